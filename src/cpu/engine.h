@@ -1,0 +1,98 @@
+/*
+ * engine.h - the contract of an execution engine: something that runs
+ * virtual processors.
+ *
+ * Who holds the truth: between cpu_new and cpu_free the engine does.  run()
+ * and kick() apart, every call is made while the processor does not run, from
+ * the thread that runs it or before that thread exists.
+ *
+ * Port and memory-mapped I/O, interrupts, NMI, CPUID and MSRs are handled
+ * inside run() through the bus; run() returns only for what the run loop must
+ * decide.
+ */
+#ifndef CPU_ENGINE_H
+#define CPU_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "bus/bus.h"
+#include "x86/cpuid.h"
+#include "x86/state.h"
+
+struct cpu_vm; /* one machine in an engine; each engine has its own */
+struct cpu;    /* one virtual processor in an engine */
+
+enum cpu_exit_reason {
+	CPU_EXIT_EVENT,	   /* a bus event that the run loop handles is pending
+			      (BUS_EV_STOP, INIT, SIPI) */
+	CPU_EXIT_HALT,	   /* activity is X86_ACT_HALT and nothing pends */
+	CPU_EXIT_SHUTDOWN, /* triple fault */
+	CPU_EXIT_DIFF,	   /* lockstep found a difference (printed) */
+	CPU_EXIT_ERROR,	   /* the host failed: text in exit->text */
+};
+
+struct cpu_exit {
+	enum cpu_exit_reason reason;
+	char text[512];
+};
+
+struct cpu_probe {
+	bool usable;
+	double mips;	  /* measured million guest instructions/s, 0 unknown */
+	bool can[X86_NFEATURES]; /* CPUID features that it can give a guest */
+	char why[256];	  /* why not usable, or what is notable */
+	char fix[256];	  /* what the user can do about it, or "" */
+};
+
+struct cpu_vm_conf {
+	const struct x86_cpu_model *model;
+	bool kernel_irqchip;	/* kvm only: in-kernel interrupt controllers */
+	uint64_t code_cache_bytes; /* bt: bound of the code cache, 0 default */
+};
+
+/* A named counter for `vmeste stat`. */
+struct cpu_stat {
+	const char *name;
+	uint64_t value;
+};
+
+struct cpu_engine {
+	const char *name;
+
+	/* May this host use the engine, how fast is it?  About a millisecond,
+	 * a few hundred on an emulated KVM; never aborts. */
+	void (*probe)(struct cpu_probe *out);
+
+	/* 0 or -errno with one line in err[errsize]. */
+	int (*vm_new)(struct cpu_vm **out, struct bus *bus,
+		const struct cpu_vm_conf *conf, char *err, unsigned errsize);
+	void (*vm_free)(struct cpu_vm *vm);
+
+	int (*cpu_new)(struct cpu **out, struct cpu_vm *vm, struct bus_cpu *bc,
+		char *err, unsigned errsize);
+	void (*cpu_free)(struct cpu *cpu);
+
+	/* Run until something for the run loop happens. */
+	void (*run)(struct cpu *cpu, struct cpu_exit *exit);
+
+	void (*get)(struct cpu *cpu, struct x86_state *s);
+	/* 0 or -EINVAL if the state is not one that the engine can hold. */
+	int (*set)(struct cpu *cpu, const struct x86_state *s);
+
+	/* Fill at most n counters, return how many there are.  Any thread. */
+	unsigned (*stats)(struct cpu *cpu, struct cpu_stat *out, unsigned n);
+};
+
+extern const struct cpu_engine cpu_interp, cpu_bt, cpu_kvm, cpu_lockstep;
+
+/* NULL-terminated table of the above, and look-up by name. */
+extern const struct cpu_engine *const cpu_engines[];
+const struct cpu_engine *cpu_engine_find(const char *name);
+
+/* Probe and choose the fastest; reason (one line) into why.  Never NULL: the
+ * interpreter is always there. */
+const struct cpu_engine *cpu_engine_auto(char *why, unsigned size);
+
+#endif

@@ -1,0 +1,311 @@
+/*
+ * soft.h - the processor in software: what interp and bt share.
+ *
+ * A struct soft_cpu is one virtual processor whose instructions are carried
+ * out by this process.  soft/ has everything that is not the meaning of a
+ * single instruction: translation of addresses, segment loads, delivery of
+ * exceptions and interrupts, far transfers and task switches, MSRs and CRs.
+ *
+ * Exceptions: any function here marked "may raise" leaves by soft_raise*(),
+ * which unwinds to the setjmp in the engine's run loop.  Until then st must be
+ * the state at the beginning of the faulting instruction: whoever carries out
+ * an instruction commits registers only after the last thing that may raise.
+ *
+ * bt addresses this struct through host RSP, so st.gpr stays at offset 0, and
+ * keeps its stack below it (soft_cpu_alloc leaves room).
+ */
+#ifndef CPU_SOFT_SOFT_H
+#define CPU_SOFT_SOFT_H
+
+#include <setjmp.h>
+
+#include "cpu/engine.h"
+
+/* ---- the software TLB ---- */
+
+/*
+ * One array per access and mode.  An entry hits a access of n bytes at linear
+ * address a if (a ^ tag) <= 4096 - n (unsigned 64-bit): same page, no page
+ * crossing.  Then host = a + addend.  Empty: tag = SOFT_TLB_EMPTY, which never
+ * hits.  Pages that are not memory, and for writes pages that hold translated
+ * code, never get an entry.  A and D bits are set before an entry is made
+ * (write entries only after D is set).
+ */
+#define SOFT_TLB_BITS  10
+#define SOFT_TLB_SIZE  (1u << SOFT_TLB_BITS)
+#define SOFT_TLB_EMPTY (1ull << 63)
+
+struct soft_tlb_entry {
+	uint64_t tag;
+	uintptr_t addend; /* EXEC: host address of the page instead */
+};
+
+enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_EXEC, SOFT_NACCESS };
+
+/* Whose rights an access has.  KERNEL_AC: CPL < 3 and EFLAGS.AC = 1, matters
+ * with CR4.SMAP. Implicit supervisor accesses (GDT, IDT, TSS) use KERNEL. */
+enum soft_mode { SOFT_KERNEL, SOFT_KERNEL_AC, SOFT_USER, SOFT_NMODES };
+
+static inline unsigned soft_tlb_index(gva_t a)
+{
+	return (a >> 12) & (SOFT_TLB_SIZE - 1);
+}
+
+/* ---- the processor ---- */
+
+struct soft_vm {
+	struct bus *bus;
+	const struct x86_cpu_model *model;
+	const struct bus_ram *ram;
+	/* Addresses translated host = ram_host + offset.  Differs from
+	 * ram->host in the follower of a lockstep pair. */
+	uint8_t *ram_host;
+	struct soft_cpu *cpus[BUS_MAX_CPUS];
+	unsigned ncpus;
+	/* stop-the-world lock for atomics that cross pages or hit MMIO */
+	pthread_mutex_t atomic_lock;
+	struct bus_listener listener;
+	/* bt hooks; NULL in a pure interpreter.  A store through
+	 * soft_store* or a DMA hit a page with BUS_PAGE_CODE. */
+	void (*code_written)(struct soft_vm *vm, struct soft_cpu *cpu,
+		uint64_t ram_offset, unsigned len);
+};
+
+/*
+ * Where input that is not a function of the state comes from.  NULL = the
+ * machine's bus and clock.  Lockstep records through one and replays through
+ * another.
+ */
+struct soft_env {
+	uint64_t (*mmio_read)(struct soft_cpu *c, gpa_t gpa, unsigned size);
+	void (*mmio_write)(struct soft_cpu *c, gpa_t gpa, unsigned size,
+		uint64_t val);
+	uint32_t (*io_read)(struct soft_cpu *c, uint16_t port, unsigned size);
+	void (*io_write)(struct soft_cpu *c, uint16_t port, unsigned size,
+		uint32_t val);
+	uint64_t (*rdtsc)(struct soft_cpu *c); /* host TSC, without offset */
+	int (*ack_interrupt)(struct soft_cpu *c);
+	bool (*rdmsr)(struct soft_cpu *c, uint32_t msr, uint64_t *val);
+	bool (*wrmsr)(struct soft_cpu *c, uint32_t msr, uint64_t val);
+	uint8_t (*get_tpr)(struct soft_cpu *c);
+	void (*set_tpr)(struct soft_cpu *c, uint8_t cr8);
+	uint64_t (*random)(struct soft_cpu *c); /* RDRAND, RDSEED */
+};
+
+struct soft_fault {
+	uint8_t vector;
+	bool has_error;
+	bool soft_int;	/* INT n, INT3, INTO: return address after it */
+	bool ext;	/* raised while delivering an external event */
+	uint32_t error;
+	uint64_t cr2;	/* #PF: committed to CR2 on delivery */
+	uint64_t dr6;	/* #DB: bits to merge into DR6 on delivery */
+};
+
+struct soft_cpu {
+	struct x86_state st; /* first: see head comment */
+
+	/* Derived from st; soft_update_mode() recomputes after any change of
+	 * CR0, CR4, EFER, CS, SS, RFLAGS.VM/AC. */
+	uint8_t cpl;
+	uint8_t code_size;  /* 2, 4, 8: decoding mode */
+	uint8_t stack_size; /* 2, 4, 8: stack pointer width */
+	uint8_t tlb_mode;   /* enum soft_mode of ordinary data accesses */
+	bool long_mode;	    /* EFER.LMA */
+	bool code64;	    /* long_mode and CS.L */
+	bool pae, paging, protected_mode, v86;
+	bool insn_bp;	    /* DR7 enables an instruction breakpoint */
+	bool data_bp;	    /* DR7 enables a data or I/O breakpoint */
+	uint8_t phys_bits;
+	gpa_t a20;	    /* bus_a20_mask() at the last flush */
+
+	struct bus_cpu *bc;
+	struct soft_vm *vm;
+	struct bus *bus;
+	const struct soft_env *env;
+	void *env_opaque;
+
+	/* Exceptions in flight. */
+	void *jmp[5]; /* __builtin_setjmp buffer of the run loop */
+	struct soft_fault fault;
+	bool delivering; /* inside event delivery: faults combine to #DF */
+	uint8_t delivering_vector;
+	uint64_t db_pending; /* data breakpoints hit by this instruction, as
+				DR6 bits; a trap after it completes */
+
+	/* Set when something cached by a translator about this cpu became
+	 * stale; engines look after each instruction or block. */
+	uint32_t tlb_gen;  /* counts flushes of any kind */
+	uint32_t exec_gen; /* counts changes that unmap or remap code */
+
+	uint64_t insns;	   /* instructions retired (statistics) */
+	uint64_t counters[32]; /* enum soft_counter */
+
+	/* PDPTEs of PAE paging, loaded with CR3 */
+	uint64_t pdpte[4];
+
+	struct soft_tlb_entry tlb[SOFT_NMODES][SOFT_NACCESS][SOFT_TLB_SIZE];
+	bool tlb_used[SOFT_NMODES][SOFT_NACCESS]; /* filled since last flush */
+
+	void *engine; /* the engine's own part (bt: struct bt_cpu) */
+};
+
+enum soft_counter {
+	SOFT_CNT_TLB_MISS, SOFT_CNT_TLB_FLUSH, SOFT_CNT_MMIO, SOFT_CNT_IO,
+	SOFT_CNT_MSR, SOFT_CNT_CR, SOFT_CNT_CPUID, SOFT_CNT_HLT,
+	SOFT_CNT_INTERRUPT, SOFT_CNT_EXCEPTION, SOFT_CNT_PAGE_FAULT,
+	SOFT_CNT_TASK_SWITCH, SOFT_NCOUNTERS,
+};
+
+/* Allocate with room for a host stack below (bt), 64-byte aligned, zeroed. */
+struct soft_cpu *soft_cpu_alloc(struct soft_vm *vm, struct bus_cpu *bc);
+void soft_cpu_free(struct soft_cpu *c);
+
+void soft_vm_init(struct soft_vm *vm, struct bus *bus,
+	const struct x86_cpu_model *model);
+void soft_vm_fini(struct soft_vm *vm);
+
+/* Recompute the derived fields; flushes what the change makes stale. */
+void soft_update_mode(struct soft_cpu *c);
+
+/* Load a whole state / read it back (engine get and set). */
+int soft_set_state(struct soft_cpu *c, const struct x86_state *s);
+void soft_get_state(struct soft_cpu *c, struct x86_state *s);
+
+/* ---- raising ---- */
+
+_Noreturn void soft_raise(struct soft_cpu *c, uint8_t vector);
+_Noreturn void soft_raise_err(struct soft_cpu *c, uint8_t vector,
+	uint32_t error);
+_Noreturn void soft_raise_pf(struct soft_cpu *c, gva_t addr, uint32_t error);
+
+/* ---- memory (soft/mmu.c) ---- */
+
+/* Segment and canonical checks: linear address of [off, off+size) in seg.  May
+ * raise #GP, #SS.  off is already truncated to the address size. */
+gva_t soft_linear(struct soft_cpu *c, unsigned seg, uint64_t off,
+	unsigned size, enum soft_access acc);
+
+/* Loads and stores at linear addresses, any alignment, page crossing and MMIO
+ * included; both pages are checked before either is written.  May raise #PF.
+ * #AC is checked if CR0.AM and CPL 3 and AC. size 1, 2, 4, 8. */
+uint64_t soft_load(struct soft_cpu *c, gva_t a, unsigned size,
+	enum soft_mode m);
+void soft_store(struct soft_cpu *c, gva_t a, unsigned size, uint64_t val,
+	enum soft_mode m);
+/* The same for n bytes (vectors, FXSAVE, ...), n <= 4096. */
+void soft_load_bytes(struct soft_cpu *c, gva_t a, void *buf, unsigned n,
+	enum soft_mode m);
+void soft_store_bytes(struct soft_cpu *c, gva_t a, const void *buf, unsigned n,
+	enum soft_mode m);
+/* Check that a write of n bytes would succeed (faults raised now). */
+void soft_probe_write(struct soft_cpu *c, gva_t a, unsigned n,
+	enum soft_mode m);
+
+/* Host pointer for an access wholly inside one page of plain memory with the
+ * rights of m, filling the TLB; NULL if the page is MMIO, crosses, or (write)
+ * is watched for code.  May raise #PF. */
+void *soft_host(struct soft_cpu *c, gva_t a, unsigned size,
+	enum soft_access acc, enum soft_mode m);
+
+/* Translate without side effects on fault state: 0 and *gpa, or the #PF error
+ * code with bit 31 set.  set_ad: update A (and D for writes). */
+uint32_t soft_translate(struct soft_cpu *c, gva_t a, enum soft_access acc,
+	enum soft_mode m, bool set_ad, gpa_t *gpa);
+
+/* Fetch up to 15 instruction bytes at linear address a (both pages).  Returns
+ * the number readable without a fault, at least 1, else raises #PF/#GP. */
+unsigned soft_fetch(struct soft_cpu *c, gva_t a, uint8_t buf[15]);
+
+void soft_tlb_flush(struct soft_cpu *c);	       /* everything */
+void soft_tlb_flush_page(struct soft_cpu *c, gva_t a); /* INVLPG */
+/* Drop all write entries that map the RAM page (a code page now).  This cpu
+ * only; bt stops or signals the others. */
+void soft_tlb_drop_writes(struct soft_cpu *c, uint64_t ram_offset);
+
+/* ---- segments, control transfers, system registers ---- */
+
+/* MOV to / POP of a segment register, LDS...; all checks.  May raise. */
+void soft_load_seg(struct soft_cpu *c, unsigned seg, uint16_t sel);
+void soft_lldt(struct soft_cpu *c, uint16_t sel);
+void soft_ltr(struct soft_cpu *c, uint16_t sel);
+/* LAR LSL VERR VERW: true if the descriptor may be looked at. */
+bool soft_lar(struct soft_cpu *c, uint16_t sel, uint32_t *attr);
+bool soft_lsl(struct soft_cpu *c, uint16_t sel, uint32_t *limit);
+bool soft_verify(struct soft_cpu *c, uint16_t sel, bool write);
+
+/* Far transfers; osize 2, 4, 8; next = RIP of the following instruction (for
+ * CALL's return address and task switches).  They set RIP.  May raise. */
+void soft_far_jmp(struct soft_cpu *c, uint16_t sel, uint64_t off,
+	unsigned osize, uint64_t next);
+void soft_far_call(struct soft_cpu *c, uint16_t sel, uint64_t off,
+	unsigned osize, uint64_t next);
+void soft_far_ret(struct soft_cpu *c, unsigned osize, unsigned pop);
+void soft_iret(struct soft_cpu *c, unsigned osize, uint64_t next);
+
+void soft_syscall(struct soft_cpu *c, uint64_t next);
+void soft_sysret(struct soft_cpu *c, unsigned osize);
+void soft_sysenter(struct soft_cpu *c);
+void soft_sysexit(struct soft_cpu *c, unsigned osize);
+
+/* MOV CR/DR, LMSW, CLTS, XSETBV, RDMSR, WRMSR: all checks and effects.  The
+ * privilege level is checked by them too. */
+uint64_t soft_read_cr(struct soft_cpu *c, unsigned n);
+void soft_write_cr(struct soft_cpu *c, unsigned n, uint64_t val);
+uint64_t soft_read_dr(struct soft_cpu *c, unsigned n);
+void soft_write_dr(struct soft_cpu *c, unsigned n, uint64_t val);
+void soft_xsetbv(struct soft_cpu *c, uint32_t idx, uint64_t val);
+uint64_t soft_rdmsr(struct soft_cpu *c, uint32_t msr);
+void soft_wrmsr(struct soft_cpu *c, uint32_t msr, uint64_t val);
+void soft_cpuid(struct soft_cpu *c); /* EAX, ECX in st -> EAX..EDX */
+
+/* POPF, also from IRET paths: which bits may change depends on CPL, IOPL,
+ * VME.  STI, CLI with VME/PVI. May raise. */
+void soft_popf(struct soft_cpu *c, uint64_t val, unsigned osize);
+uint64_t soft_pushf(struct soft_cpu *c); /* image, raises in V86 */
+void soft_cli(struct soft_cpu *c);
+void soft_sti(struct soft_cpu *c);
+
+/* May CPL/IOPL/TSS bitmap use the port?  Raises #GP if not; then does it. */
+uint32_t soft_in(struct soft_cpu *c, uint16_t port, unsigned size);
+void soft_out(struct soft_cpu *c, uint16_t port, unsigned size, uint32_t val);
+void soft_io_check(struct soft_cpu *c, uint16_t port, unsigned size);
+
+uint64_t soft_rdtsc(struct soft_cpu *c); /* guest TSC; no checks */
+
+/* ---- events ---- */
+
+/* INT n / INT3 / INTO / INT1 carried out by an instruction; next = return
+ * address.  May raise. */
+void soft_int(struct soft_cpu *c, uint8_t vector, uint64_t next, bool icebp);
+
+/*
+ * Deliver c->fault (set by soft_raise*) or an external interrupt or NMI.  Not
+ * called under the setjmp of an instruction: they handle nested faults,
+ * double faults and shutdown (activity = X86_ACT_SHUTDOWN) themselves.
+ */
+void soft_deliver_fault(struct soft_cpu *c);
+void soft_deliver_interrupt(struct soft_cpu *c, uint8_t vector);
+void soft_deliver_nmi(struct soft_cpu *c);
+
+/*
+ * At an instruction boundary: look at c->bc->events, deliver what may be
+ * delivered now (flush, NMI, interrupt), wake from HLT.  Returns true if run()
+ * must return (STOP, INIT, SIPI, shutdown; halt with nothing pending), with
+ * *exit filled.  Also the end of interrupt shadows.
+ */
+bool soft_poll(struct soft_cpu *c, struct cpu_exit *exit);
+
+/* Instruction breakpoint at RIP (raises #DB as a fault unless RF). */
+void soft_check_insn_bp(struct soft_cpu *c);
+/* Data breakpoints on [a, a+size): recorded in db_pending. */
+void soft_check_data_bp(struct soft_cpu *c, gva_t a, unsigned size,
+	enum soft_access acc);
+/* After a completed instruction: raise #DB trap for TF and db_pending.
+ * tf = RFLAGS.TF before the instruction. */
+void soft_end_insn_traps(struct soft_cpu *c, bool tf);
+
+/* Name table for stats(). */
+unsigned soft_stats(struct soft_cpu *c, struct cpu_stat *out, unsigned n);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * dev.h - the contract of a device model.
+ *
+ * One device, one file, one `const struct dev_class`, listed in dev_table.c.
+ * A device sees a struct dev_host: the bus (RAM by bounded copies, ports,
+ * MMIO, timers), interrupt lines, and back ends opened by somebody else.  No
+ * globals; it opens nothing and knows no processor.  What a guest programs
+ * wrongly gets the status the data sheet gives, never an abort, an unbounded
+ * loop or an unbounded allocation.
+ *
+ * Threads: all callbacks run with the bus lock held, on a vCPU thread or the
+ * control loop, unless a device says otherwise.
+ */
+#ifndef DEV_DEV_H
+#define DEV_DEV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bus/bus.h"
+
+struct blk;	   /* block/blk.h */
+struct net_port;   /* net/net.h */
+struct dev_chardev; /* dev/chardev.h: a byte stream to the host */
+struct pci_bus;	   /* dev/pci/pci.h */
+
+/* Everything a device may be given.  Absent things are NULL. */
+struct dev_host {
+	struct bus *bus;
+	const struct bus_irq *gsi; /* array of BUS_NGSI board interrupt lines */
+	struct pci_bus *pci;
+	struct blk *blk;
+	struct net_port *net;
+	struct dev_chardev *chr;
+	/* Numbers a board or user may choose; 0 = the class's default. */
+	unsigned index;	   /* which one of its kind: COM1 = 0, COM2 = 1 */
+	int pci_slot;	   /* -1 = next free */
+	uint8_t mac[6];
+	bool readonly;
+	const char *serial; /* serial number shown to the guest */
+	unsigned queues;
+};
+
+struct dev {
+	const struct dev_class *cls;
+	struct dev_host host;
+	const char *id; /* "disk0", "com1": for messages and stat */
+};
+
+struct dev_class {
+	const char *name;
+	uint32_t size; /* of the whole object; struct dev is its first member */
+	/* Claim ports, map regions, wire lines.  Lock held.  0 or -errno with
+	 * one line in err. */
+	int (*init)(struct dev *d, char *err, unsigned errsize);
+	void (*reset)(struct dev *d); /* power-on state; lock held */
+	void (*fini)(struct dev *d);  /* lock held; threads already stopped */
+	/* Text of a few counters for `info`; optional.  Lock held. */
+	void (*describe)(struct dev *d, char *buf, unsigned size);
+};
+
+/* NULL-terminated. */
+extern const struct dev_class *const dev_table[];
+const struct dev_class *dev_class_find(const char *name);
+
+/* Make, initialise and reset a device; NULL with a line in err.  Lock held.
+ * host is copied; what it points at must outlive the device. */
+struct dev *dev_new(const struct dev_class *cls, const char *id,
+	const struct dev_host *host, char *err, unsigned errsize);
+void dev_free(struct dev *d);
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * pci.h - PCI buses and functions (PCI Local Bus 3.0; MSI-X).
+ *
+ * A function embeds struct pci_func.  Configuration space is plain bytes with
+ * write masks; BARs are mapped into the bus's maps as the guest programs them.
+ */
+#ifndef DEV_PCI_PCI_H
+#define DEV_PCI_PCI_H
+
+#include "dev/dev.h"
+
+#define PCI_CONFIG_SIZE 256
+#define PCI_NBARS	6
+
+struct pci_func;
+
+struct pci_bar {
+	uint64_t size;	    /* power of two; 0 = absent */
+	bool io, mem64, prefetch;
+	const struct bus_mmio_ops *mmio; /* memory BARs */
+	const struct bus_io_ops *ports;	 /* I/O BARs; called with port numbers
+					    relative to the BAR */
+	void *opaque;
+	uint8_t *host;	    /* memory BAR backed by memory (frame buffers) */
+	struct bus_region region; /* private */
+	uint64_t addr;	    /* where it is mapped now, private */
+	bool active;	    /* private */
+};
+
+struct pci_msix {
+	bool enabled, masked;	   /* function state */
+	unsigned nvectors;
+	unsigned cap;		   /* offset in config space */
+	uint8_t bar;		   /* table at 0, PBA at 0x800 of this BAR */
+	uint8_t *table;		   /* 16 bytes a vector */
+	uint64_t *pending;
+};
+
+struct pci_func {
+	struct dev *dev;
+	struct pci_bus *bus;
+	uint8_t devfn;
+	uint8_t config[PCI_CONFIG_SIZE];
+	uint8_t wmask[PCI_CONFIG_SIZE];	  /* writable bits */
+	uint8_t w1cmask[PCI_CONFIG_SIZE]; /* write-1-to-clear bits */
+	struct pci_bar bar[PCI_NBARS];
+	uint8_t *rom;		  /* option ROM image, power-of-two size */
+	uint32_t rom_size;
+	struct bus_region rom_region;
+	uint8_t irq_pin;	  /* 1..4 = INTA..INTD, 0 none */
+	bool irq_level;
+	struct pci_msix msix;
+	uint8_t next_cap;	  /* where the next capability goes */
+	/* After the guest wrote [off, off+len) of config; optional. */
+	void (*config_written)(struct pci_func *f, unsigned off, unsigned len);
+};
+
+/* Fill the identification part of config space.  class_code is 24 bits:
+ * base class, sub class, interface. */
+void pci_func_init(struct pci_func *f, struct dev *d, uint16_t vendor,
+	uint16_t device, uint32_t class_code, uint8_t revision,
+	uint16_t sub_vendor, uint16_t sub_id);
+/* Plug into the bus at devfn, or the next free slot if devfn < 0.  0 or
+ * -EBUSY / -ENOSPC. */
+int pci_func_plug(struct pci_func *f, struct pci_bus *b, int devfn);
+void pci_func_unplug(struct pci_func *f);
+void pci_func_reset(struct pci_func *f); /* BARs, command, MSI-X off */
+
+/* Add a capability of len bytes (header included); returns its offset. */
+unsigned pci_add_cap(struct pci_func *f, uint8_t id, unsigned len);
+/* MSI-X with n vectors in a memory BAR of its own of at least 4 KiB. */
+void pci_add_msix(struct pci_func *f, unsigned bar, unsigned n);
+
+/* Level of the INTx pin. */
+void pci_set_intx(struct pci_func *f, bool level);
+/* Fire MSI-X vector n (masked: made pending). */
+void pci_msix_notify(struct pci_func *f, unsigned n);
+
+/* Bus 0 of a host bridge, reached through ports 0xcf8/0xcfc. */
+struct pci_bus *pci_bus_new(struct bus *bus);
+void pci_bus_free(struct pci_bus *b);
+/* Interrupt pin -> board line, installed by the south bridge. */
+void pci_bus_set_route(struct pci_bus *b,
+	void (*set)(void *opaque, unsigned slot, unsigned pin, bool level),
+	void *opaque);
+struct pci_func *pci_bus_func(struct pci_bus *b, unsigned devfn);
+uint32_t pci_config_read(struct pci_bus *b, uint8_t bus, uint8_t devfn,
+	unsigned off, unsigned size);
+void pci_config_write(struct pci_bus *b, uint8_t bus, uint8_t devfn,
+	unsigned off, unsigned size, uint32_t val);
+
+#endif
