@@ -239,7 +239,7 @@ struct bus_cpu {
 	/* the thread that runs it, for waiting; private to bus.c */
 	pthread_mutex_t wait_lock;
 	pthread_cond_t wait_cond;
-	bool waiting;
+	_Atomic(bool) waiting;
 };
 
 struct bus_cpu *bus_cpu_new(struct bus *b, uint32_t apic_id);

@@ -1,0 +1,123 @@
+/* cpu.c - processors as devices see them: events, waiting, acknowledgement. */
+#include <errno.h>
+
+#include <glib.h>
+
+#include "bus/priv.h"
+
+struct bus_cpu *bus_cpu_new(struct bus *b, uint32_t apic_id)
+{
+	struct bus_cpu *c = g_new0(struct bus_cpu, 1);
+
+	g_assert(b->ncpus < BUS_MAX_CPUS);
+	c->bus = b;
+	c->index = b->ncpus;
+	c->apic_id = apic_id;
+	pthread_mutex_init(&c->wait_lock, NULL);
+	pthread_cond_init(&c->wait_cond, NULL);
+	b->cpus[b->ncpus++] = c;
+	return c;
+}
+
+void bus_cpus_fini(struct bus *b)
+{
+	for (unsigned i = 0; i < b->ncpus; i++) {
+		pthread_mutex_destroy(&b->cpus[i]->wait_lock);
+		pthread_cond_destroy(&b->cpus[i]->wait_cond);
+		g_free(b->cpus[i]);
+	}
+}
+
+unsigned bus_ncpus(const struct bus *b)
+{
+	return b->ncpus;
+}
+
+struct bus_cpu *bus_cpu_at(const struct bus *b, unsigned index)
+{
+	return index < b->ncpus ? b->cpus[index] : NULL;
+}
+
+void bus_cpu_raise(struct bus_cpu *c, uint32_t events)
+{
+	uint32_t old = atomic_fetch_or(&c->events, events);
+
+	if ((old & events) == events)
+		return;
+	if (atomic_load(&c->waiting)) {
+		pthread_mutex_lock(&c->wait_lock);
+		pthread_cond_signal(&c->wait_cond);
+		pthread_mutex_unlock(&c->wait_lock);
+	}
+	if (c->kick)
+		c->kick(c->kick_opaque);
+}
+
+void bus_cpu_clear(struct bus_cpu *c, uint32_t events)
+{
+	atomic_fetch_and(&c->events, ~events);
+}
+
+void bus_cpu_wait(struct bus_cpu *c, uint32_t mask)
+{
+	if (atomic_load(&c->events) & mask)
+		return;
+	pthread_mutex_lock(&c->wait_lock);
+	atomic_store(&c->waiting, true);
+	while (!(atomic_load(&c->events) & mask))
+		pthread_cond_wait(&c->wait_cond, &c->wait_lock);
+	atomic_store(&c->waiting, false);
+	pthread_mutex_unlock(&c->wait_lock);
+}
+
+int bus_cpu_ack_interrupt(struct bus_cpu *c)
+{
+	int vector = -1;
+
+	bus_lock(c->bus);
+	if (c->intc && (atomic_load(&c->events) & BUS_EV_INTR))
+		vector = c->intc->ack(c->intc_opaque);
+	bus_unlock(c->bus);
+	return vector;
+}
+
+bool bus_cpu_rdmsr(struct bus_cpu *c, uint32_t msr, uint64_t *val)
+{
+	bool ok = false;
+
+	bus_lock(c->bus);
+	if (c->intc)
+		ok = c->intc->rdmsr(c->intc_opaque, msr, val);
+	bus_unlock(c->bus);
+	return ok;
+}
+
+bool bus_cpu_wrmsr(struct bus_cpu *c, uint32_t msr, uint64_t val)
+{
+	bool ok = false;
+
+	bus_lock(c->bus);
+	if (c->intc)
+		ok = c->intc->wrmsr(c->intc_opaque, msr, val);
+	bus_unlock(c->bus);
+	return ok;
+}
+
+uint8_t bus_cpu_get_tpr(struct bus_cpu *c)
+{
+	uint8_t tpr = 0;
+
+	bus_lock(c->bus);
+	if (c->intc)
+		tpr = c->intc->get_tpr(c->intc_opaque);
+	bus_unlock(c->bus);
+	return tpr;
+}
+
+void bus_cpu_set_tpr(struct bus_cpu *c, uint8_t cr8)
+{
+	bus_lock(c->bus);
+	if (c->intc)
+		c->intc->set_tpr(c->intc_opaque, cr8);
+	bus_unlock(c->bus);
+}
