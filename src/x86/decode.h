@@ -19,7 +19,7 @@
 
 /* Operations; x86/optab.def lists them, one enumerator X86_OP_name each. */
 enum x86_op {
-#define X86_OPNAME(name) X86_OP_##name,
+#define X86_OPNAME(name, text) X86_OP_##name,
 #include "x86/opnames.def"
 #undef X86_OPNAME
 	X86_NOPS,
@@ -50,6 +50,14 @@ enum x86_opnd_kind {
 #define X86_OA_R 1 /* operand is read */
 #define X86_OA_W 2 /* operand is written */
 
+/*
+ * Operands are those of the Intel syntax, in its order (destination first).
+ * Registers that the syntax does not name (rAX and rDX of MUL, CMPXCHG, the
+ * stack pointer, ECX of a shift written as CL is named) follow from the
+ * operation.  A memory size of 0 means that only the address is formed, or
+ * that the operation itself knows the size (FXSAVE, XSAVE areas).  A merging
+ * EVEX destination is also read.
+ */
 struct x86_opnd {
 	uint8_t kind;	/* enum x86_opnd_kind */
 	uint8_t size;	/* bytes; memory: bytes touched (0: address only) */
@@ -134,6 +142,10 @@ struct x86_insn {
 #define X86_AT_IMPGPR	(1u << 22) /* vector or x87 op that reads or writes
 				      GPRs other than through its operands */
 #define X86_AT_UMIP	(1u << 23) /* #GP at CPL > 0 with CR4.UMIP */
+#define X86_AT_MAYFLAGS	(1u << 24) /* flags_written and flags_undef may stay
+				      as they were (a shift by a count of zero,
+				      REP CMPS with rCX = 0): a liveness analysis
+				      must not take them for killed */
 
 /* One row of the table. */
 struct x86_opdef {
@@ -146,8 +158,9 @@ struct x86_opdef {
 	uint32_t flags_undef; /* undefined after it (SDM); counted as written
 				 by a liveness analysis, masked by tests */
 	/* operand columns and encoding keys: private to decode.c/optab.c */
-	uint32_t key;
-	uint8_t opnd[X86_MAX_OPNDS];
+	uint64_t key;
+	uint32_t evex;
+	uint16_t opnd[X86_MAX_OPNDS];
 };
 
 enum x86_dec_status {
