@@ -42,9 +42,19 @@ struct soft_tlb_entry {
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_EXEC, SOFT_NACCESS };
 
-/* Whose rights an access has.  KERNEL_AC: CPL < 3 and EFLAGS.AC = 1, matters
- * with CR4.SMAP. Implicit supervisor accesses (GDT, IDT, TSS) use KERNEL. */
-enum soft_mode { SOFT_KERNEL, SOFT_KERNEL_AC, SOFT_USER, SOFT_NMODES };
+/*
+ * Whose rights an access has.  KERNEL_AC: CPL < 3 and EFLAGS.AC = 1, matters
+ * with CR4.SMAP.  Implicit supervisor accesses (GDT, IDT, TSS) use KERNEL.
+ * USER_AC: CPL 3 with alignment checking on; its READ and WRITE arrays are
+ * never filled, so every access takes the slow way, which looks.
+ */
+enum soft_mode {
+	SOFT_KERNEL,
+	SOFT_KERNEL_AC,
+	SOFT_USER,
+	SOFT_USER_AC,
+	SOFT_NMODES
+};
 
 static inline unsigned soft_tlb_index(gva_t a)
 {
@@ -130,6 +140,9 @@ struct soft_cpu {
 	struct soft_fault fault;
 	bool delivering; /* inside event delivery: faults combine to #DF */
 	uint8_t delivering_vector;
+	uint8_t ext;	 /* EXT bit of error codes raised now */
+	bool bp_inhibit; /* MOV SS shadow covers this instruction */
+	struct soft_fault event; /* what is being delivered */
 	uint64_t db_pending; /* data breakpoints hit by this instruction, as
 				DR6 bits; a trap after it completes */
 
@@ -146,6 +159,13 @@ struct soft_cpu {
 
 	struct soft_tlb_entry tlb[SOFT_NMODES][SOFT_NACCESS][SOFT_TLB_SIZE];
 	bool tlb_used[SOFT_NMODES][SOFT_NACCESS]; /* filled since last flush */
+	/* Which entries were filled since then (array * SIZE + index), so that
+	 * a flush costs what was used; more than fit: whole arrays go. */
+	uint16_t tlb_journal[512];
+	uint32_t tlb_nfills;
+	/* Hashed sets of addresses filled since the last flush: 4 KiB pages of
+	 * code, 2 MiB and 1 GiB regions mapped by large pages. */
+	uint64_t exec_filter[64], large_filter[64], giant_filter;
 
 	void *engine; /* the engine's own part (bt: struct bt_cpu) */
 };
@@ -276,8 +296,10 @@ uint64_t soft_rdtsc(struct soft_cpu *c); /* guest TSC; no checks */
 /* ---- events ---- */
 
 /* INT n / INT3 / INTO / INT1 carried out by an instruction; next = return
- * address.  May raise. */
-void soft_int(struct soft_cpu *c, uint8_t vector, uint64_t next, bool icebp);
+ * address.  Privilege (gate DPL, IOPL in V86) is checked here.  May raise. */
+enum soft_int_kind { SOFT_INT_N, SOFT_INT_ICEBP, SOFT_INT_3, SOFT_INT_O };
+void soft_int(struct soft_cpu *c, uint8_t vector, uint64_t next,
+	enum soft_int_kind kind);
 
 /*
  * Deliver c->fault (set by soft_raise*) or an external interrupt or NMI.  Not
@@ -291,19 +313,61 @@ void soft_deliver_nmi(struct soft_cpu *c);
 /*
  * At an instruction boundary: look at c->bc->events, deliver what may be
  * delivered now (flush, NMI, interrupt), wake from HLT.  Returns true if run()
- * must return (STOP, INIT, SIPI, shutdown; halt with nothing pending), with
- * *exit filled.  Also the end of interrupt shadows.
+ * must return (STOP, INIT, SIPI, shutdown; halt or wait-for-SIPI with nothing
+ * pending: CPU_EXIT_HALT), with *exit filled.
+ *
+ * Also the end of interrupt shadows: the instruction that makes one sets
+ * st.sti_shadow or st.movss_shadow to 1 (soft_sti and soft_load_seg do); the
+ * soft_poll at the boundary after it delivers nothing and clears them, so the
+ * one after the following instruction delivers.  Call it before an instruction
+ * whenever soft_attention() says so.
  */
 bool soft_poll(struct soft_cpu *c, struct cpu_exit *exit);
 
+static inline bool soft_attention(struct soft_cpu *c)
+{
+	return atomic_load_explicit(&c->bc->events, memory_order_relaxed) |
+		c->st.sti_shadow | c->st.movss_shadow | c->st.activity;
+}
+
+/* The shadow half of soft_poll, for who runs without external events: before
+ * an instruction; true if events are held at this boundary. */
+bool soft_end_shadow(struct soft_cpu *c);
+
 /* Instruction breakpoint at RIP (raises #DB as a fault unless RF). */
 void soft_check_insn_bp(struct soft_cpu *c);
-/* Data breakpoints on [a, a+size): recorded in db_pending. */
+/* Data breakpoints on [a, a+size): recorded in db_pending.  The carrier-out of
+ * an instruction calls it for its operands if c->data_bp; soft_load/store do
+ * not.  What soft/ itself pushes and pops and ports are covered. */
 void soft_check_data_bp(struct soft_cpu *c, gva_t a, unsigned size,
 	enum soft_access acc);
-/* After a completed instruction: raise #DB trap for TF and db_pending.
- * tf = RFLAGS.TF before the instruction. */
+/* After a completed instruction: raise #DB trap for TF and db_pending (needed
+ * only if one of them is set).  tf = RFLAGS.TF before the instruction.  With a
+ * fresh MOV SS shadow nothing is raised: db_pending waits. */
 void soft_end_insn_traps(struct soft_cpu *c, bool tf);
+/* RFLAGS.RF is cleared by the engine after each completed instruction but
+ * IRET, task switches and event delivery, which load it. */
+
+/* ---- extended state (soft/fpu.c) ---- */
+
+/* a: linear address, checked by soft_linear for soft_xsave_bytes() or 512
+ * bytes; alignment is checked here (#GP).  wide: REX.W.  May raise. */
+void soft_fxsave(struct soft_cpu *c, gva_t a, bool wide);
+void soft_fxrstor(struct soft_cpu *c, gva_t a, bool wide);
+
+enum soft_xsave_kind { SOFT_XSAVE, SOFT_XSAVEOPT, SOFT_XSAVEC, SOFT_XSAVES };
+/* mask: EDX:EAX.  XSAVES and XRSTORS check CPL. */
+void soft_xsave(struct soft_cpu *c, gva_t a, uint64_t mask,
+	enum soft_xsave_kind kind, bool wide);
+void soft_xrstor(struct soft_cpu *c, gva_t a, uint64_t mask, bool supervisor,
+	bool wide);
+/* Bytes of the area that such an instruction may touch. */
+unsigned soft_xsave_bytes(struct soft_cpu *c, uint64_t mask, bool compacted);
+/* XGETBV with ECX = 1: components not in their initial state. */
+uint64_t soft_xinuse(const struct soft_cpu *c);
+
+/* INVPCID (all checks; desc is the linear address of the descriptor). */
+void soft_invpcid(struct soft_cpu *c, uint64_t type, gva_t desc);
 
 /* Name table for stats(). */
 unsigned soft_stats(struct soft_cpu *c, struct cpu_stat *out, unsigned n);
