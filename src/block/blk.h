@@ -28,6 +28,9 @@ struct blk_ops {
 	int (*write_zeroes)(struct blk *b, uint64_t off, uint64_t len,
 		bool may_unmap); /* or NULL */
 	void (*close)(struct blk *b); /* flushes what it can, frees */
+	/* Grow to size bytes, zero filled: formats need it of what lies
+	 * beneath.  NULL where it cannot be. */
+	int (*resize)(struct blk *b, uint64_t size);
 };
 
 struct blk {
@@ -45,6 +48,7 @@ int blk_pwrite(struct blk *b, const void *buf, size_t len, uint64_t off);
 int blk_flush(struct blk *b);
 int blk_discard(struct blk *b, uint64_t off, uint64_t len);
 int blk_write_zeroes(struct blk *b, uint64_t off, uint64_t len, bool unmap);
+int blk_resize(struct blk *b, uint64_t size);
 void blk_close(struct blk *b);
 
 /* Open a descriptor (regular file or block device; owned afterwards) as raw.

@@ -21,7 +21,12 @@ struct net_port {
 	void *opaque; /* the device's */
 	/* The device has room again. */
 	void (*ready)(struct net_port *p);
-	void (*free)(struct net_port *p);
+	void (*free)(struct net_port *p); /* lock held */
+	/* send takes TCP segments of any size up to NET_MAX_FRAME, not only of
+	 * the link's MTU: a card may leave large ones uncut. */
+	bool large_send;
+	/* What is received has correct checksums: it was made, not carried. */
+	bool checksums_good;
 };
 
 #define NET_MAX_FRAME 65550
