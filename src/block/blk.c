@@ -1,0 +1,129 @@
+/*
+ * blk.c - the front doors of a disk image: every range is checked here once,
+ * so that formats may rely on it.
+ */
+#include "block/blk.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define BLK_ZERO_CHUNK (64u * 1024)
+
+static bool blk_range_ok(const struct blk *b, uint64_t off, uint64_t len)
+{
+	return off <= b->size && len <= b->size - off;
+}
+
+static int blk_iov_bytes(const struct iovec *iov, int n, uint64_t *len)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < n; i++)
+		if (__builtin_add_overflow(sum, iov[i].iov_len, &sum))
+			return -EINVAL;
+	*len = sum;
+	return 0;
+}
+
+int blk_preadv(struct blk *b, const struct iovec *iov, int n, uint64_t off)
+{
+	uint64_t len;
+
+	if (n < 0 || blk_iov_bytes(iov, n, &len) || !blk_range_ok(b, off, len))
+		return -EINVAL;
+	return len ? b->ops->preadv(b, iov, n, off) : 0;
+}
+
+int blk_pwritev(struct blk *b, const struct iovec *iov, int n, uint64_t off)
+{
+	uint64_t len;
+
+	if (b->readonly)
+		return -EROFS;
+	if (n < 0 || blk_iov_bytes(iov, n, &len) || !blk_range_ok(b, off, len))
+		return -EINVAL;
+	return len ? b->ops->pwritev(b, iov, n, off) : 0;
+}
+
+int blk_pread(struct blk *b, void *buf, size_t len, uint64_t off)
+{
+	struct iovec iov = {buf, len};
+
+	return blk_preadv(b, &iov, 1, off);
+}
+
+int blk_pwrite(struct blk *b, const void *buf, size_t len, uint64_t off)
+{
+	union {
+		const void *in;
+		void *out;
+	} p = {.in = buf}; /* iovec has no const; writing does not touch it */
+	struct iovec iov = {p.out, len};
+
+	return blk_pwritev(b, &iov, 1, off);
+}
+
+int blk_flush(struct blk *b)
+{
+	return b->ops->flush ? b->ops->flush(b) : 0;
+}
+
+/* Discarding is advice: what cannot do it succeeds and does nothing. */
+int blk_discard(struct blk *b, uint64_t off, uint64_t len)
+{
+	if (b->readonly)
+		return -EROFS;
+	if (!blk_range_ok(b, off, len))
+		return -EINVAL;
+	if (!len || !b->ops->discard)
+		return 0;
+	return b->ops->discard(b, off, len);
+}
+
+static int blk_zero_by_writing(struct blk *b, uint64_t off, uint64_t len)
+{
+	static const uint8_t zero[BLK_ZERO_CHUNK];
+
+	while (len) {
+		size_t n = len < sizeof(zero) ? len : sizeof(zero);
+		int rc = blk_pwrite(b, zero, n, off);
+
+		if (rc)
+			return rc;
+		off += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int blk_write_zeroes(struct blk *b, uint64_t off, uint64_t len, bool unmap)
+{
+	int rc = -EOPNOTSUPP;
+
+	if (b->readonly)
+		return -EROFS;
+	if (!blk_range_ok(b, off, len))
+		return -EINVAL;
+	if (!len)
+		return 0;
+	if (b->ops->write_zeroes)
+		rc = b->ops->write_zeroes(b, off, len, unmap);
+	return rc == -EOPNOTSUPP ? blk_zero_by_writing(b, off, len) : rc;
+}
+
+int blk_resize(struct blk *b, uint64_t size)
+{
+	if (b->readonly)
+		return -EROFS;
+	if (size < b->size || size % 512)
+		return -EINVAL;
+	if (size == b->size)
+		return 0;
+	return b->ops->resize ? b->ops->resize(b, size) : -EOPNOTSUPP;
+}
+
+void blk_close(struct blk *b)
+{
+	if (b)
+		b->ops->close(b);
+}
