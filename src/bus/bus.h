@@ -104,6 +104,18 @@ struct bus_page {
 
 void bus_resolve(struct bus *b, gpa_t gpa, struct bus_page *out);
 
+/* The map as runs of pages that are memory, in ascending order, for engines
+ * that hand it to somebody else.  Lock held.  At most n are written to out;
+ * returns how many were. */
+struct bus_range {
+	gpa_t base;
+	uint64_t size;
+	uint8_t *host;
+	bool writable; /* to the same memory */
+};
+
+unsigned bus_ranges(struct bus *b, struct bus_range *out, unsigned n);
+
 /* Accesses by processors, size 1..8, not crossing a page.  They reach devices
  * and memory alike.  who may be NULL for a device. */
 uint64_t bus_mmio_read(struct bus *b, struct bus_cpu *who, gpa_t gpa,

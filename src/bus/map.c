@@ -5,6 +5,7 @@
  * priority.  Pages of plain RAM that nothing overlays, nearly all, are told by
  * a flag without any lock.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include <glib.h>
@@ -169,6 +170,63 @@ void bus_resolve(struct bus *b, gpa_t gpa, struct bus_page *out)
 	if (off >= 0 && out->read == b->ram.host + off &&
 		out->write == out->read)
 		out->ram = off;
+}
+
+static int bus_compare_gpa(const void *a, const void *b)
+{
+	gpa_t x = *(const gpa_t *)a, y = *(const gpa_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Every address where the map may change, page aligned, ascending. */
+static unsigned bus_map_edges(const struct bus *b, gpa_t *edges)
+{
+	unsigned n = 0;
+
+	edges[n++] = 0;
+	edges[n++] = b->ram.low;
+	edges[n++] = 4ull << 30;
+	edges[n++] = (4ull << 30) + b->ram.bytes - b->ram.low;
+	for (unsigned i = 0; i < b->nregions; i++) {
+		gpa_t end = b->regions[i]->base + b->regions[i]->size;
+
+		edges[n++] = b->regions[i]->base & ~(BUS_PAGE_SIZE - 1);
+		edges[n++] = (end + BUS_PAGE_SIZE - 1) & ~(BUS_PAGE_SIZE - 1);
+	}
+	qsort(edges, n, sizeof(edges[0]), bus_compare_gpa);
+	return n;
+}
+
+unsigned bus_ranges(struct bus *b, struct bus_range *out, unsigned n)
+{
+	gpa_t edges[2 * BUS_MAX_REGIONS + 4];
+	unsigned nedges = bus_map_edges(b, edges), found = 0;
+	struct bus_range last = { 0 };
+
+	for (unsigned i = 0; i + 1 < nedges; i++) {
+		uint64_t size = edges[i + 1] - edges[i];
+		struct bus_page pg;
+
+		if (!size)
+			continue;
+		bus_resolve(b, edges[i], &pg);
+		if (!pg.read)
+			continue;
+		if (last.size && last.base + last.size == edges[i] &&
+			last.host + last.size == pg.read &&
+			last.writable == (pg.write == pg.read)) {
+			last.size += size;
+			out[found - 1] = last;
+			continue;
+		}
+		last = (struct bus_range){ edges[i], size, pg.read,
+			pg.write == pg.read };
+		if (found == n)
+			return found;
+		out[found++] = last;
+	}
+	return found;
 }
 
 static uint64_t bus_load_host(const uint8_t *p, unsigned size)

@@ -35,6 +35,8 @@ enum cpu_exit_reason {
 
 struct cpu_exit {
 	enum cpu_exit_reason reason;
+	bool masked; /* HALT with interrupts disabled: BUS_EV_INTR does not
+			end it; do not wait for it */
 	char text[512];
 };
 

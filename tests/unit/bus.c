@@ -57,6 +57,7 @@ static void test_overlay(void)
 	struct bus_region shadow = { .name = "rom", .base = 0xf0000,
 		.size = 0x10000, .prio = 2, .access = BUS_MAP_R, .host = rom };
 	struct bus_page pg;
+	struct bus_range r[4];
 
 	memset(rom, 0x5a, sizeof(rom));
 	bus_lock(b);
@@ -85,6 +86,16 @@ static void test_overlay(void)
 	g_assert_cmphex(got & 0xff, ==, 'x');
 	bus_resolve(b, 0xf0000, &pg);
 	g_assert_cmpint(pg.ram, ==, 0xf0000);
+	bus_lock(b);
+	g_assert_cmpuint(bus_ranges(b, r, 4), ==, 2);
+	bus_region_map(b, &shadow);
+	g_assert_cmpuint(bus_ranges(b, r, 4), ==, 4);
+	bus_unlock(b);
+	g_assert_cmphex(r[0].size, ==, 0xa0000);
+	g_assert_cmphex(r[1].base, ==, 0xc0000);
+	g_assert_cmphex(r[1].size, ==, 0x30000);
+	g_assert_true(r[2].host == rom && !r[2].writable);
+	g_assert_cmphex(r[3].size, ==, 3 * MIB);
 	bus_free(b);
 }
 

@@ -1,0 +1,59 @@
+/* priv.h - what the files of kvm/ share. */
+#ifndef CPU_KVM_PRIV_H
+#define CPU_KVM_PRIV_H
+
+#include <linux/kvm.h>
+
+#include "cpu/kvm/kvm.h"
+
+#define KVM_MAX_SLOTS	64
+#define KVM_XSAVE_BYTES 4096
+
+enum kvm_counter {
+	KVM_CNT_EXIT, KVM_CNT_IO, KVM_CNT_MMIO, KVM_CNT_HLT, KVM_CNT_MSR,
+	KVM_CNT_WINDOW, KVM_CNT_KICK, KVM_CNT_INTERRUPT, KVM_NCOUNTERS,
+};
+
+struct cpu_vm {
+	struct bus *bus;
+	const struct x86_cpu_model *model;
+	int sys, fd;
+	size_t run_bytes;
+	bool irqchip;
+	bool user_msr; /* unknown MSRs come to us */
+	struct bus_listener listener;
+	struct bus_range slots[KVM_MAX_SLOTS]; /* what each slot maps now */
+};
+
+struct cpu {
+	struct cpu_vm *vm;
+	struct bus_cpu *bc;
+	int fd;
+	struct kvm_run *run;
+	pthread_t thread;
+	_Atomic(bool) in_run;
+	bool incomplete; /* the last exit's result is not yet in the state */
+	struct x86_state extra; /* fields that KVM does not hold */
+	_Atomic(uint64_t) counters[KVM_NCOUNTERS];
+};
+
+/* ioctl that gives -errno instead of -1. */
+int kvm_ioctl(int fd, unsigned long request, void *arg);
+
+/* memory.c: make KVM's slots equal the bus's map.  Lock held. */
+void kvm_memory_sync(struct cpu_vm *vm);
+
+/* state.c */
+void kvm_state_get(struct cpu *c, struct x86_state *s);
+int kvm_state_set(struct cpu *c, const struct x86_state *s);
+int kvm_state_cpuid(struct cpu *c);
+
+/* vcpu.c */
+void kvm_cpu_run(struct cpu *c, struct cpu_exit *exit);
+void kvm_cpu_kick(void *opaque);
+void kvm_cpu_finish_exit(struct cpu *c);
+
+/* probe.c */
+void kvm_probe(struct cpu_probe *out);
+
+#endif
