@@ -53,6 +53,8 @@ struct pci_func {
 	uint8_t next_cap;	  /* where the next capability goes */
 	/* After the guest wrote [off, off+len) of config; optional. */
 	void (*config_written)(struct pci_func *f, unsigned off, unsigned len);
+	/* Before the guest reads it, to bring it up to date; optional. */
+	void (*config_reading)(struct pci_func *f, unsigned off, unsigned len);
 };
 
 /* Fill the identification part of config space.  class_code is 24 bits:
