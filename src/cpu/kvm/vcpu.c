@@ -6,6 +6,7 @@
  * Source: Linux Documentation/virt/kvm/api.rst.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 
