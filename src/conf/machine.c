@@ -1,0 +1,238 @@
+/*
+ * machine.c - a machine's description: life, words and checks.
+ */
+#include "conf/machine.h"
+
+#include <unistd.h>
+
+#include "conf/error.h"
+
+#define WORDS(name, text, ...)                                                 \
+	static const char *const name##_list[] = {__VA_ARGS__, NULL};          \
+	const struct conf_word_list conf_##name##_words = {text, name##_list}
+
+WORDS(engine, "engine", "auto", "bt", "kvm", "interp", "lockstep");
+WORDS(irqchip, "irqchip", "auto", "kernel", "user");
+WORDS(board, "board", "pc", "q35");
+WORDS(firmware, "firmware", "bios", "uefi");
+WORDS(media, "medium", "disk", "cdrom", "floppy");
+WORDS(bus, "bus", "virtio", "ide", "sata", "scsi", "nvme", "floppy");
+WORDS(format, "format", "raw", "qcow2");
+WORDS(nic, "network card", "virtio", "e1000", "pcnet", "rtl8139", "ne2k");
+WORDS(serial, "serial line", "none", "stdio", "file", "unix");
+WORDS(display, "display", "none", "vnc");
+WORDS(boot, "boot medium", "floppy", "cdrom", "disk", "net");
+
+void conf_file_clear(struct conf_file *f)
+{
+	g_clear_pointer(&f->path, g_free);
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+}
+
+static void serial_clear(struct conf_serial *s)
+{
+	conf_file_clear(&s->file);
+	if (s->in_fd >= 0)
+		close(s->in_fd);
+	s->in_fd = -1;
+}
+
+struct conf_drive *conf_drive_new(void)
+{
+	struct conf_drive *d = g_new0(struct conf_drive, 1);
+
+	d->file.fd = d->cow.fd = -1;
+	return d;
+}
+
+void conf_drive_free(struct conf_drive *d)
+{
+	conf_file_clear(&d->file);
+	conf_file_clear(&d->cow);
+	g_free(d->serial);
+	g_free(d);
+}
+
+struct conf_nic *conf_nic_new(void)
+{
+	struct conf_nic *n = g_new0(struct conf_nic, 1);
+
+	n->rom.fd = -1;
+	n->forwards = g_array_new(FALSE, TRUE, sizeof(struct conf_forward));
+	return n;
+}
+
+void conf_nic_free(struct conf_nic *n)
+{
+	conf_file_clear(&n->rom);
+	g_array_unref(n->forwards);
+	g_free(n);
+}
+
+struct conf_serial *conf_serial_new(void)
+{
+	struct conf_serial *s = g_new0(struct conf_serial, 1);
+
+	s->file.fd = s->in_fd = -1;
+	return s;
+}
+
+void conf_serial_free(struct conf_serial *s)
+{
+	serial_clear(s);
+	g_free(s);
+}
+
+struct conf_machine *conf_machine_new(void)
+{
+	struct conf_machine *m = g_new0(struct conf_machine, 1);
+
+	m->name = g_strdup("vm");
+	m->cpu_model = g_strdup("auto");
+	m->sockets = m->cores = m->threads = 1;
+	m->mem_bytes = 512ull << 20;
+	m->acpi = m->ioapic = m->hpet = true;
+	m->firmware_file.fd = m->kernel.fd = m->initrd.fd = -1;
+	m->console.file.fd = m->console.in_fd = -1;
+	m->debugcon.file.fd = m->debugcon.in_fd = -1;
+	m->drives =
+		g_ptr_array_new_with_free_func((GDestroyNotify)conf_drive_free);
+	m->nics = g_ptr_array_new_with_free_func((GDestroyNotify)conf_nic_free);
+	m->serial = g_ptr_array_new_with_free_func(
+		(GDestroyNotify)conf_serial_free);
+	return m;
+}
+
+void conf_machine_free(struct conf_machine *m)
+{
+	conf_file_clear(&m->firmware_file);
+	conf_file_clear(&m->kernel);
+	conf_file_clear(&m->initrd);
+	serial_clear(&m->console);
+	serial_clear(&m->debugcon);
+	g_ptr_array_unref(m->drives);
+	g_ptr_array_unref(m->nics);
+	g_ptr_array_unref(m->serial);
+	g_free(m->name);
+	g_free(m->cpu_model);
+	g_free(m->append);
+	g_free(m->display_addr);
+	g_free(m);
+}
+
+unsigned conf_machine_ncpus(const struct conf_machine *m)
+{
+	return m->sockets * m->cores * m->threads;
+}
+
+static bool unsupported(GError **err, const char *what, const char *fix)
+{
+	conf_error_set(err, CONF_ERROR_UNSUPPORTED, NULL, fix,
+		"%s: not supported yet", what);
+	return false;
+}
+
+/* Known words whose hardware does not exist yet. */
+static bool check_supported(const struct conf_machine *m, GError **err)
+{
+	if (m->board != CONF_BOARD_PC)
+		return unsupported(err, "board q35", "use --board pc");
+	if (m->firmware != CONF_FIRMWARE_BIOS)
+		return unsupported(err, "firmware uefi", "use --firmware bios");
+	if (m->display != CONF_DISPLAY_NONE)
+		return unsupported(err, "display vnc",
+			"use --display none and --serial stdio");
+	for (guint i = 0; i < m->drives->len; i++) {
+		const struct conf_drive *d = g_ptr_array_index(m->drives, i);
+		g_autofree char *what = g_strdup_printf("%s on bus %s",
+			conf_media_words.words[d->media],
+			conf_bus_words.words[d->bus]);
+
+		if (d->bus != CONF_BUS_VIRTIO)
+			return unsupported(
+				err, what, "use --disk FILE,bus=virtio");
+	}
+	for (guint i = 0; i < m->nics->len; i++) {
+		const struct conf_nic *n = g_ptr_array_index(m->nics, i);
+		g_autofree char *what = g_strdup_printf(
+			"network card %s", conf_nic_words.words[n->model]);
+
+		if (n->model != CONF_NIC_VIRTIO)
+			return unsupported(
+				err, what, "use --nic user,model=virtio");
+	}
+	return true;
+}
+
+static bool check_limits(const struct conf_machine *m, GError **err)
+{
+	if (m->mem_bytes < 1 << 20 || m->mem_bytes > 1ull << 40) {
+		g_autofree char *size = conf_format_size(m->mem_bytes);
+
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"a machine has from 1M to 1T of memory",
+			"write for example --mem 512M", "%s of memory is %s",
+			size,
+			m->mem_bytes < 1 << 20 ? "too little" : "too much");
+		return false;
+	}
+	if (m->mem_bytes & 0xfffff) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"memory comes in whole mebibytes",
+			"write for example --mem 512M",
+			"memory of %" G_GUINT64_FORMAT " bytes", m->mem_bytes);
+		return false;
+	}
+	if (m->drives->len > CONF_MAX_DRIVES || m->nics->len > CONF_MAX_NICS ||
+		m->serial->len > CONF_MAX_SERIAL) {
+		g_autofree char *why = g_strdup_printf(
+			"a machine has at most %d drives, %d network cards "
+			"and %d serial lines",
+			CONF_MAX_DRIVES, CONF_MAX_NICS, CONF_MAX_SERIAL);
+
+		conf_error_set(
+			err, CONF_ERROR_USAGE, why, NULL, "too many devices");
+		return false;
+	}
+	return true;
+}
+
+/* Standard input can feed one line only. */
+static bool check_stdio(const struct conf_machine *m, GError **err)
+{
+	unsigned n = m->console.kind == CONF_SERIAL_STDIO;
+
+	n += m->debugcon.kind == CONF_SERIAL_STDIO;
+	for (guint i = 0; i < m->serial->len; i++) {
+		const struct conf_serial *s = g_ptr_array_index(m->serial, i);
+
+		n += s->kind == CONF_SERIAL_STDIO;
+	}
+	if (n <= 1)
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE,
+		"there is one standard input and output",
+		"give the others file:F, unix:F or none", "%u lines on stdio",
+		n);
+	return false;
+}
+
+static bool check_kernel(const struct conf_machine *m, GError **err)
+{
+	const char *flag = m->initrd.path ? "--initrd" : "--append";
+
+	if (m->kernel.path || (!m->initrd.path && !m->append))
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE,
+		"it is handed to a kernel that is booted directly",
+		"add --kernel FILE", "%s without --kernel", flag);
+	return false;
+}
+
+bool conf_machine_check(const struct conf_machine *m, GError **err)
+{
+	return check_limits(m, err) && check_stdio(m, err) &&
+	       check_kernel(m, err) && check_supported(m, err);
+}

@@ -1,0 +1,216 @@
+/*
+ * machine.h - the description of one virtual machine.
+ *
+ * What `vmeste run` can say, as types.  The client fills it from the command
+ * line, checks it, opens every file that it names and sends it over the wire
+ * to vmeste-vm, which opens nothing: a struct conf_file carries the path (for
+ * messages) and the open descriptor (for use).
+ *
+ * Ownership: all strings by g_malloc; conf_machine_free frees everything and
+ * closes every descriptor that is still there (take one by setting fd to -1).
+ */
+#ifndef CONF_MACHINE_H
+#define CONF_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <glib.h>
+#include <json-glib/json-glib.h>
+
+#include "conf/parse.h"
+
+#define CONF_MAX_CPUS	64
+#define CONF_MAX_DRIVES 32
+#define CONF_MAX_NICS	8
+#define CONF_MAX_SERIAL 4
+
+enum conf_engine {
+	CONF_ENGINE_AUTO,
+	CONF_ENGINE_BT,
+	CONF_ENGINE_KVM,
+	CONF_ENGINE_INTERP,
+	CONF_ENGINE_LOCKSTEP, /* for tests: interp beside bt */
+};
+
+enum conf_irqchip { /* kvm: who models the interrupt controllers */
+	CONF_IRQCHIP_AUTO,
+	CONF_IRQCHIP_KERNEL,
+	CONF_IRQCHIP_USER,
+};
+
+enum conf_board {
+	CONF_BOARD_PC,
+	CONF_BOARD_Q35,
+};
+
+enum conf_firmware {
+	CONF_FIRMWARE_BIOS,
+	CONF_FIRMWARE_UEFI,
+};
+
+enum conf_media {
+	CONF_MEDIA_DISK,
+	CONF_MEDIA_CDROM,
+	CONF_MEDIA_FLOPPY,
+};
+
+enum conf_bus {
+	CONF_BUS_VIRTIO,
+	CONF_BUS_IDE,
+	CONF_BUS_SATA,
+	CONF_BUS_SCSI,
+	CONF_BUS_NVME,
+	CONF_BUS_FLOPPY,
+};
+
+enum conf_format {
+	CONF_FORMAT_RAW,
+	CONF_FORMAT_QCOW2,
+};
+
+enum conf_nic_model {
+	CONF_NIC_VIRTIO,
+	CONF_NIC_E1000,
+	CONF_NIC_PCNET,
+	CONF_NIC_RTL8139,
+	CONF_NIC_NE2K,
+};
+
+enum conf_serial_kind {
+	CONF_SERIAL_NONE,
+	CONF_SERIAL_STDIO, /* in_fd, file.fd: where the client reads, writes */
+	CONF_SERIAL_FILE,  /* file.fd: write only */
+	CONF_SERIAL_UNIX,  /* file.fd: a listening socket; accept one at a time
+			    */
+};
+
+enum conf_display {
+	CONF_DISPLAY_NONE,
+	CONF_DISPLAY_VNC,
+};
+
+enum conf_boot {
+	CONF_BOOT_FLOPPY,
+	CONF_BOOT_CDROM,
+	CONF_BOOT_DISK,
+	CONF_BOOT_NET,
+	CONF_NBOOT,
+};
+
+/* Indexed by the enums above. */
+extern const struct conf_word_list conf_engine_words, conf_irqchip_words,
+	conf_board_words, conf_firmware_words, conf_media_words, conf_bus_words,
+	conf_format_words, conf_nic_words, conf_serial_words,
+	conf_display_words, conf_boot_words;
+
+struct conf_file {
+	char *path; /* NULL: absent */
+	int fd;	    /* -1: not open */
+};
+
+struct conf_drive {
+	enum conf_media media;
+	struct conf_file file; /* cdrom, floppy: path NULL = no medium */
+	enum conf_format format;
+	enum conf_bus bus;
+	bool readonly; /* the guest sees a read-only drive */
+	bool snapshot; /* writes go to cow.fd (empty, unlinked) and vanish */
+	struct conf_file cow;
+	char *serial; /* serial number shown to the guest, or NULL */
+};
+
+struct conf_forward {
+	bool udp;
+	uint32_t host_addr; /* network order; 0 = 127.0.0.1 */
+	uint16_t host_port, guest_port;
+};
+
+struct conf_nic {
+	/* The one back end for now is user NAT. */
+	enum conf_nic_model model;
+	bool has_mac;
+	uint8_t mac[6];
+	GArray *forwards;     /* struct conf_forward */
+	struct conf_file rom; /* PXE option ROM, or absent */
+};
+
+struct conf_serial {
+	enum conf_serial_kind kind;
+	struct conf_file file;
+	int in_fd; /* stdio only */
+};
+
+struct conf_machine {
+	char *name; /* never NULL */
+
+	enum conf_engine engine;
+	enum conf_irqchip irqchip;
+	uint64_t code_cache_bytes; /* bt; 0 = default */
+	char *cpu_model;	   /* "auto" or a name of x86_cpu_model_names */
+	unsigned sockets, cores, threads; /* product 1..CONF_MAX_CPUS */
+	uint64_t mem_bytes;		  /* multiple of 1 MiB */
+
+	enum conf_board board;
+	bool acpi, ioapic, hpet; /* default on */
+	enum conf_firmware firmware;
+	struct conf_file firmware_file; /* SeaBIOS image */
+
+	/* Direct kernel boot if kernel.path. */
+	struct conf_file kernel, initrd;
+	char *append; /* or NULL */
+
+	GPtrArray *drives; /* struct conf_drive */
+	GPtrArray *nics;   /* struct conf_nic */
+	GPtrArray *serial; /* struct conf_serial; COM1 first */
+	struct conf_serial
+		console; /* virtio-console (hvc0); kind NONE = none */
+	struct conf_serial debugcon; /* port 0x402 */
+
+	enum conf_display display;
+	char *display_addr; /* or NULL */
+
+	enum conf_boot boot[CONF_NBOOT]; /* in order */
+	unsigned nboot;			 /* 0 = default order */
+
+	bool no_reboot;	     /* a guest's reset ends the machine, status 0 */
+	uint64_t timeout_ms; /* 0 = none; the client's business */
+	bool verbose;	     /* say on standard error what is done and why */
+};
+
+/* Defaults: auto engine, 1 CPU, 512 MiB, pc, bios, COM1 none. */
+struct conf_machine *conf_machine_new(void);
+void conf_machine_free(struct conf_machine *m);
+
+unsigned conf_machine_ncpus(const struct conf_machine *m);
+
+/* Contradictions and limits; *err says what, why and how to mend.  What is
+ * known but not built yet is CONF_ERROR_UNSUPPORTED. */
+bool conf_machine_check(const struct conf_machine *m, GError **err);
+
+/*
+ * To JSON: every open descriptor is appended to fds (of int) and named by its
+ * index there; they stay owned by *m.  fds NULL: paths only.
+ */
+JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds);
+
+/*
+ * From JSON, which may be hostile: types, ranges and counts are checked, a
+ * descriptor index may be used once.  fds[i] that is used is taken over (and
+ * set to -1 in the array).  NULL and *err.
+ */
+struct conf_machine *conf_machine_from_json(
+	JsonNode *node, int *fds, unsigned nfds, GError **err);
+
+struct conf_drive *conf_drive_new(void);
+void conf_drive_free(struct conf_drive *d);
+struct conf_nic *conf_nic_new(void);
+void conf_nic_free(struct conf_nic *n);
+struct conf_serial *conf_serial_new(void);
+void conf_serial_free(struct conf_serial *s);
+void conf_file_clear(struct conf_file *f); /* frees, closes */
+
+typedef struct conf_machine conf_machine_auto;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(conf_machine_auto, conf_machine_free)
+
+#endif

@@ -1,0 +1,476 @@
+/*
+ * machine_json.c - a machine's description to and from JSON.
+ *
+ * Reading takes anything: whatever is missing keeps its default, whatever has
+ * the wrong type or is out of range is an error.  The first error sticks and
+ * everything after it is skipped.
+ */
+#include "conf/machine.h"
+
+#include <string.h>
+
+#include "conf/error.h"
+
+/* ---- writing ---- */
+
+static void put_file(
+	JsonObject *o, const char *key, const struct conf_file *f, GArray *fds)
+{
+	JsonObject *j;
+
+	if (!f->path && f->fd < 0)
+		return;
+	j = json_object_new();
+	if (f->path)
+		json_object_set_string_member(j, "path", f->path);
+	if (f->fd >= 0 && fds) {
+		json_object_set_int_member(j, "fd", fds->len);
+		g_array_append_val(fds, f->fd);
+	}
+	json_object_set_object_member(o, key, j);
+}
+
+static void put_word(JsonObject *o, const char *key,
+	const struct conf_word_list *list, int word)
+{
+	json_object_set_string_member(o, key, list->words[word]);
+}
+
+static void put_string(JsonObject *o, const char *key, const char *text)
+{
+	if (text)
+		json_object_set_string_member(o, key, text);
+}
+
+static JsonObject *serial_to_json(const struct conf_serial *s, GArray *fds)
+{
+	JsonObject *o = json_object_new();
+
+	put_word(o, "kind", &conf_serial_words, (int)s->kind);
+	put_file(o, "file", &s->file, fds);
+	if (s->in_fd >= 0 && fds) {
+		json_object_set_int_member(o, "in", fds->len);
+		g_array_append_val(fds, s->in_fd);
+	}
+	return o;
+}
+
+static JsonObject *drive_to_json(const struct conf_drive *d, GArray *fds)
+{
+	JsonObject *o = json_object_new();
+
+	put_word(o, "media", &conf_media_words, (int)d->media);
+	put_word(o, "format", &conf_format_words, (int)d->format);
+	put_word(o, "bus", &conf_bus_words, (int)d->bus);
+	json_object_set_boolean_member(o, "readonly", d->readonly);
+	json_object_set_boolean_member(o, "snapshot", d->snapshot);
+	put_string(o, "serial", d->serial);
+	put_file(o, "file", &d->file, fds);
+	put_file(o, "cow", &d->cow, fds);
+	return o;
+}
+
+static JsonArray *forwards_to_json(const GArray *forwards)
+{
+	JsonArray *a = json_array_new();
+
+	for (guint i = 0; i < forwards->len; i++) {
+		const struct conf_forward *f =
+			&((const struct conf_forward *)(const void *)
+					forwards->data)[i];
+		JsonObject *o = json_object_new();
+
+		json_object_set_boolean_member(o, "udp", f->udp);
+		json_object_set_int_member(o, "addr", f->host_addr);
+		json_object_set_int_member(o, "host", f->host_port);
+		json_object_set_int_member(o, "guest", f->guest_port);
+		json_array_add_object_element(a, o);
+	}
+	return a;
+}
+
+static JsonObject *nic_to_json(const struct conf_nic *n, GArray *fds)
+{
+	JsonObject *o = json_object_new();
+
+	put_word(o, "model", &conf_nic_words, (int)n->model);
+	if (n->has_mac) {
+		g_autofree char *mac = g_strdup_printf(
+			"%02x%02x%02x%02x%02x%02x", n->mac[0], n->mac[1],
+			n->mac[2], n->mac[3], n->mac[4], n->mac[5]);
+
+		put_string(o, "mac", mac);
+	}
+	put_file(o, "rom", &n->rom, fds);
+	json_object_set_array_member(
+		o, "forwards", forwards_to_json(n->forwards));
+	return o;
+}
+
+static void put_lists(JsonObject *o, const struct conf_machine *m, GArray *fds)
+{
+	JsonArray *drives = json_array_new(), *nics = json_array_new(),
+		  *serial = json_array_new(), *boot = json_array_new();
+
+	for (guint i = 0; i < m->drives->len; i++)
+		json_array_add_object_element(drives,
+			drive_to_json(g_ptr_array_index(m->drives, i), fds));
+	for (guint i = 0; i < m->nics->len; i++)
+		json_array_add_object_element(
+			nics, nic_to_json(g_ptr_array_index(m->nics, i), fds));
+	for (guint i = 0; i < m->serial->len; i++)
+		json_array_add_object_element(serial,
+			serial_to_json(g_ptr_array_index(m->serial, i), fds));
+	for (unsigned i = 0; i < m->nboot; i++)
+		json_array_add_string_element(
+			boot, conf_boot_words.words[m->boot[i]]);
+	json_object_set_array_member(o, "drives", drives);
+	json_object_set_array_member(o, "nics", nics);
+	json_object_set_array_member(o, "serial", serial);
+	json_object_set_array_member(o, "boot", boot);
+}
+
+JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
+{
+	JsonObject *o = json_object_new();
+	JsonNode *node = json_node_new(JSON_NODE_OBJECT);
+
+	put_string(o, "name", m->name);
+	put_word(o, "engine", &conf_engine_words, (int)m->engine);
+	put_word(o, "irqchip", &conf_irqchip_words, (int)m->irqchip);
+	json_object_set_int_member(
+		o, "code_cache_bytes", (gint64)m->code_cache_bytes);
+	put_string(o, "cpu_model", m->cpu_model);
+	json_object_set_int_member(o, "sockets", m->sockets);
+	json_object_set_int_member(o, "cores", m->cores);
+	json_object_set_int_member(o, "threads", m->threads);
+	json_object_set_int_member(o, "mem_bytes", (gint64)m->mem_bytes);
+	put_word(o, "board", &conf_board_words, (int)m->board);
+	json_object_set_boolean_member(o, "acpi", m->acpi);
+	json_object_set_boolean_member(o, "ioapic", m->ioapic);
+	json_object_set_boolean_member(o, "hpet", m->hpet);
+	put_word(o, "firmware", &conf_firmware_words, (int)m->firmware);
+	put_file(o, "firmware_file", &m->firmware_file, fds);
+	put_file(o, "kernel", &m->kernel, fds);
+	put_file(o, "initrd", &m->initrd, fds);
+	put_string(o, "append", m->append);
+	put_lists(o, m, fds);
+	json_object_set_object_member(
+		o, "console", serial_to_json(&m->console, fds));
+	json_object_set_object_member(
+		o, "debugcon", serial_to_json(&m->debugcon, fds));
+	put_word(o, "display", &conf_display_words, (int)m->display);
+	put_string(o, "display_addr", m->display_addr);
+	json_object_set_boolean_member(o, "no_reboot", m->no_reboot);
+	json_object_set_int_member(o, "timeout_ms", (gint64)m->timeout_ms);
+	json_object_set_boolean_member(o, "verbose", m->verbose);
+	json_node_take_object(node, o);
+	return node;
+}
+
+/* ---- reading ---- */
+
+struct reader {
+	int *fds;
+	unsigned nfds;
+	GError **err;
+	bool failed;
+};
+
+static void reader_fail(struct reader *r, const char *key)
+{
+	if (!r->failed)
+		conf_error_set(r->err, CONF_ERROR_FAILED,
+			"a message between vmeste's processes is malformed",
+			NULL, "bad value of '%s'", key);
+	r->failed = true;
+}
+
+/* The member if it is there and has the type; a wrong type fails. */
+static JsonNode *reader_member(struct reader *r, JsonObject *o, const char *key,
+	JsonNodeType type, GType value)
+{
+	JsonNode *n = json_object_get_member(o, key);
+
+	if (r->failed || !n)
+		return NULL;
+	if (json_node_get_node_type(n) != type ||
+		(value && json_node_get_value_type(n) != value)) {
+		reader_fail(r, key);
+		return NULL;
+	}
+	return n;
+}
+
+static uint64_t get_int(struct reader *r, JsonObject *o, const char *key,
+	uint64_t max, uint64_t dflt)
+{
+	JsonNode *n = reader_member(r, o, key, JSON_NODE_VALUE, G_TYPE_INT64);
+	gint64 v;
+
+	if (!n)
+		return dflt;
+	v = json_node_get_int(n);
+	if (v < 0 || (uint64_t)v > max) {
+		reader_fail(r, key);
+		return dflt;
+	}
+	return (uint64_t)v;
+}
+
+static bool get_bool(
+	struct reader *r, JsonObject *o, const char *key, bool dflt)
+{
+	JsonNode *n = reader_member(r, o, key, JSON_NODE_VALUE, G_TYPE_BOOLEAN);
+
+	return n ? json_node_get_boolean(n) : dflt;
+}
+
+static const char *get_string(struct reader *r, JsonObject *o, const char *key)
+{
+	JsonNode *n = reader_member(r, o, key, JSON_NODE_VALUE, G_TYPE_STRING);
+
+	return n ? json_node_get_string(n) : NULL;
+}
+
+static void take_string(
+	struct reader *r, JsonObject *o, const char *key, char **out)
+{
+	const char *s = get_string(r, o, key);
+
+	if (s) {
+		g_free(*out);
+		*out = g_strdup(s);
+	}
+}
+
+static int get_word(struct reader *r, JsonObject *o, const char *key,
+	const struct conf_word_list *list)
+{
+	const char *s = get_string(r, o, key);
+	int word = 0;
+
+	if (s && !conf_parse_word(s, list, &word, NULL))
+		reader_fail(r, key);
+	return word;
+}
+
+static JsonObject *get_object(struct reader *r, JsonObject *o, const char *key)
+{
+	JsonNode *n = reader_member(r, o, key, JSON_NODE_OBJECT, 0);
+
+	return n ? json_node_get_object(n) : NULL;
+}
+
+static int get_fd(struct reader *r, JsonObject *o, const char *key)
+{
+	uint64_t i = get_int(r, o, key, UINT32_MAX, UINT64_MAX);
+	int fd = -1;
+
+	if (i == UINT64_MAX)
+		return -1;
+	if (i >= r->nfds || r->fds[i] < 0)
+		reader_fail(r, key);
+	else {
+		fd = r->fds[i];
+		r->fds[i] = -1;
+	}
+	return fd;
+}
+
+static void get_file(
+	struct reader *r, JsonObject *o, const char *key, struct conf_file *f)
+{
+	JsonObject *j = get_object(r, o, key);
+
+	if (!j)
+		return;
+	take_string(r, j, "path", &f->path);
+	f->fd = get_fd(r, j, "fd");
+}
+
+/* Calls add for each object of the array. */
+static void get_list(struct reader *r, JsonObject *o, const char *key,
+	unsigned max,
+	void (*add)(struct reader *r, JsonObject *o, void *opaque),
+	void *opaque)
+{
+	JsonNode *n = reader_member(r, o, key, JSON_NODE_ARRAY, 0);
+	JsonArray *a = n ? json_node_get_array(n) : NULL;
+
+	if (a && json_array_get_length(a) > max)
+		reader_fail(r, key);
+	for (guint i = 0; a && !r->failed && i < json_array_get_length(a);
+		i++) {
+		JsonNode *e = json_array_get_element(a, i);
+
+		if (JSON_NODE_HOLDS_OBJECT(e))
+			add(r, json_node_get_object(e), opaque);
+		else
+			reader_fail(r, key);
+	}
+}
+
+static void read_serial(struct reader *r, JsonObject *o, struct conf_serial *s)
+{
+	s->kind = (enum conf_serial_kind)get_word(
+		r, o, "kind", &conf_serial_words);
+	get_file(r, o, "file", &s->file);
+	s->in_fd = get_fd(r, o, "in");
+}
+
+static void add_serial(struct reader *r, JsonObject *o, void *list)
+{
+	struct conf_serial *s = conf_serial_new();
+
+	g_ptr_array_add(list, s);
+	read_serial(r, o, s);
+}
+
+static void add_drive(struct reader *r, JsonObject *o, void *list)
+{
+	struct conf_drive *d = conf_drive_new();
+
+	g_ptr_array_add(list, d);
+	d->media = (enum conf_media)get_word(r, o, "media", &conf_media_words);
+	d->format =
+		(enum conf_format)get_word(r, o, "format", &conf_format_words);
+	d->bus = (enum conf_bus)get_word(r, o, "bus", &conf_bus_words);
+	d->readonly = get_bool(r, o, "readonly", false);
+	d->snapshot = get_bool(r, o, "snapshot", false);
+	take_string(r, o, "serial", &d->serial);
+	get_file(r, o, "file", &d->file);
+	get_file(r, o, "cow", &d->cow);
+}
+
+static void add_forward(struct reader *r, JsonObject *o, void *list)
+{
+	struct conf_forward f = {
+		.udp = get_bool(r, o, "udp", false),
+		.host_addr = (uint32_t)get_int(r, o, "addr", UINT32_MAX, 0),
+		.host_port = (uint16_t)get_int(r, o, "host", 65535, 0),
+		.guest_port = (uint16_t)get_int(r, o, "guest", 65535, 0),
+	};
+
+	g_array_append_val((GArray *)list, f);
+}
+
+static void read_mac(struct reader *r, JsonObject *o, struct conf_nic *n)
+{
+	const char *s = get_string(r, o, "mac");
+
+	if (!s)
+		return;
+	n->has_mac = strlen(s) == 12;
+	for (int i = 0; n->has_mac && i < 6; i++) {
+		int hi = g_ascii_xdigit_value(s[2 * i]);
+		int lo = g_ascii_xdigit_value(s[2 * i + 1]);
+
+		n->has_mac = hi >= 0 && lo >= 0;
+		n->mac[i] = (uint8_t)(hi << 4 | (lo & 15));
+	}
+	if (!n->has_mac)
+		reader_fail(r, "mac");
+}
+
+static void add_nic(struct reader *r, JsonObject *o, void *list)
+{
+	struct conf_nic *n = conf_nic_new();
+
+	g_ptr_array_add(list, n);
+	n->model =
+		(enum conf_nic_model)get_word(r, o, "model", &conf_nic_words);
+	read_mac(r, o, n);
+	get_file(r, o, "rom", &n->rom);
+	get_list(r, o, "forwards", 1024, add_forward, n->forwards);
+}
+
+static void read_boot(struct reader *r, JsonObject *o, struct conf_machine *m)
+{
+	JsonNode *n = reader_member(r, o, "boot", JSON_NODE_ARRAY, 0);
+	JsonArray *a = n ? json_node_get_array(n) : NULL;
+
+	for (guint i = 0; a && i < json_array_get_length(a); i++) {
+		JsonNode *e = json_array_get_element(a, i);
+		const char *s = JSON_NODE_HOLDS_VALUE(e)
+					? json_node_get_string(e)
+					: NULL;
+		int word;
+
+		if (i >= CONF_NBOOT || !s ||
+			!conf_parse_word(s, &conf_boot_words, &word, NULL)) {
+			reader_fail(r, "boot");
+			return;
+		}
+		m->boot[m->nboot++] = (enum conf_boot)word;
+	}
+}
+
+static void read_cpu(struct reader *r, JsonObject *o, struct conf_machine *m)
+{
+	m->engine =
+		(enum conf_engine)get_word(r, o, "engine", &conf_engine_words);
+	m->irqchip = (enum conf_irqchip)get_word(
+		r, o, "irqchip", &conf_irqchip_words);
+	m->code_cache_bytes = get_int(r, o, "code_cache_bytes", 1ull << 40, 0);
+	take_string(r, o, "cpu_model", &m->cpu_model);
+	m->sockets = (unsigned)get_int(r, o, "sockets", CONF_MAX_CPUS, 1);
+	m->cores = (unsigned)get_int(r, o, "cores", CONF_MAX_CPUS, 1);
+	m->threads = (unsigned)get_int(r, o, "threads", CONF_MAX_CPUS, 1);
+	if (!conf_machine_ncpus(m) || conf_machine_ncpus(m) > CONF_MAX_CPUS)
+		reader_fail(r, "cores");
+	m->mem_bytes = get_int(r, o, "mem_bytes", 1ull << 40, m->mem_bytes);
+	if (m->mem_bytes < 1 << 20 || m->mem_bytes & 0xfffff)
+		reader_fail(r, "mem_bytes");
+}
+
+static void read_hardware(
+	struct reader *r, JsonObject *o, struct conf_machine *m)
+{
+	JsonObject *j;
+
+	m->board = (enum conf_board)get_word(r, o, "board", &conf_board_words);
+	m->acpi = get_bool(r, o, "acpi", true);
+	m->ioapic = get_bool(r, o, "ioapic", true);
+	m->hpet = get_bool(r, o, "hpet", true);
+	m->firmware = (enum conf_firmware)get_word(
+		r, o, "firmware", &conf_firmware_words);
+	get_file(r, o, "firmware_file", &m->firmware_file);
+	get_file(r, o, "kernel", &m->kernel);
+	get_file(r, o, "initrd", &m->initrd);
+	take_string(r, o, "append", &m->append);
+	get_list(r, o, "drives", CONF_MAX_DRIVES, add_drive, m->drives);
+	get_list(r, o, "nics", CONF_MAX_NICS, add_nic, m->nics);
+	get_list(r, o, "serial", CONF_MAX_SERIAL, add_serial, m->serial);
+	j = get_object(r, o, "console");
+	if (j)
+		read_serial(r, j, &m->console);
+	j = get_object(r, o, "debugcon");
+	if (j)
+		read_serial(r, j, &m->debugcon);
+	m->display = (enum conf_display)get_word(
+		r, o, "display", &conf_display_words);
+	take_string(r, o, "display_addr", &m->display_addr);
+	read_boot(r, o, m);
+}
+
+struct conf_machine *conf_machine_from_json(
+	JsonNode *node, int *fds, unsigned nfds, GError **err)
+{
+	struct reader r = {.fds = fds, .nfds = nfds, .err = err};
+	g_autoptr(conf_machine_auto) m = conf_machine_new();
+	JsonObject *o;
+
+	if (!node || !JSON_NODE_HOLDS_OBJECT(node)) {
+		reader_fail(&r, "machine");
+		return NULL;
+	}
+	o = json_node_get_object(node);
+	take_string(&r, o, "name", &m->name);
+	read_cpu(&r, o, m);
+	read_hardware(&r, o, m);
+	m->no_reboot = get_bool(&r, o, "no_reboot", false);
+	m->timeout_ms = get_int(&r, o, "timeout_ms", INT64_MAX, 0);
+	m->verbose = get_bool(&r, o, "verbose", false);
+	return r.failed ? NULL : g_steal_pointer(&m);
+}

@@ -1,0 +1,247 @@
+/*
+ * options.c - the arguments of `vmeste run` flags into parts of a machine.
+ */
+#include "conf/options.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/error.h"
+
+static bool bad(
+	GError **err, const char *what, const char *text, const char *fix)
+{
+	conf_error_set(
+		err, CONF_ERROR_USAGE, NULL, fix, "bad %s '%s'", what, text);
+	return false;
+}
+
+bool conf_engine_parse(struct conf_machine *m, const char *text, GError **err)
+{
+	static const char *const keys[] = {"irqchip", "cache", NULL};
+	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
+	const char *v;
+	int word;
+
+	if (!o || !conf_parse_word(o->value ? o->value : "auto",
+			  &conf_engine_words, &word, err))
+		return false;
+	m->engine = (enum conf_engine)word;
+	v = conf_options_get(o, "irqchip");
+	if (v) {
+		if (!conf_parse_word(v, &conf_irqchip_words, &word, err))
+			return false;
+		m->irqchip = (enum conf_irqchip)word;
+	}
+	v = conf_options_get(o, "cache");
+	return !v || conf_parse_size(v, &m->code_cache_bytes, err);
+}
+
+bool conf_cpus_parse(struct conf_machine *m, const char *text, GError **err)
+{
+	static const char *const keys[] = {"sockets", "cores", "threads", NULL};
+	unsigned n[3] = {1, 1, 1};
+	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
+
+	if (!o)
+		return false;
+	/* A bare number is cores of one socket, as a desktop has them. */
+	if (o->value && !conf_parse_uint(o->value, "number of processors", 1,
+				CONF_MAX_CPUS, &n[1], err))
+		return false;
+	for (int i = 0; i < 3; i++) {
+		const char *v = conf_options_get(o, keys[i]);
+
+		if (v && !conf_parse_uint(
+				 v, keys[i], 1, CONF_MAX_CPUS, &n[i], err))
+			return false;
+	}
+	if (n[0] * n[1] * n[2] > CONF_MAX_CPUS)
+		return bad(err, "topology", text,
+			"a machine has at most 64 processors");
+	m->sockets = n[0];
+	m->cores = n[1];
+	m->threads = n[2];
+	return true;
+}
+
+static bool flag_option(
+	const struct conf_options *o, const char *key, bool *out, GError **err)
+{
+	const char *v = conf_options_get(o, key);
+
+	return !v || conf_parse_bool(v, out, err);
+}
+
+static bool word_option(const struct conf_options *o, const char *key,
+	const struct conf_word_list *list, int *out, GError **err)
+{
+	const char *v = conf_options_get(o, key);
+
+	return !v || conf_parse_word(v, list, out, err);
+}
+
+bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
+	const char *text, GError **err)
+{
+	static const char *const keys[] = {
+		"format", "bus", "readonly", "snapshot", "serial", NULL};
+	static const int default_bus[] = {[CONF_MEDIA_DISK] = CONF_BUS_VIRTIO,
+		[CONF_MEDIA_CDROM] = CONF_BUS_IDE,
+		[CONF_MEDIA_FLOPPY] = CONF_BUS_FLOPPY};
+	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
+	int bus = default_bus[media], format = CONF_FORMAT_RAW;
+	struct conf_drive *d;
+
+	if (!o)
+		return false;
+	if (!o->value || !*o->value)
+		return bad(err, conf_media_words.words[media], text,
+			"begin with the name of the image file");
+	/* Never guessed from bytes that a guest can write: the name says. */
+	if (g_str_has_suffix(o->value, ".qcow2"))
+		format = CONF_FORMAT_QCOW2;
+	if (!word_option(o, "bus", &conf_bus_words, &bus, err) ||
+		!word_option(o, "format", &conf_format_words, &format, err))
+		return false;
+	d = conf_drive_new();
+	d->media = media;
+	d->bus = (enum conf_bus)bus;
+	d->format = (enum conf_format)format;
+	d->file.path = g_strdup(o->value);
+	d->serial = g_strdup(conf_options_get(o, "serial"));
+	d->readonly = media == CONF_MEDIA_CDROM;
+	g_ptr_array_add(m->drives, d);
+	return flag_option(o, "readonly", &d->readonly, err) &&
+	       flag_option(o, "snapshot", &d->snapshot, err);
+}
+
+/* tcp:8080:80, udp:127.0.0.1:5353:53 */
+static bool parse_forward(
+	const char *text, struct conf_forward *f, GError **err)
+{
+	g_auto(GStrv) p = g_strsplit(text, ":", 5);
+	unsigned n = g_strv_length(p), host, guest;
+	struct in_addr a = {0};
+
+	if (n < 3 || n > 4 || (strcmp(p[0], "tcp") && strcmp(p[0], "udp")) ||
+		(n == 4 && *p[1] && !inet_aton(p[1], &a)))
+		return bad(err, "forward", text,
+			"write tcp:HOSTPORT:GUESTPORT, for example "
+			"forward=tcp:8080:80");
+	if (!conf_parse_uint(p[n - 2], "host port", 1, 65535, &host, err) ||
+		!conf_parse_uint(p[n - 1], "guest port", 1, 65535, &guest, err))
+		return false;
+	f->udp = p[0][0] == 'u';
+	f->host_addr = a.s_addr;
+	f->host_port = (uint16_t)host;
+	f->guest_port = (uint16_t)guest;
+	return true;
+}
+
+static bool parse_mac(const char *text, struct conf_nic *n, GError **err)
+{
+	char end;
+	int got = sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%c",
+		&n->mac[0], &n->mac[1], &n->mac[2], &n->mac[3], &n->mac[4],
+		&n->mac[5], &end);
+
+	if (got != 6 || (n->mac[0] & 1))
+		return bad(err, "MAC address", text,
+			"write for example mac=52:54:00:12:34:56");
+	n->has_mac = true;
+	return true;
+}
+
+static bool nic_options(
+	struct conf_nic *n, const struct conf_options *o, GError **err)
+{
+	const char *mac = conf_options_get(o, "mac");
+	int model = CONF_NIC_VIRTIO;
+
+	if (!word_option(o, "model", &conf_nic_words, &model, err))
+		return false;
+	n->model = (enum conf_nic_model)model;
+	if (mac && !parse_mac(mac, n, err))
+		return false;
+	for (guint i = 0; i < o->keys->len; i++) {
+		struct conf_forward f;
+
+		if (strcmp(g_ptr_array_index(o->keys, i), "forward"))
+			continue;
+		if (!parse_forward(g_ptr_array_index(o->values, i), &f, err))
+			return false;
+		g_array_append_val(n->forwards, f);
+	}
+	return true;
+}
+
+bool conf_nic_parse(struct conf_machine *m, const char *text, GError **err)
+{
+	static const char *const keys[] = {"model", "mac", "forward", NULL};
+	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
+	struct conf_nic *n;
+
+	if (!o)
+		return false;
+	if (!g_strcmp0(o->value, "none"))
+		return true;
+	if (o->value && strcmp(o->value, "user"))
+		return bad(err, "network", o->value,
+			"write --nic user or --nic none");
+	n = conf_nic_new();
+	g_ptr_array_add(m->nics, n);
+	return nic_options(n, o, err);
+}
+
+bool conf_serial_parse(struct conf_serial *s, const char *text, GError **err)
+{
+	const char *colon = strchr(text, ':');
+	g_autofree char *word = colon ? g_strndup(text, (size_t)(colon - text))
+				      : g_strdup(text);
+	int kind;
+
+	if (!conf_parse_word(word, &conf_serial_words, &kind, err))
+		return false;
+	if ((kind >= CONF_SERIAL_FILE) != (colon && colon[1]))
+		return bad(err, "serial line", text,
+			"write stdio, none, file:PATH or unix:PATH");
+	s->kind = (enum conf_serial_kind)kind;
+	s->file.path = colon ? g_strdup(colon + 1) : NULL;
+	return true;
+}
+
+bool conf_boot_parse(struct conf_machine *m, const char *text, GError **err)
+{
+	g_auto(GStrv) p = g_strsplit(text, ",", CONF_NBOOT + 1);
+	unsigned seen = 0;
+	int word;
+
+	m->nboot = 0;
+	for (unsigned i = 0; p[i]; i++) {
+		if (!conf_parse_word(p[i], &conf_boot_words, &word, err))
+			return false;
+		if (seen & 1u << word)
+			return bad(err, "boot order", text,
+				"name each medium once");
+		seen |= 1u << word;
+		m->boot[m->nboot++] = (enum conf_boot)word;
+	}
+	return true;
+}
+
+bool conf_display_parse(struct conf_machine *m, const char *text, GError **err)
+{
+	const char *eq = strchr(text, '=');
+	g_autofree char *word =
+		eq ? g_strndup(text, (size_t)(eq - text)) : g_strdup(text);
+	int kind;
+
+	if (!conf_parse_word(word, &conf_display_words, &kind, err))
+		return false;
+	m->display = (enum conf_display)kind;
+	g_free(m->display_addr);
+	m->display_addr = eq ? g_strdup(eq + 1) : NULL;
+	return true;
+}

@@ -1,0 +1,26 @@
+/*
+ * options.h - the arguments of `vmeste run` flags into parts of a machine.
+ * Each returns false or NULL with *err (usage) and leaves the machine usable.
+ */
+#ifndef CONF_OPTIONS_H
+#define CONF_OPTIONS_H
+
+#include "conf/machine.h"
+
+/* "auto", "bt,cache=64M", "kvm,irqchip=user" */
+bool conf_engine_parse(struct conf_machine *m, const char *text, GError **err);
+/* "4" or "sockets=1,cores=2,threads=2" */
+bool conf_cpus_parse(struct conf_machine *m, const char *text, GError **err);
+/* "disk.img,format=qcow2,bus=virtio,readonly,snapshot" */
+bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
+	const char *text, GError **err);
+/* "user,model=virtio,mac=..,forward=tcp:8080:80", "none" */
+bool conf_nic_parse(struct conf_machine *m, const char *text, GError **err);
+/* "stdio", "none", "file:F", "unix:F" into an empty *s */
+bool conf_serial_parse(struct conf_serial *s, const char *text, GError **err);
+/* "floppy,cdrom,disk,net" */
+bool conf_boot_parse(struct conf_machine *m, const char *text, GError **err);
+/* "none", "vnc", "vnc=ADDR" */
+bool conf_display_parse(struct conf_machine *m, const char *text, GError **err);
+
+#endif

@@ -1,0 +1,207 @@
+/*
+ * conf.c - the notations of the command line, checks, and JSON both ways.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/error.h"
+#include "conf/machine.h"
+#include "conf/options.h"
+
+static void test_size(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} good[] = {{"512M", 512ull << 20}, {"2G", 2ull << 30}, {"64k", 65536},
+		{"1T", 1ull << 40}, {"1.5G", 3ull << 29}, {"4096", 4096},
+		{"8MiB", 8 << 20}, {"8MB", 8 << 20}, {"100B", 100}, {"0", 0}};
+	static const char *const bad[] = {"", "M", "-1", "12X", "1MM", "1e99G",
+		"nan", "inf", " 1", "1 M", "0x10", "9999999999T", "1iB"};
+	uint64_t n;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
+		g_assert_true(conf_parse_size(good[i].text, &n, NULL));
+		g_assert_cmpuint(n, ==, good[i].bytes);
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autoptr(GError) err = NULL;
+
+		g_assert_false(conf_parse_size(bad[i], &n, &err));
+		g_assert_error(err, CONF_ERROR, CONF_ERROR_USAGE);
+		g_assert_nonnull(strstr(err->message, "\n  fix:  "));
+	}
+}
+
+static void test_time(void)
+{
+	uint64_t ms;
+
+	g_assert_true(conf_parse_time("60s", &ms, NULL));
+	g_assert_cmpuint(ms, ==, 60000);
+	g_assert_true(conf_parse_time("10m", &ms, NULL));
+	g_assert_cmpuint(ms, ==, 600000);
+	g_assert_true(conf_parse_time("1.5", &ms, NULL));
+	g_assert_cmpuint(ms, ==, 1500);
+	g_assert_true(conf_parse_time("20ms", &ms, NULL));
+	g_assert_cmpuint(ms, ==, 20);
+	g_assert_false(conf_parse_time("5 minutes", &ms, NULL));
+	g_assert_false(conf_parse_time("", &ms, NULL));
+}
+
+static void test_drive(void)
+{
+	g_autoptr(conf_machine_auto) m = conf_machine_new();
+	g_autoptr(GError) err = NULL;
+	struct conf_drive *d;
+
+	g_assert_true(conf_drive_parse(m, CONF_MEDIA_DISK,
+		"a,,b=c.img,snapshot,format=qcow2,serial=S1", NULL));
+	d = g_ptr_array_index(m->drives, 0);
+	g_assert_cmpstr(d->file.path, ==, "a,b=c.img");
+	g_assert_true(d->snapshot && !d->readonly);
+	g_assert_cmpint(d->format, ==, CONF_FORMAT_QCOW2);
+	g_assert_cmpint(d->bus, ==, CONF_BUS_VIRTIO);
+	g_assert_cmpstr(d->serial, ==, "S1");
+	g_assert_true(conf_machine_check(m, NULL));
+	g_assert_false(
+		conf_drive_parse(m, CONF_MEDIA_DISK, "a,color=red", &err));
+	g_assert_error(err, CONF_ERROR, CONF_ERROR_USAGE);
+	g_assert_true(conf_drive_parse(m, CONF_MEDIA_DISK, "x,bus=nvme", NULL));
+	g_clear_error(&err);
+	g_assert_false(conf_machine_check(m, &err));
+	g_assert_error(err, CONF_ERROR, CONF_ERROR_UNSUPPORTED);
+}
+
+static void test_nic(void)
+{
+	g_autoptr(conf_machine_auto) m = conf_machine_new();
+	struct conf_nic *n;
+	struct conf_forward *f;
+
+	g_assert_true(conf_nic_parse(m,
+		"user,mac=52:54:00:00:00:07,forward=tcp:8080:80,"
+		"forward=udp:0.0.0.0:53:5353",
+		NULL));
+	n = g_ptr_array_index(m->nics, 0);
+	g_assert_true(n->has_mac && n->mac[5] == 7);
+	g_assert_cmpuint(n->forwards->len, ==, 2);
+	f = &g_array_index(n->forwards, struct conf_forward, 1);
+	g_assert_true(f->udp && f->host_port == 53 && f->guest_port == 5353);
+	g_assert_false(conf_nic_parse(m, "bridge0", NULL));
+	g_assert_false(conf_nic_parse(m, "user,forward=tcp:80", NULL));
+	g_assert_false(conf_nic_parse(m, "user,forward=tcp:0:80", NULL));
+	g_assert_false(conf_nic_parse(m, "user,mac=01:00:00:00:00:00", NULL));
+	g_assert_false(conf_nic_parse(m, "user,mac=52:54:00", NULL));
+}
+
+static void test_cpus(void)
+{
+	g_autoptr(conf_machine_auto) m = conf_machine_new();
+
+	g_assert_true(conf_cpus_parse(m, "8", NULL));
+	g_assert_cmpuint(conf_machine_ncpus(m), ==, 8);
+	g_assert_true(conf_cpus_parse(m, "sockets=2,cores=4,threads=2", NULL));
+	g_assert_cmpuint(m->sockets, ==, 2);
+	g_assert_cmpuint(conf_machine_ncpus(m), ==, 16);
+	g_assert_false(conf_cpus_parse(m, "0", NULL));
+	g_assert_false(conf_cpus_parse(m, "65", NULL));
+	g_assert_false(conf_cpus_parse(m, "sockets=64,cores=64", NULL));
+	g_assert_false(conf_cpus_parse(m, "dies=2", NULL));
+}
+
+static void test_check(void)
+{
+	static const uint64_t bad[] = {0, 4096, (1 << 20) + 1, 2ull << 40};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autoptr(conf_machine_auto) m = conf_machine_new();
+		g_autoptr(GError) err = NULL;
+
+		m->mem_bytes = bad[i];
+		g_assert_false(conf_machine_check(m, &err));
+		g_assert_error(err, CONF_ERROR, CONF_ERROR_USAGE);
+	}
+}
+
+static struct conf_machine *sample(void)
+{
+	struct conf_machine *m = conf_machine_new();
+
+	g_assert_true(conf_engine_parse(m, "kvm,irqchip=user", NULL));
+	g_assert_true(conf_cpus_parse(m, "sockets=2,cores=2", NULL));
+	g_assert_true(conf_drive_parse(
+		m, CONF_MEDIA_DISK, "/dev/null,readonly,format=qcow2", NULL));
+	g_assert_true(conf_nic_parse(m,
+		"user,forward=tcp:1:2,"
+		"mac=52:54:00:12:34:56",
+		NULL));
+	g_assert_true(conf_boot_parse(m, "net,disk", NULL));
+	m->acpi = false;
+	m->append = g_strdup("console=ttyS0 \"quoted\" \\");
+	m->kernel.path = g_strdup("/boot/vmlinuz");
+	m->kernel.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return m;
+}
+
+static void test_json(void)
+{
+	g_autoptr(conf_machine_auto) a = sample(), b = NULL;
+	g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+	g_autoptr(JsonNode) node = conf_machine_to_json(a, fds);
+	g_autoptr(JsonNode) again = NULL;
+	g_autofree char *x = NULL, *y = NULL;
+	int fd;
+
+	g_assert_cmpuint(fds->len, ==, 1);
+	fd = dup(g_array_index(fds, int, 0));
+	b = conf_machine_from_json(node, &fd, 1, NULL);
+	g_assert_nonnull(b);
+	g_assert_cmpint(fd, ==, -1);
+	g_assert_cmpint(b->kernel.fd, >=, 0);
+	again = conf_machine_to_json(b, NULL);
+	json_node_unref(g_steal_pointer(&node));
+	node = conf_machine_to_json(a, NULL);
+	x = json_to_string(node, TRUE);
+	y = json_to_string(again, TRUE);
+	g_assert_cmpstr(x, ==, y);
+}
+
+static void test_json_hostile(void)
+{
+	static const char *const bad[] = {"[]", "3", "{\"mem_bytes\": -1}",
+		"{\"mem_bytes\": \"1\"}", "{\"mem_bytes\": 1000}",
+		"{\"cores\": 65}", "{\"cores\": 0}",
+		"{\"sockets\": 64, \"cores\": 64}", "{\"engine\": \"x\"}",
+		"{\"engine\": null}", "{\"drives\": {}}", "{\"drives\": [1]}",
+		"{\"boot\": [\"disk\", 3]}",
+		"{\"boot\": [\"net\",\"net\",\"net\",\"net\",\"net\"]}",
+		"{\"kernel\": {\"path\": \"k\", \"fd\": 0}}",
+		"{\"kernel\": {\"path\": \"k\", \"fd\": -7}}",
+		"{\"nics\": [{\"mac\": \"zz5400123456\"}]}",
+		"{\"nics\": [{\"forwards\": [{\"host\": 65536}]}]}",
+		"{\"serial\": [{},{},{},{},{}]}", "{\"acpi\": 1}"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autoptr(JsonNode) node = json_from_string(bad[i], NULL);
+		g_autoptr(GError) err = NULL;
+
+		g_assert_null(conf_machine_from_json(node, NULL, 0, &err));
+		g_assert_nonnull(err);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/conf/size", test_size);
+	g_test_add_func("/conf/time", test_time);
+	g_test_add_func("/conf/drive", test_drive);
+	g_test_add_func("/conf/nic", test_nic);
+	g_test_add_func("/conf/cpus", test_cpus);
+	g_test_add_func("/conf/check", test_check);
+	g_test_add_func("/conf/json", test_json);
+	g_test_add_func("/conf/json-hostile", test_json_hostile);
+	return g_test_run();
+}
