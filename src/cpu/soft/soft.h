@@ -112,6 +112,8 @@ struct soft_fault {
 	uint64_t dr6;	/* #DB: bits to merge into DR6 on delivery */
 };
 
+#define SOFT_ENGINE_AREA_BYTES (128u << 10)
+
 struct soft_cpu {
 	struct x86_state st; /* first: see head comment */
 
@@ -168,6 +170,9 @@ struct soft_cpu {
 	uint64_t exec_filter[64], large_filter[64], giant_filter;
 
 	void *engine; /* the engine's own part (bt: struct bt_cpu) */
+	/* The engine's own part that generated code addresses through RSP;
+	 * zeroed by soft_cpu_alloc and left alone otherwise. */
+	_Alignas(64) uint8_t engine_area[SOFT_ENGINE_AREA_BYTES];
 };
 
 enum soft_counter {
