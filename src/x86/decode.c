@@ -1,0 +1,757 @@
+/*
+ * decode.c - from bytes to one decoded instruction.
+ *
+ * Prefixes, opcode, ModRM and SIB are taken in the order of SDM vol. 2,
+ * chapter 2; the row of optab.def is found by one indexed load in x86_slots[];
+ * what the row says about operands then fills struct x86_insn.  Encodings are
+ * judged in the order in which a processor can see them: a byte that the
+ * length depends on must be there before #UD is said.
+ */
+#include <string.h>
+
+#include "x86/optab.h"
+
+struct dec {
+	struct x86_insn *insn;
+	const uint8_t *p;
+	unsigned pos, n; /* n <= 15 */
+	unsigned mode;
+	bool mode64;
+	uint8_t pp;   /* of the row: 0 none, 1 66, 2 F3, 3 F2 */
+	uint8_t ll;   /* VEX.L or EVEX.L'L */
+	uint8_t vp;   /* EVEX.V' as a register bit: 16 */
+	uint8_t rp;   /* EVEX.R' as a register bit: 16 */
+	uint8_t vvvv; /* without V' */
+	uint8_t w;    /* VEX.W as it selects rows */
+	bool vex_prefix_ok;
+	const struct x86_opcode *oc;
+	const struct x86_opdef *def;
+	const struct x86_rowinfo *ri;
+};
+
+enum { NP, P66, PF3, PF2 };
+
+/* Ran out of bytes: too long if the 15 are used up. */
+static enum x86_dec_status dec_short(const struct dec *d)
+{
+	return d->n >= 15 ? X86_DEC_LONG : X86_DEC_MORE;
+}
+
+#define NEED(d, count)                                                         \
+	do {                                                                   \
+		if ((d)->pos + (count) > (d)->n)                               \
+			return dec_short(d);                                   \
+	} while (0)
+
+/* ---- prefixes ---- */
+
+static void dec_seg_prefix(struct dec *d, unsigned seg)
+{
+	/* ES, CS, SS, DS mean nothing in 64-bit mode */
+	if (!d->mode64 || seg >= X86_FS)
+		d->insn->seg_override = seg;
+}
+
+/* Consume one legacy prefix; false if b is none. */
+static bool dec_prefix(struct dec *d, uint8_t b)
+{
+	struct x86_insn *in = d->insn;
+
+	switch (b) {
+	case 0x26: dec_seg_prefix(d, X86_ES); break;
+	case 0x2e: dec_seg_prefix(d, X86_CS); break;
+	case 0x36: dec_seg_prefix(d, X86_SS); break;
+	case 0x3e: dec_seg_prefix(d, X86_DS); break;
+	case 0x64: dec_seg_prefix(d, X86_FS); break;
+	case 0x65: dec_seg_prefix(d, X86_GS); break;
+	case 0x66: in->prefix |= X86_PFX_OPSIZE; break;
+	case 0x67: in->prefix |= X86_PFX_ADSIZE; break;
+	case 0xf0: in->prefix |= X86_PFX_LOCK; break;
+	case 0xf2:
+		in->prefix &= ~X86_PFX_REP;
+		in->prefix |= X86_PFX_REPNE;
+		break;
+	case 0xf3:
+		in->prefix &= ~X86_PFX_REPNE;
+		in->prefix |= X86_PFX_REP;
+		break;
+	default: return false;
+	}
+	return true;
+}
+
+/* Bytes that are a prefix or REX, one bit each, to be quick about the rest. */
+static const uint32_t prefix_map[8] = {
+	[0x20 / 32] = 1u << 6 | 1u << 14 | 1u << 22 | 1u << 30,
+	[0x60 / 32] = 0xf0,
+	[0xe0 / 32] = 1u << 16 | 1u << 18 | 1u << 19,
+};
+
+static enum x86_dec_status dec_prefixes(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	uint8_t rex = 0;
+
+	for (;;) {
+		uint8_t b;
+
+		NEED(d, 1);
+		b = d->p[d->pos];
+		if (d->mode64 && (b & 0xf0) == 0x40)
+			rex = b;
+		else if (!(prefix_map[b >> 5] >> (b & 31) & 1))
+			break;
+		else if (dec_prefix(d, b))
+			rex = 0; /* a REX that is not last is ignored */
+		d->pos++;
+	}
+	in->rex = rex ? (rex & 15) | X86_REX_PRESENT : 0;
+	d->pp = in->prefix & X86_PFX_REPNE    ? PF2
+		: in->prefix & X86_PFX_REP    ? PF3
+		: in->prefix & X86_PFX_OPSIZE ? P66
+					      : NP;
+	d->w = !!(rex & 8);
+	return X86_DEC_OK;
+}
+
+/* ---- VEX and EVEX ---- */
+
+/* VEX.pp and EVEX.pp are numbered none, 66, F3, F2 as our pp is. */
+static void dec_vex_pp(struct dec *d, unsigned pp)
+{
+	static const uint8_t flag[4] = {
+		0, X86_PFX_OPSIZE, X86_PFX_REP, X86_PFX_REPNE};
+
+	d->pp = pp;
+	d->insn->prefix |= flag[pp];
+}
+
+static bool dec_vex_refused(const struct dec *d)
+{
+	return (d->insn->prefix & ~X86_PFX_ADSIZE) || d->insn->rex;
+}
+
+/* Inverted R X B in bits 7:5 of b, to REX bits. */
+static uint8_t dec_rxb(const struct dec *d, uint8_t b)
+{
+	return d->mode64 ? ((uint8_t)~b >> 5 & 7) : 0;
+}
+
+/* b0 = C4 or C5 is consumed. */
+static enum x86_dec_status dec_vex(struct dec *d, uint8_t b0)
+{
+	struct x86_insn *in = d->insn;
+	bool refused = dec_vex_refused(d);
+	uint8_t b;
+
+	in->enc = X86_ENC_VEX;
+	NEED(d, 1);
+	b = d->p[d->pos++];
+	if (b0 == 0xc5) {
+		in->map = 1;
+		in->rex = d->mode64 && !(b & 0x80) ? X86_REX_R : 0;
+		d->w = 0;
+	} else {
+		in->map = b & 31;
+		in->rex = dec_rxb(d, b);
+		NEED(d, 1);
+		b = d->p[d->pos++];
+		d->w = b >> 7;
+		in->rex |= b & 0x80 ? X86_REX_W : 0;
+	}
+	dec_vex_pp(d, b & 3);
+	d->ll = b >> 2 & 1;
+	d->vvvv = (uint8_t)~b >> 3 & 15;
+	NEED(d, 1);
+	if (refused || in->map < 1 || in->map > 3)
+		return X86_DEC_UD;
+	return X86_DEC_OK;
+}
+
+/* 62 is consumed. */
+static enum x86_dec_status dec_evex(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	bool refused = dec_vex_refused(d);
+	uint8_t p0, p1, p2;
+
+	NEED(d, 4);
+	p0 = d->p[d->pos];
+	p1 = d->p[d->pos + 1];
+	p2 = d->p[d->pos + 2];
+	d->pos += 3;
+	in->enc = X86_ENC_EVEX;
+	in->map = p0 & 7;
+	in->rex = dec_rxb(d, p0) | (p1 & 0x80 ? X86_REX_W : 0);
+	d->w = p1 >> 7;
+	d->rp = d->mode64 && !(p0 & 0x10) ? 16 : 0;
+	dec_vex_pp(d, p1 & 3);
+	d->vvvv = (uint8_t)~p1 >> 3 & 15;
+	in->evex_z = p2 >> 7;
+	d->ll = p2 >> 5 & 3;
+	in->evex_b = p2 >> 4 & 1;
+	d->vp = p2 & 8 ? 0 : 16;
+	in->aaa = p2 & 7;
+	if (refused || (p0 & 8) || !(p1 & 4))
+		return X86_DEC_UD;
+	return X86_DEC_OK;
+}
+
+/* The opcode's map, by escapes or VEX; leaves insn->opcode set. */
+static enum x86_dec_status dec_opcode(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	enum x86_dec_status st = X86_DEC_OK;
+	uint8_t b = d->p[d->pos++];
+	int table;
+
+	if (b == 0x0f) {
+		NEED(d, 1);
+		b = d->p[d->pos++];
+		in->map = 1;
+		if (b == 0x38 || b == 0x3a) {
+			in->map = b == 0x38 ? 2 : 3;
+			NEED(d, 1);
+			b = d->p[d->pos++];
+		}
+	} else if (b == 0xc4 || b == 0xc5 || b == 0x62) {
+		if (!d->mode64)
+			NEED(d, 1);
+		if (d->mode64 || d->p[d->pos] >= 0xc0) {
+			st = b == 0x62 ? dec_evex(d) : dec_vex(d, b);
+			if (st != X86_DEC_OK)
+				return st;
+			b = d->p[d->pos++];
+		}
+	}
+	in->opcode_off = d->pos - 1;
+	in->opcode = b;
+	table = x86_optab_table(in->enc, in->map);
+	if (table < 0)
+		return X86_DEC_UD;
+	d->oc = &x86_opcodes[table][b];
+	return d->oc->base ? X86_DEC_OK : X86_DEC_UD;
+}
+
+/* ---- the row ---- */
+
+static unsigned slot_index(const struct dec *d)
+{
+	const struct x86_insn *in = d->insn;
+	unsigned dims = d->oc->dims, i = 0;
+
+	if (dims & X86_DIM_PP)
+		i = d->pp;
+	if (dims & X86_DIM_MODE)
+		i = i << 1 | d->mode64;
+	if (dims & X86_DIM_REG)
+		i = i << 3 | (in->modrm >> 3 & 7);
+	if (dims & X86_DIM_MOD)
+		i = i << 1 | (in->modrm >= 0xc0);
+	if (dims & X86_DIM_RM)
+		i = i << 3 | (in->modrm & 7);
+	if (dims & X86_DIM_W)
+		i = i << 1 | (d->oc->wig32 && !d->mode64 ? 0 : d->w);
+	if (dims & X86_DIM_L)
+		i = i << 2 | d->ll;
+	if (dims & X86_DIM_REXB)
+		i = i << 1 | (in->rex & X86_REX_B);
+	return i;
+}
+
+/*
+ * With embedded rounding, L'L is the rounding mode and the length is 512: look
+ * the row up as if it said so.  Only a register form can have it.
+ */
+static void dec_find_row(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	unsigned s, ll = d->ll;
+
+	if (in->enc == X86_ENC_EVEX && in->evex_b && in->modrm >= 0xc0)
+		d->ll = 2;
+	s = x86_slots[d->oc->base + slot_index(d)];
+	d->ll = ll;
+	if (!s) {
+		d->def = NULL;
+		return;
+	}
+	d->def = &x86_optab[s - 1];
+	d->ri = &x86_rowinfos[s - 1];
+}
+
+static void dec_sizes(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	uint32_t attr = d->def->attr;
+	bool p66 = in->prefix & X86_PFX_OPSIZE;
+
+	if (d->mode == 2)
+		in->osize = p66 ? 4 : 2;
+	else
+		in->osize = p66 ? 2 : 4;
+	if (!d->mode64)
+		return;
+	if (in->rex & X86_REX_W || attr & X86_AT_F64)
+		in->osize = 8;
+	else if (attr & X86_AT_DEF64)
+		in->osize = p66 ? 2 : 8;
+}
+
+static unsigned dec_size(const struct dec *d, unsigned rule)
+{
+	const struct x86_insn *in = d->insn;
+
+	if (rule < X86_SZ_V)
+		return rule;
+	switch (rule) {
+	case X86_SZ_V: return in->osize;
+	case X86_SZ_Y: return d->mode64 && in->rex & X86_REX_W ? 8 : 4;
+	case X86_SZ_Z: return in->osize == 8 ? 4 : in->osize;
+	case X86_SZ_P: return in->osize + 2;
+	case X86_SZ_A: return in->osize * 2;
+	case X86_SZ_S: return d->mode64 ? 10 : 6;
+	case X86_SZ_ENV: return in->osize == 2 ? 14 : 28;
+	case X86_SZ_SAVE: return in->osize == 2 ? 94 : 108;
+	case X86_SZ_M: return d->mode64 ? 8 : 4;
+	case X86_SZ_AS: return in->asize;
+	case X86_SZ_X: return in->vl;
+	case X86_SZ_X2: return in->vl / 2;
+	case X86_SZ_X4: return in->vl / 4;
+	case X86_SZ_X8: return in->vl / 8;
+	case X86_SZ_DUP: return in->vl == 16 ? 8 : in->vl;
+	case X86_SZ_SX8: return 1;
+	}
+	return 0;
+}
+
+/* ---- addresses ---- */
+
+static uint64_t dec_bytes(const uint8_t *p, unsigned n)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, p, n);
+	return v;
+}
+
+static int64_t dec_sext(uint64_t v, unsigned n)
+{
+	return (int64_t)(v << (64 - 8 * n)) >> (64 - 8 * n);
+}
+
+static enum x86_dec_status dec_disp(struct dec *d, unsigned size)
+{
+	struct x86_insn *in = d->insn;
+
+	NEED(d, size);
+	in->disp_off = d->pos;
+	in->disp_size = size;
+	in->disp = dec_sext(dec_bytes(d->p + d->pos, size), size);
+	d->pos += size;
+	return X86_DEC_OK;
+}
+
+static enum x86_dec_status dec_mem16(struct dec *d)
+{
+	static const uint8_t base[8] = {X86_RBX, X86_RBX, X86_RBP, X86_RBP,
+		X86_RSI, X86_RDI, X86_RBP, X86_RBX};
+	static const uint8_t index[4] = {X86_RSI, X86_RDI, X86_RSI, X86_RDI};
+	struct x86_insn *in = d->insn;
+	unsigned rm = in->modrm & 7;
+
+	if (in->mod == 0 && rm == 6)
+		return dec_disp(d, 2);
+	in->base = base[rm];
+	if (rm < 4)
+		in->index = index[rm];
+	return in->mod ? dec_disp(d, in->mod) : X86_DEC_OK;
+}
+
+/* SIB, with the index register's high bits. */
+static enum x86_dec_status dec_sib(struct dec *d, bool *disp32)
+{
+	struct x86_insn *in = d->insn;
+	unsigned index;
+	uint8_t sib;
+
+	NEED(d, 1);
+	sib = d->p[d->pos++];
+	index = (sib >> 3 & 7) | (in->rex & X86_REX_X ? 8 : 0);
+	in->vsib = d->def && d->ri->flags & X86_RI_VSIB;
+	if (in->vsib)
+		in->index = index | d->vp;
+	else if (index != 4)
+		in->index = index;
+	if (in->index != X86_NOREG)
+		in->scale = 1 << (sib >> 6);
+	*disp32 = (sib & 7) == 5 && in->mod == 0;
+	if (!*disp32)
+		in->base = (sib & 7) | (in->rex & X86_REX_B ? 8 : 0);
+	return X86_DEC_OK;
+}
+
+static enum x86_dec_status dec_mem32(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	bool disp32 = false;
+	enum x86_dec_status st;
+
+	if ((in->modrm & 7) == 4) {
+		st = dec_sib(d, &disp32);
+		if (st != X86_DEC_OK)
+			return st;
+	} else if ((in->modrm & 7) == 5 && in->mod == 0) {
+		disp32 = true;
+		if (d->mode64)
+			in->base = X86_RIP;
+	} else {
+		in->base = in->rm;
+	}
+	if (disp32 || in->mod == 2)
+		return dec_disp(d, 4);
+	return in->mod == 1 ? dec_disp(d, 1) : X86_DEC_OK;
+}
+
+static enum x86_dec_status dec_mem(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	enum x86_dec_status st;
+
+	in->has_mem = 1;
+	st = in->asize == 2 ? dec_mem16(d) : dec_mem32(d);
+	in->seg = in->seg_override != X86_NOREG ? in->seg_override
+		  : in->base == X86_RSP || in->base == X86_RBP ? X86_SS
+							       : X86_DS;
+	return st;
+}
+
+static enum x86_dec_status dec_modrm(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+
+	NEED(d, 1);
+	in->modrm_off = d->pos;
+	in->modrm = d->p[d->pos++];
+	in->mod = in->modrm >> 6;
+	in->reg = (in->modrm >> 3 & 7) | (in->rex & X86_REX_R ? 8 : 0) | d->rp;
+	in->rm = (in->modrm & 7) | (in->rex & X86_REX_B ? 8 : 0);
+	return X86_DEC_OK;
+}
+
+/* ---- immediates ---- */
+
+static enum x86_dec_status dec_imm(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	unsigned rule = d->ri->imm, size, size2;
+	uint64_t v;
+
+	if (d->ri->flags & X86_RI_MOFFS) {
+		NEED(d, in->asize);
+		in->imm_off = d->pos;
+		in->imm_size = in->asize;
+		in->imm = dec_bytes(d->p + d->pos, in->asize);
+		in->has_mem = 1;
+		in->seg = in->seg_override != X86_NOREG ? in->seg_override
+							: X86_DS;
+		d->pos += in->asize;
+		return X86_DEC_OK;
+	}
+	if (!rule && !d->ri->imm2)
+		return X86_DEC_OK;
+	size = dec_size(d, rule);
+	size2 = d->ri->imm2;
+	NEED(d, size + size2);
+	v = dec_bytes(d->p + d->pos, size);
+	in->imm_off = d->pos;
+	in->imm_size = size;
+	in->imm = rule == X86_SZ_Z || rule == X86_SZ_SX8
+			  ? (uint64_t)dec_sext(v, size)
+			  : v;
+	in->imm2 = dec_bytes(d->p + d->pos + size, size2);
+	d->pos += size + size2;
+	return X86_DEC_OK;
+}
+
+/* ---- operands ---- */
+
+static void dec_gpr(const struct x86_insn *in, struct x86_opnd *o, unsigned reg)
+{
+	o->reg = reg;
+	if (o->size == 1 && !in->rex && reg >= 4 && reg < 8) {
+		o->reg = reg - 4;
+		o->high8 = 1;
+	}
+}
+
+/* Register number reg of the operand's kind; false if there is none such. */
+static bool dec_reg(const struct dec *d, struct x86_opnd *o, unsigned reg)
+{
+	const struct x86_insn *in = d->insn;
+
+	o->reg = reg;
+	switch (o->kind) {
+	case X86_OK_GPR:
+		dec_gpr(in, o, reg);
+		/* R' and V' have nothing to select in general registers */
+		return reg < 16;
+	case X86_OK_SREG:
+		o->reg = reg & 7;
+		return o->reg <= X86_GS &&
+		       !(o->reg == X86_CS && o->access & X86_OA_W);
+	case X86_OK_CR:
+		return reg == 0 || reg == 2 || reg == 3 || reg == 4 || reg == 8;
+	case X86_OK_DR: return reg < 8;
+	case X86_OK_ST:
+	case X86_OK_MMX: o->reg = reg & 7; return true;
+	case X86_OK_KREG: return reg < 8;
+	}
+	return true;
+}
+
+/* Fills a memory operand's size, with EVEX broadcast. */
+static void dec_mem_opnd(
+	const struct dec *d, struct x86_opnd *o, const struct x86_opspec *s)
+{
+	const struct x86_insn *in = d->insn;
+
+	o->kind = X86_OK_MEM;
+	o->size = dec_size(d, s->msize);
+	if (in->enc == X86_ENC_EVEX && in->evex_b)
+		o->size = 1 << X86_EV_BCST(d->def->evex);
+}
+
+static bool dec_opnd(
+	const struct dec *d, struct x86_opnd *o, const struct x86_opspec *s)
+{
+	struct x86_insn *in = d->insn;
+	unsigned ext;
+
+	o->kind = s->kind;
+	o->size = dec_size(d, s->rsize);
+	switch (s->place) {
+	case X86_PL_REG: return dec_reg(d, o, in->reg);
+	case X86_PL_RM:
+		if (in->has_mem) {
+			dec_mem_opnd(d, o, s);
+			return true;
+		}
+		/* fall through */
+	case X86_PL_RMREG:
+		/* EVEX.X is the fifth bit of a vector register in rm */
+		ext = s->kind == X86_OK_VEC && in->enc == X86_ENC_EVEX &&
+				      in->rex & X86_REX_X
+			      ? 16
+			      : 0;
+		if (s->kind == X86_OK_KREG)
+			return dec_reg(d, o, in->modrm & 7);
+		return dec_reg(d, o, in->rm | ext);
+	case X86_PL_MEM:
+	case X86_PL_VSIB:
+	case X86_PL_MOFFS: dec_mem_opnd(d, o, s); return true;
+	case X86_PL_VVVV: return dec_reg(d, o, in->vvvv);
+	case X86_PL_OPC:
+		dec_gpr(in, o,
+			(in->opcode & 7) | (in->rex & X86_REX_B ? 8 : 0));
+		return true;
+	case X86_PL_IS4:
+		return dec_reg(d, o, in->imm >> 4 & (d->mode64 ? 15 : 7));
+	case X86_PL_FIX: o->reg = s->reg; return true;
+	case X86_PL_STR: o->size = dec_size(d, s->msize); return true;
+	}
+	return true;
+}
+
+static bool dec_operands(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	unsigned i;
+
+	in->nopnds = d->ri->nopnds;
+	for (i = 0; i < d->ri->nopnds; i++) {
+		in->opnd[i].access = d->ri->access[i];
+		if (!dec_opnd(d, &in->opnd[i], &d->ri->spec[i]))
+			return false;
+	}
+	return true;
+}
+
+/* ---- what makes an encoding #UD after all ---- */
+
+/* Gathers and some others want all their vector registers different. */
+static bool dec_coincide(const struct dec *d)
+{
+	const struct x86_insn *in = d->insn;
+	unsigned i, j;
+
+	for (i = 0; i < in->nopnds; i++) {
+		if (in->opnd[i].kind != X86_OK_VEC)
+			continue;
+		if (in->vsib && in->opnd[i].reg == in->index)
+			return true;
+		for (j = d->def->attr & X86_AT_AVX ? i + 1 : in->nopnds;
+			j < in->nopnds; j++)
+			if (in->opnd[j].kind == X86_OK_VEC &&
+				in->opnd[i].reg == in->opnd[j].reg)
+				return true;
+	}
+	return false;
+}
+
+/* The EVEX fields b, z, aaa and L'L against the row; sets the length. */
+static bool dec_evex_ok(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	uint32_t ev = d->def->evex;
+	bool reg = in->modrm >= 0xc0;
+
+	if (in->evex_b && reg) {
+		if (!(ev & (X86_EV_ER | X86_EV_SAE)))
+			return false;
+		in->vl = 64;
+	} else {
+		if (in->evex_b && !X86_EV_BCST(ev))
+			return false;
+		if (d->ll == 3)
+			return false;
+		in->vl = 16 << d->ll;
+	}
+	if (in->aaa && !(ev & X86_EV_K))
+		return false;
+	if (!in->aaa && (ev & X86_EV_KREQ || in->evex_z))
+		return false;
+	return !in->evex_z || ev & X86_EV_Z;
+}
+
+static enum x86_dec_status dec_vvvv(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	bool vp_used = d->ri->flags & (X86_RI_VVVV | X86_RI_VSIB);
+
+	if (!(d->ri->flags & X86_RI_VVVV) && d->vvvv)
+		return X86_DEC_UD;
+	if (!vp_used && d->vp)
+		return X86_DEC_UD;
+	in->vvvv = d->vvvv | (d->ri->flags & X86_RI_VSIB ? 0 : d->vp);
+	if (!d->mode64)
+		in->vvvv &= 7;
+	return X86_DEC_OK;
+}
+
+/* Merging destinations are read; a zeroed memory destination is #UD. */
+static bool dec_masking(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	struct x86_opnd *o = &in->opnd[0];
+
+	if (!in->aaa)
+		return true;
+	if (in->evex_z)
+		return o->kind != X86_OK_MEM;
+	if (o->kind == X86_OK_VEC && o->access & X86_OA_W)
+		o->access |= X86_OA_R;
+	return true;
+}
+
+static bool dec_lock_ok(const struct dec *d)
+{
+	const struct x86_insn *in = d->insn;
+
+	if (!(in->prefix & X86_PFX_LOCK))
+		return true;
+	return d->def->attr & X86_AT_LOCKABLE && in->has_mem;
+}
+
+/* disp8*N: N is the size of the memory operand, or what the row says. */
+static void dec_scale_disp(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	unsigned i, n = X86_EV_DISP(d->def->evex);
+
+	if (in->disp_size != 1 || in->enc != X86_ENC_EVEX)
+		return;
+	for (i = 0; !n && i < in->nopnds; i++)
+		if (in->opnd[i].kind == X86_OK_MEM)
+			n = in->opnd[i].size;
+	in->disp *= (int)n;
+}
+
+/* All bytes up to the immediate are consumed: judge and fill in. */
+static enum x86_dec_status dec_finish(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	enum x86_dec_status st;
+
+	in->def = d->def;
+	in->op = d->def->op;
+	in->vl = 16 << (d->ll & 1);
+	if (in->enc != X86_ENC_LEGACY) {
+		if (in->enc == X86_ENC_EVEX && !dec_evex_ok(d))
+			return X86_DEC_UD;
+		if (dec_vvvv(d) != X86_DEC_OK)
+			return X86_DEC_UD;
+	}
+	st = dec_imm(d);
+	if (st != X86_DEC_OK)
+		return st;
+	in->len = d->pos;
+	if (!dec_lock_ok(d) || !dec_operands(d))
+		return X86_DEC_UD;
+	if (in->enc == X86_ENC_EVEX) {
+		if (!dec_masking(d))
+			return X86_DEC_UD;
+		dec_scale_disp(d);
+	}
+	if (d->def->key & X86_KEY_DISTINCT && dec_coincide(d))
+		return X86_DEC_UD;
+	in->rep_string = d->def->attr & X86_AT_STRING &&
+			 in->prefix & (X86_PFX_REP | X86_PFX_REPNE);
+	if (d->def->attr & X86_AT_STRING)
+		in->seg = in->seg_override != X86_NOREG ? in->seg_override
+							: X86_DS;
+	return X86_DEC_OK;
+}
+
+enum x86_dec_status x86_decode(
+	struct x86_insn *insn, const uint8_t *p, unsigned n, unsigned mode)
+{
+	struct dec d = {.insn = insn,
+		.p = p,
+		.n = n < 15 ? n : 15,
+		.mode = mode,
+		.mode64 = mode == 8};
+	enum x86_dec_status st;
+
+	if (!__atomic_load_n(&x86_optab_ready, __ATOMIC_ACQUIRE))
+		x86_optab_init();
+	memset(insn, 0, sizeof(*insn));
+	insn->mode = mode;
+	insn->seg_override = insn->base = insn->index = X86_NOREG;
+	insn->seg = X86_DS;
+	insn->scale = 1;
+	st = dec_prefixes(&d);
+	if (st == X86_DEC_OK)
+		st = dec_opcode(&d);
+	if (st != X86_DEC_OK)
+		return st;
+	insn->asize =
+		insn->prefix & X86_PFX_ADSIZE ? (mode == 4 ? 2 : 4) : mode;
+	if (d.oc->modrm) {
+		st = dec_modrm(&d);
+		if (st != X86_DEC_OK)
+			return st;
+	}
+	dec_find_row(&d);
+	if (!d.def)
+		return X86_DEC_UD;
+	dec_sizes(&d);
+	if (d.oc->modrm && insn->mod != 3 && !d.oc->modign) {
+		st = dec_mem(&d);
+		if (st != X86_DEC_OK)
+			return st;
+		if (d.ri->flags & X86_RI_VSIB && !insn->vsib)
+			return X86_DEC_UD;
+	}
+	return dec_finish(&d);
+}
