@@ -1,0 +1,300 @@
+/*
+ * files.c - open everything that a machine names.
+ *
+ * A writable image is locked for one machine by an open file description
+ * lock: it travels with the descriptor to the machine's process and lives as
+ * long as either process holds the image.
+ */
+#include "cli/files.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "conf/error.h"
+
+#define SEABIOS "/usr/share/seabios/bios-256k.bin"
+
+/* ---- who else has the file open ---- */
+
+static bool has_open(const char *pid, const struct stat *want)
+{
+	g_autofree char *dir = g_strdup_printf("/proc/%s/fd", pid);
+	DIR *d = opendir(dir);
+	bool found = false;
+	struct stat st;
+
+	if (!d)
+		return false;
+	for (struct dirent *e; !found && (e = readdir(d));)
+		found = !fstatat(dirfd(d), e->d_name, &st, 0) &&
+			st.st_dev == want->st_dev && st.st_ino == want->st_ino;
+	closedir(d);
+	return found;
+}
+
+/* A process that has the file open, not ours; 0 if none is to be seen. */
+static int find_user(int fd)
+{
+	DIR *d = opendir("/proc");
+	struct stat want;
+	int pid = 0;
+
+	if (!d)
+		return 0;
+	if (!fstat(fd, &want)) {
+		for (struct dirent *e; !pid && (e = readdir(d));) {
+			int p = isdigit((unsigned char)e->d_name[0])
+					? atoi(e->d_name)
+					: 0;
+
+			if (p > 0 && p != getpid() &&
+				has_open(e->d_name, &want))
+				pid = p;
+		}
+	}
+	closedir(d);
+	return pid;
+}
+
+static bool lock_image(const struct conf_file *f, bool writable, GError **err)
+{
+	struct flock l = {
+		.l_type = writable ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+	g_autofree char *by = NULL;
+	int pid;
+
+	if (!fcntl(f->fd, F_OFD_SETLK, &l))
+		return true;
+	if (errno != EAGAIN && errno != EACCES)
+		return true; /* a file system without locks */
+	pid = find_user(f->fd);
+	if (pid)
+		by = g_strdup_printf(" by process %d", pid);
+	conf_error_set(err, CONF_ERROR_CONFLICT,
+		"two machines may not write one disk",
+		"stop the other one, or add ,snapshot to throw changes away "
+		"(needs the other to be ,readonly or ,snapshot too)",
+		"disk %s is in use%s", f->path, by ? by : "");
+	return false;
+}
+
+/* ---- opening ---- */
+
+static bool open_file(struct conf_file *f, const char *what, int flags,
+	const char *fix, GError **err)
+{
+	struct stat st;
+
+	/* O_NONBLOCK: a FIFO must not hang us. */
+	f->fd = open(f->path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+	if (f->fd < 0) {
+		conf_error_set_errno(
+			err, errno, fix, "cannot open %s %s", what, f->path);
+		return false;
+	}
+	if (!fstat(f->fd, &st) && S_ISDIR(st.st_mode)) {
+		conf_error_set(err, CONF_ERROR_FAILED, "it is a folder", fix,
+			"cannot use %s %s", what, f->path);
+		return false;
+	}
+	return true;
+}
+
+static bool open_kernel(struct conf_machine *m, GError **err)
+{
+	if (m->kernel.path && !open_file(&m->kernel, "kernel", O_RDONLY,
+				      "check the path given to --kernel", err))
+		return false;
+	return !m->initrd.path ||
+	       open_file(&m->initrd, "initrd", O_RDONLY,
+		       "check the path given to --initrd", err);
+}
+
+/* A kernel that is booted directly can do without. */
+static bool open_firmware(struct conf_machine *m, GError **err)
+{
+	bool stated = m->firmware_file.path != NULL;
+
+	if (!stated && m->kernel.path && access(SEABIOS, R_OK))
+		return true;
+	if (!stated)
+		m->firmware_file.path = g_strdup(SEABIOS);
+	return open_file(&m->firmware_file, "firmware", O_RDONLY,
+		stated ? "check the path given to --firmware"
+		       : "apt install seabios",
+		err);
+}
+
+/* An empty file without a name for the writes of a snapshot. */
+static bool open_scratch(struct conf_file *cow, GError **err)
+{
+	const char *dir = g_get_tmp_dir();
+
+	cow->path = g_strdup(dir);
+	cow->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
+	if (cow->fd < 0) {
+		g_autofree char *name =
+			g_build_filename(dir, "vmeste-XXXXXX", NULL);
+
+		cow->fd = g_mkstemp_full(name, O_RDWR | O_CLOEXEC, 0600);
+		if (cow->fd >= 0)
+			unlink(name);
+	}
+	if (cow->fd >= 0)
+		return true;
+	conf_error_set_errno(err, errno,
+		"set TMPDIR to a folder that you can write to",
+		"cannot make a temporary file in %s", dir);
+	return false;
+}
+
+static bool open_drive(struct conf_drive *d, GError **err)
+{
+	const char *what = conf_media_words.words[d->media];
+	bool writable = !d->readonly && !d->snapshot;
+	const char *fix =
+		writable ? "check the path, or add ,readonly or ,snapshot"
+			 : "check the path";
+
+	if (!open_file(&d->file, what, writable ? O_RDWR : O_RDONLY, fix, err))
+		return false;
+	if (!lock_image(&d->file, writable, err))
+		return false;
+	return !d->snapshot || open_scratch(&d->cow, err);
+}
+
+/* The option ROM lets the BIOS boot from the network; absent is fine. */
+static void open_rom(struct conf_nic *n)
+{
+	static const char *const roms[] = {
+		[CONF_NIC_VIRTIO] = "/usr/lib/ipxe/qemu/pxe-virtio.rom",
+		[CONF_NIC_E1000] = "/usr/lib/ipxe/qemu/pxe-e1000.rom",
+		[CONF_NIC_PCNET] = "/usr/lib/ipxe/qemu/pxe-pcnet.rom",
+		[CONF_NIC_RTL8139] = "/usr/lib/ipxe/qemu/pxe-rtl8139.rom",
+		[CONF_NIC_NE2K] = "/usr/lib/ipxe/qemu/pxe-ne2k_pci.rom"};
+	int fd = open(roms[n->model], O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	n->rom.fd = fd;
+	n->rom.path = g_strdup(roms[n->model]);
+}
+
+/* ---- serial lines ---- */
+
+static bool listen_unix(struct conf_file *f, GError **err)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	if (strlen(f->path) >= sizeof(a.sun_path)) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"a socket's path has at most 107 bytes",
+			"choose a shorter path", "cannot listen on %s",
+			f->path);
+		return false;
+	}
+	memcpy(a.sun_path, f->path, strlen(f->path));
+	f->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (f->fd >= 0 && !bind(f->fd, (struct sockaddr *)&a, sizeof(a)) &&
+		!listen(f->fd, 1))
+		return true;
+	conf_error_set_errno(err, errno,
+		errno == EADDRINUSE ? "remove the file or choose another"
+				    : "check the path",
+		"cannot listen on %s", f->path);
+	/* Not ours to remove. */
+	g_clear_pointer(&f->path, g_free);
+	return false;
+}
+
+static bool open_serial(struct conf_serial *s, GError **err)
+{
+	switch (s->kind) {
+	case CONF_SERIAL_NONE: return true;
+	case CONF_SERIAL_FILE:
+		return open_file(&s->file, "serial file",
+			O_WRONLY | O_CREAT | O_TRUNC,
+			"name a file in a folder that you can write to", err);
+	case CONF_SERIAL_UNIX: return listen_unix(&s->file, err);
+	case CONF_SERIAL_STDIO:
+		s->in_fd = fcntl(0, F_DUPFD_CLOEXEC, 3);
+		s->file.fd = fcntl(1, F_DUPFD_CLOEXEC, 3);
+		/* Closed ones read and write nothing. */
+		if (s->in_fd < 0)
+			s->in_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (s->file.fd < 0)
+			s->file.fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		return true;
+	}
+	return true;
+}
+
+bool cli_files_open(struct conf_machine *m, GError **err)
+{
+	if (!open_kernel(m, err) || !open_firmware(m, err))
+		return false;
+	for (guint i = 0; i < m->drives->len; i++) {
+		if (!open_drive(g_ptr_array_index(m->drives, i), err))
+			return false;
+	}
+	for (guint i = 0; i < m->nics->len; i++)
+		open_rom(g_ptr_array_index(m->nics, i));
+	for (guint i = 0; i < m->serial->len; i++) {
+		if (!open_serial(g_ptr_array_index(m->serial, i), err))
+			return false;
+	}
+	return open_serial(&m->console, err) && open_serial(&m->debugcon, err);
+}
+
+static void remove_socket(const struct conf_serial *s)
+{
+	if (s->kind == CONF_SERIAL_UNIX && s->file.path && s->file.fd >= 0)
+		unlink(s->file.path);
+}
+
+void cli_files_remove(const struct conf_machine *m)
+{
+	for (guint i = 0; i < m->serial->len; i++)
+		remove_socket(g_ptr_array_index(m->serial, i));
+	remove_socket(&m->console);
+	remove_socket(&m->debugcon);
+}
+
+int cli_files_open_backing(
+	const char *image, const char *name, char **path, GError **err)
+{
+	g_autofree char *dir = g_path_get_dirname(image);
+	struct conf_file f = {.fd = -1};
+	struct stat st;
+	int fd;
+
+	/* Images may write file: before a name. */
+	if (g_str_has_prefix(name, "file:"))
+		name += strlen("file:");
+	f.path = g_path_is_absolute(name) ? g_strdup(name)
+					  : g_build_filename(dir, name, NULL);
+	if (!open_file(&f, "backing file", O_RDONLY,
+		    "put the file where the image looks for it", err) ||
+		!lock_image(&f, false, err)) {
+		conf_file_clear(&f);
+		return -1;
+	}
+	if (fstat(f.fd, &st) || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {
+		conf_error_set(err, CONF_ERROR_DENIED,
+			"it is neither a file nor a disk", NULL,
+			"cannot use backing file %s", f.path);
+		conf_file_clear(&f);
+		return -1;
+	}
+	fd = f.fd;
+	*path = f.path;
+	return fd;
+}

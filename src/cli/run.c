@@ -1,0 +1,304 @@
+/*
+ * run.c - `vmeste run`: from flags to a machine.
+ */
+#include <string.h>
+
+#include "cli/files.h"
+#include "cli/ports.h"
+#include "cli/session.h"
+#include "cli/verb.h"
+#include "conf/error.h"
+#include "conf/options.h"
+
+struct run {
+	struct conf_machine *m;
+	bool serial_stated;
+	bool source; /* something to boot was named */
+};
+
+#define SETTER(name)                                                           \
+	static bool set_##name(void *ctx, const char *v, GError **err)
+#define MACHINE (((struct run *)ctx)->m)
+
+static bool set_string(char **to, const char *v)
+{
+	g_free(*to);
+	*to = g_strdup(v);
+	return true;
+}
+
+static bool set_word(
+	int *to, const struct conf_word_list *list, const char *v, GError **err)
+{
+	return conf_parse_word(v, list, to, err);
+}
+
+SETTER(engine)
+{
+	return conf_engine_parse(MACHINE, v, err);
+}
+
+SETTER(cpu)
+{
+	return set_string(&MACHINE->cpu_model, v);
+}
+
+SETTER(board)
+{
+	int word;
+
+	if (!set_word(&word, &conf_board_words, v, err))
+		return false;
+	MACHINE->board = (enum conf_board)word;
+	return true;
+}
+
+SETTER(firmware)
+{
+	static const char *const keys[] = {"file", NULL};
+	struct run *r = ctx;
+	g_autoptr(conf_options_auto) o = conf_options_parse(v, keys, err);
+	const char *file = o ? conf_options_get(o, "file") : NULL;
+	int word;
+
+	if (!o || !set_word(&word, &conf_firmware_words,
+			  o->value ? o->value : "bios", err))
+		return false;
+	MACHINE->firmware = (enum conf_firmware)word;
+	if (file) {
+		set_string(&MACHINE->firmware_file.path, file);
+		r->source = true;
+	}
+	return true;
+}
+
+SETTER(cpus)
+{
+	return conf_cpus_parse(MACHINE, v, err);
+}
+
+SETTER(mem)
+{
+	return conf_parse_size(v, &MACHINE->mem_bytes, err);
+}
+
+SETTER(kernel)
+{
+	((struct run *)ctx)->source = true;
+	return set_string(&MACHINE->kernel.path, v);
+}
+
+SETTER(initrd)
+{
+	return set_string(&MACHINE->initrd.path, v);
+}
+
+SETTER(append)
+{
+	return set_string(&MACHINE->append, v);
+}
+
+SETTER(disk)
+{
+	((struct run *)ctx)->source = true;
+	return conf_drive_parse(MACHINE, CONF_MEDIA_DISK, v, err);
+}
+
+SETTER(cdrom)
+{
+	((struct run *)ctx)->source = true;
+	return conf_drive_parse(MACHINE, CONF_MEDIA_CDROM, v, err);
+}
+
+SETTER(floppy)
+{
+	((struct run *)ctx)->source = true;
+	return conf_drive_parse(MACHINE, CONF_MEDIA_FLOPPY, v, err);
+}
+
+SETTER(boot)
+{
+	struct run *r = ctx;
+
+	if (!conf_boot_parse(MACHINE, v, err))
+		return false;
+	for (unsigned i = 0; i < MACHINE->nboot; i++)
+		r->source |= MACHINE->boot[i] == CONF_BOOT_NET;
+	return true;
+}
+
+SETTER(nic)
+{
+	return conf_nic_parse(MACHINE, v, err);
+}
+
+SETTER(serial)
+{
+	struct conf_serial *s = conf_serial_new();
+
+	((struct run *)ctx)->serial_stated = true;
+	g_ptr_array_add(MACHINE->serial, s);
+	return conf_serial_parse(s, v, err);
+}
+
+SETTER(console)
+{
+	conf_file_clear(&MACHINE->console.file);
+	return conf_serial_parse(&MACHINE->console, v, err);
+}
+
+SETTER(debugcon)
+{
+	conf_file_clear(&MACHINE->debugcon.file);
+	return conf_serial_parse(&MACHINE->debugcon, v, err);
+}
+
+SETTER(display)
+{
+	return conf_display_parse(MACHINE, v, err);
+}
+
+SETTER(acpi)
+{
+	return conf_parse_bool(v, &MACHINE->acpi, err);
+}
+
+SETTER(ioapic)
+{
+	return conf_parse_bool(v, &MACHINE->ioapic, err);
+}
+
+SETTER(hpet)
+{
+	return conf_parse_bool(v, &MACHINE->hpet, err);
+}
+
+SETTER(no_reboot)
+{
+	MACHINE->no_reboot = true;
+	return true;
+}
+
+SETTER(timeout)
+{
+	return conf_parse_time(v, &MACHINE->timeout_ms, err);
+}
+
+SETTER(name)
+{
+	return set_string(&MACHINE->name, v);
+}
+
+SETTER(verbose)
+{
+	MACHINE->verbose = true;
+	return true;
+}
+
+const struct cli_flag cli_run_flags[] = {
+	{"engine", 0, "E",
+		"what runs the processors: auto (default), bt, kvm or interp; "
+		"options cache=SIZE (bt), irqchip=auto|kernel|user (kvm)",
+		"auto bt kvm interp", set_engine},
+	{"cpu", 0, "MODEL", "processor that the guest sees (default: auto)",
+		NULL, set_cpu},
+	{"cpus", 0, "N", "processors, 1 to 64, or sockets=,cores=,threads=",
+		NULL, set_cpus},
+	{"mem", 'm', "SIZE", "memory (default: 512M)", NULL, set_mem},
+	{"board", 0, "B", "pc (default) or q35", "pc q35", set_board},
+	{"firmware", 0, "F",
+		"bios (default) or uefi; bios,file=PATH for "
+		"another image",
+		"bios uefi", set_firmware},
+	{"kernel", 0, "FILE", "boot this kernel directly", "@file", set_kernel},
+	{"initrd", 0, "FILE", "initial RAM disk for the kernel", "@file",
+		set_initrd},
+	{"append", 0, "TEXT", "command line for the kernel", NULL, set_append},
+	{"disk", 0, "FILE",
+		"a disk; options format=raw|qcow2, "
+		"bus=virtio|ide|sata|scsi|nvme, readonly, snapshot, serial=S",
+		"@file", set_disk},
+	{"cdrom", 0, "FILE", "a CD in its drive", "@file", set_cdrom},
+	{"floppy", 0, "FILE", "a floppy in its drive", "@file", set_floppy},
+	{"boot", 0, "LIST", "boot order out of floppy,cdrom,disk,net",
+		"floppy cdrom disk net", set_boot},
+	{"nic", 0, "NET",
+		"a network card: user (NAT) or none; options model=virtio, "
+		"mac=M, forward=tcp:HOSTPORT:GUESTPORT (may repeat)",
+		"user none", set_nic},
+	{"serial", 0, "TO",
+		"where a serial port goes: stdio (default for the first), "
+		"none, file:F or unix:F; up to four",
+		"stdio none file: unix:", set_serial},
+	{"console", 0, "TO", "where a virtio console (hvc0) goes",
+		"stdio none file: unix:", set_console},
+	{"debugcon", 0, "TO", "where the firmware's debug port 0x402 goes",
+		"stdio none file: unix:", set_debugcon},
+	{"display", 0, "D", "none (default) or vnc[=ADDRESS]", "none vnc",
+		set_display},
+	{"acpi", 0, "on|off", "ACPI tables (default: on)", "on off", set_acpi},
+	{"ioapic", 0, "on|off", "the I/O interrupt controller (default: on)",
+		"on off", set_ioapic},
+	{"hpet", 0, "on|off", "the HPET timer (default: on)", "on off",
+		set_hpet},
+	{"no-reboot", 0, NULL, "end when the guest resets itself", NULL,
+		set_no_reboot},
+	{"timeout", 0, "TIME", "stop after this time, with status 6", NULL,
+		set_timeout},
+	{"name", 0, "NAME", "what messages call the machine", NULL, set_name},
+	{"verbose", 'v', NULL, "say on standard error what is done and why",
+		NULL, set_verbose},
+	{NULL},
+};
+
+void *cli_run_new(void)
+{
+	struct run *r = g_new0(struct run, 1);
+
+	r->m = conf_machine_new();
+	return r;
+}
+
+void cli_run_free(void *ctx)
+{
+	conf_machine_free(MACHINE);
+	g_free(ctx);
+}
+
+bool cli_run_positional(void *ctx, const char *word, GError **err)
+{
+	conf_error_set(err, CONF_ERROR_UNSUPPORTED, NULL,
+		"use --kernel or --disk for a transient machine",
+		"machine by name '%s': not supported yet", word);
+	return false;
+}
+
+int cli_run(void *ctx, GError **err)
+{
+	struct run *r = ctx;
+
+	if (!r->source) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"none of --kernel, --disk, --cdrom, --floppy is given",
+			"'vmeste run --help' ends with examples",
+			"nothing to boot");
+		return CONF_ERROR_USAGE;
+	}
+	if (!r->serial_stated) {
+		struct conf_serial *s = conf_serial_new();
+
+		/* One line only may have standard input. */
+		s->kind =
+			r->m->console.kind == CONF_SERIAL_STDIO ||
+					r->m->debugcon.kind == CONF_SERIAL_STDIO
+				? CONF_SERIAL_NONE
+				: CONF_SERIAL_STDIO;
+		g_ptr_array_add(r->m->serial, s);
+	}
+	if (!conf_machine_check(r->m, err) || !cli_ports_check(r->m, err) ||
+		!cli_files_open(r->m, err)) {
+		cli_files_remove(r->m);
+		return err ? conf_error_status(*err) : CONF_ERROR_FAILED;
+	}
+	return cli_session_run(r->m, err);
+}

@@ -1,0 +1,72 @@
+/*
+ * verb.h - the verb table: what the command line can do.
+ *
+ * One table generates the parser, the help texts, the man pages and the shell
+ * completion, so they cannot drift apart.
+ */
+#ifndef CLI_VERB_H
+#define CLI_VERB_H
+
+#include <stdbool.h>
+
+#include <glib.h>
+
+struct cli_flag {
+	const char *name;  /* long name, without the dashes */
+	char letter;	   /* short name, or 0 */
+	const char *arg;   /* what its argument is called; NULL: takes none */
+	const char *help;  /* one sentence, no full stop */
+	const char *words; /* for completion: "auto bt kvm", "@file", NULL */
+	/* ctx is the verb's own; value NULL for a flag without argument. */
+	bool (*set)(void *ctx, const char *value, GError **err);
+};
+
+struct cli_verb {
+	const char *name;
+	const char *args;    /* "[FLAGS] [NAME]" */
+	const char *summary; /* one line */
+	const char *text;    /* paragraphs for --help and the man page */
+	const struct cli_flag *flags; /* ends with a NULL name; may be NULL */
+	const char *const *examples;  /* 2 to 4 pairs: command, what it does */
+	void *(*new_ctx)(void);
+	void (*free_ctx)(void *ctx);
+	bool (*positional)(void *ctx, const char *word, GError **err);
+	/* Returns the exit status; *err is printed if set. */
+	int (*run)(void *ctx, GError **err);
+};
+
+extern const struct cli_verb cli_verbs[]; /* ends with a NULL name */
+const struct cli_verb *cli_verb_find(const char *name);
+
+/* The whole program. */
+int cli_main(int argc, char **argv);
+
+/* Parse the words after the verb; *help is set for --help. */
+bool cli_args_parse(const struct cli_verb *v, void *ctx, char **words,
+	bool *help, GError **err);
+
+/* "  fix:  did you mean ..." material: the nearest name, or NULL. */
+const char *cli_nearest(const char *word, const char *const *names);
+
+void cli_help_overview(void); /* six lines */
+void cli_help_all(void);
+void cli_help_verb(const struct cli_verb *v);
+void cli_man_main(void);
+void cli_man_verb(const struct cli_verb *v);
+bool cli_completion_print(const char *shell, GError **err);
+
+/* "error: what" and its why and fix lines on standard error. */
+void cli_error_print(const GError *err);
+
+/* Constructors of the verbs' contexts and their code, by file. */
+void *cli_run_new(void);
+void cli_run_free(void *ctx);
+bool cli_run_positional(void *ctx, const char *word, GError **err);
+int cli_run(void *ctx, GError **err);
+extern const struct cli_flag cli_run_flags[];
+
+void *cli_doctor_new(void);
+int cli_doctor(void *ctx, GError **err);
+extern const struct cli_flag cli_doctor_flags[];
+
+#endif

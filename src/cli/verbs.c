@@ -1,0 +1,251 @@
+/*
+ * verbs.c - the verb table and the small verbs.
+ */
+#include "cli/verb.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/error.h"
+
+/* What help and completion take: up to two words. */
+struct words {
+	const char *word[2];
+	unsigned n;
+	bool man;
+};
+
+static void *words_new(void)
+{
+	return g_new0(struct words, 1);
+}
+
+static bool words_add(void *ctx, const char *word, GError **err)
+{
+	struct words *w = ctx;
+
+	if (w->n == G_N_ELEMENTS(w->word)) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
+			"too many arguments: '%s'", word);
+		return false;
+	}
+	w->word[w->n++] = word;
+	return true;
+}
+
+static bool set_man(void *ctx, const char *value, GError **err)
+{
+	((struct words *)ctx)->man = true;
+	return true;
+}
+
+static int unknown_verb(const char *word, GError **err)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new();
+	g_autofree char *fix = NULL;
+	const char *near;
+
+	for (const struct cli_verb *v = cli_verbs; v->name; v++)
+		g_ptr_array_add(names, (char *)(uintptr_t)v->name);
+	g_ptr_array_add(names, NULL);
+	near = cli_nearest(word, (const char *const *)names->pdata);
+	fix = near ? g_strdup_printf("did you mean 'vmeste %s'?", near)
+		   : g_strdup("'vmeste help' lists the verbs");
+	conf_error_set(
+		err, CONF_ERROR_USAGE, NULL, fix, "unknown verb '%s'", word);
+	return CONF_ERROR_USAGE;
+}
+
+static int run_help(void *ctx, GError **err)
+{
+	const struct words *w = ctx;
+	const struct cli_verb *v = w->n ? cli_verb_find(w->word[0]) : NULL;
+
+	if (w->n && !v)
+		return unknown_verb(w->word[0], err);
+	if (v && w->man)
+		cli_man_verb(v);
+	else if (v)
+		cli_help_verb(v);
+	else if (w->man)
+		cli_man_main();
+	else
+		cli_help_all();
+	return 0;
+}
+
+static int run_version(void *ctx, GError **err)
+{
+	puts("vmeste " VMESTE_VERSION);
+	return 0;
+}
+
+static int run_completion(void *ctx, GError **err)
+{
+	const struct words *w = ctx;
+
+	if (!w->n) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL,
+			"choose one of bash, zsh, fish", "which shell?");
+		return CONF_ERROR_USAGE;
+	}
+	return cli_completion_print(w->word[0], err) ? 0 : CONF_ERROR_USAGE;
+}
+
+static const struct cli_flag help_flags[] = {
+	{"man", 0, NULL, "print a man page instead", NULL, set_man}, {NULL}};
+
+static const char *const run_examples[] = {
+	"vmeste run --kernel vmlinuz --initrd initrd.gz --append console=ttyS0",
+	"Boot a Linux kernel; its serial console is this terminal",
+	"vmeste run --mem 2G --cpus 4 --disk debian.qcow2 --nic user",
+	"Boot a disk with four processors and network",
+	"vmeste run --disk web.img,snapshot --nic user,forward=tcp:8080:80",
+	"Throw changes away at exit; reach the guest's port 80 on 8080",
+	"vmeste run --engine interp --kernel memtest.bin --timeout 10m",
+	"Use the reference interpreter and give up after ten minutes", NULL};
+static const char *const doctor_examples[] = {"vmeste doctor",
+	"What this host can do, and how to mend what it cannot",
+	"vmeste doctor -o json", "The same for a program", NULL};
+static const char *const version_examples[] = {"vmeste version",
+	"Print the version", "vmeste version | cut -d' ' -f2",
+	"Only the number", NULL};
+static const char *const help_examples[] = {"vmeste help run",
+	"Flags and examples of one verb",
+	"vmeste help --man run > vmeste-run.1", "The same as a man page", NULL};
+static const char *const completion_examples[] = {
+	"source <(vmeste completion bash)", "Complete in this shell",
+	"vmeste completion fish > ~/.config/fish/completions/vmeste.fish",
+	"Complete in every fish from now on", NULL};
+
+const struct cli_verb cli_verbs[] = {
+	{
+		.name = "run",
+		.args = "[FLAGS]",
+		.summary = "start a machine and attach to it",
+		.text = "Starts a transient machine, gone at exit, from "
+			"--kernel, --disk, --cdrom or --floppy.\n"
+			"With --serial stdio (the default) standard output "
+			"carries exactly the guest's bytes; everything else "
+			"goes to standard error. On a terminal, Ctrl-A x "
+			"leaves, Ctrl-A c opens a small monitor, Ctrl-A Ctrl-A "
+			"sends a Ctrl-A.\n"
+			"Sizes are written 512M or 2G, times 60s or 10m. The "
+			"exit status is 0 if the guest powered off.",
+		.flags = cli_run_flags,
+		.examples = run_examples,
+		.new_ctx = cli_run_new,
+		.free_ctx = cli_run_free,
+		.positional = cli_run_positional,
+		.run = cli_run,
+	},
+	{
+		.name = "doctor",
+		.args = "[FLAGS]",
+		.summary = "check what this host can do and how to mend it",
+		.text = "Checks the processor, the engines and their speed, "
+			"firmware, memory, limits and the mechanisms of the "
+			"jail. Exits 0 if machines can run here.",
+		.flags = cli_doctor_flags,
+		.examples = doctor_examples,
+		.new_ctx = cli_doctor_new,
+		.free_ctx = g_free,
+		.run = cli_doctor,
+	},
+	{
+		.name = "version",
+		.args = "",
+		.summary = "print the version",
+		.text = "Prints the name and the version.",
+		.examples = version_examples,
+		.new_ctx = words_new,
+		.free_ctx = g_free,
+		.run = run_version,
+	},
+	{
+		.name = "help",
+		.args = "[--man] [VERB]",
+		.summary = "print help, of one verb or of all",
+		.text = "Prints the list of verbs, or the flags and examples "
+			"of one verb.",
+		.flags = help_flags,
+		.examples = help_examples,
+		.new_ctx = words_new,
+		.free_ctx = g_free,
+		.positional = words_add,
+		.run = run_help,
+	},
+	{
+		.name = "completion",
+		.args = "bash|zsh|fish",
+		.summary = "print a completion script for a shell",
+		.text = "Prints a script that completes verbs, flags and "
+			"their words.",
+		.examples = completion_examples,
+		.new_ctx = words_new,
+		.free_ctx = g_free,
+		.positional = words_add,
+		.run = run_completion,
+	},
+	{NULL},
+};
+
+const struct cli_verb *cli_verb_find(const char *name)
+{
+	for (const struct cli_verb *v = cli_verbs; v->name; v++) {
+		if (!strcmp(v->name, name))
+			return v;
+	}
+	return NULL;
+}
+
+void cli_error_print(const GError *err)
+{
+	fprintf(stderr, "error: %s\n", err->message);
+}
+
+static int run_verb(const struct cli_verb *v, char **words, GError **err)
+{
+	void *ctx = v->new_ctx();
+	bool help = false;
+	int status;
+
+	if (!cli_args_parse(v, ctx, words, &help, err))
+		status = err && *err ? conf_error_status(*err) : 1;
+	else if (help) {
+		cli_help_verb(v);
+		status = 0;
+	} else {
+		status = v->run(ctx, err);
+	}
+	v->free_ctx(ctx);
+	return status;
+}
+
+int cli_main(int argc, char **argv)
+{
+	g_autoptr(GError) err = NULL;
+	const struct cli_verb *v;
+	const char *name;
+	int status;
+
+	if (argc < 2) {
+		cli_help_overview();
+		return 0;
+	}
+	name = argv[1];
+	if (!strcmp(name, "--help") || !strcmp(name, "-h"))
+		name = "help";
+	if (!strcmp(name, "--version"))
+		name = "version";
+	v = cli_verb_find(name);
+	status = v ? run_verb(v, argv + 2, &err) : unknown_verb(name, &err);
+	if (err)
+		cli_error_print(err);
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "error: cannot write to standard output\n");
+		return CONF_ERROR_FAILED;
+	}
+	return status;
+}
