@@ -231,6 +231,8 @@ struct net_port *net_user_new(GMainContext *loop,
 	u->port.send = net_user_send;
 	u->port.ready = net_user_ready;
 	u->port.free = net_user_free;
+	u->port.large_send = true;
+	u->port.checksums_good = true;
 	u->tftp_root = g_strdup(conf->tftp_root);
 	u->bootfile = g_strdup(conf->bootfile);
 	u->hostname = g_strdup(conf->hostname);
