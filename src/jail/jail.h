@@ -1,0 +1,50 @@
+/*
+ * jail.h - give the machine's process its descriptors, then shut the door.
+ *
+ * Two steps.  jail_isolate(): while the process has one thread (namespaces and
+ * the empty root are per process only then), after what must still be opened
+ * by path (/dev/kvm, shared libraries) is open.  jail_seal(): when everything
+ * is set up, before the guest's first instruction, from any thread; it holds
+ * for all threads, present and future (Landlock: for the caller and the
+ * threads made after it).
+ *
+ * Mechanisms that the host lacks are left out with a note; each of the others
+ * stands alone.  Nothing here fails the machine.
+ */
+#ifndef JAIL_JAIL_H
+#define JAIL_JAIL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct jail_conf {
+	bool kvm; /* allow KVM's ioctls */
+	bool net; /* user NAT: IPv4 and IPv6 sockets, /etc/resolv.conf */
+	/* One line for the user: what is missing and what that means. */
+	void (*note)(void *opaque, const char *text);
+	void *opaque;
+};
+
+enum jail_part {
+	JAIL_NAMESPACES = 1 << 0, /* own mount, IPC, UTS (and net) */
+	JAIL_ROOT = 1 << 1,	  /* empty root, /etc/resolv.conf if net */
+	JAIL_USER = 1 << 2,	  /* not root (any more) */
+	JAIL_CAPS = 1 << 3,	  /* no capabilities, nor ways to get them */
+	JAIL_NO_NEW_PRIVS = 1 << 4,
+	JAIL_LIMITS = 1 << 5,	/* no core dumps, no new processes */
+	JAIL_LANDLOCK = 1 << 6, /* no file but resolv.conf if net */
+	JAIL_SECCOMP = 1 << 7,	/* allow list; the rest gives EPERM */
+};
+
+/* Return the parts that hold now. */
+unsigned jail_isolate(const struct jail_conf *c);
+unsigned jail_seal(const struct jail_conf *c);
+
+/* "namespaces, empty root, ..." into buf. */
+void jail_describe(unsigned parts, char *buf, unsigned size);
+
+/* The system calls that jail_seal() allows, NULL-terminated, in a static
+ * array of the library; those for net only if net. */
+const char *const *jail_syscalls(bool net);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * priv.h - shared by the parts of the jail.
+ */
+#ifndef JAIL_PRIV_H
+#define JAIL_PRIV_H
+
+#include "jail/jail.h"
+
+void jail_note(const struct jail_conf *c, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Each returns whether it holds now. */
+bool jail_landlock(const struct jail_conf *c);
+/* resolver: opening files for reading is let through (the file system is
+ * closed by other means). */
+bool jail_seccomp(const struct jail_conf *c, bool resolver);
+bool jail_root(const struct jail_conf *c);
+
+#endif

@@ -1,0 +1,201 @@
+/*
+ * jail.c - a jailed child opens nothing, runs nothing, and still works.
+ *
+ * Each case runs in a child; its exit status is the verdict.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <glib.h>
+
+#include "jail/jail.h"
+
+static unsigned enter(bool net)
+{
+	struct jail_conf c = {.net = net};
+
+	jail_isolate(&c);
+	return jail_seal(&c);
+}
+
+/* Exit status of fn in a jailed child; minus the signal if one killed it. */
+static int jailed(bool net, int (*fn)(void))
+{
+	pid_t pid = fork();
+	int ws;
+
+	if (pid == 0) {
+		/* Without seccomp there is nothing to see. */
+		if (!(enter(net) & JAIL_SECCOMP))
+			_exit(77);
+		_exit(fn());
+	}
+	g_assert_cmpint(waitpid(pid, &ws, 0), ==, pid);
+	return WIFSIGNALED(ws) ? -WTERMSIG(ws) : WEXITSTATUS(ws);
+}
+
+static void expect(bool net, int (*fn)(void), int status)
+{
+	int r = jailed(net, fn);
+
+	if (r == 77)
+		g_test_skip("no seccomp on this host");
+	else
+		g_assert_cmpint(r, ==, status);
+}
+
+static int try_open(void)
+{
+	static const char *const paths[] = {"/", "/etc/passwd",
+		"/proc/self/maps", "/dev/null", "/etc/resolv.conf", "."};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(paths); i++) {
+		if (open(paths[i], O_RDONLY) >= 0)
+			return 1;
+	}
+	return open("/tmp/vmeste-jail-test", O_CREAT | O_WRONLY, 0600) >= 0;
+}
+
+static int try_open_net(void)
+{
+	/* The resolver's file at most. */
+	return open("/etc/passwd", O_RDONLY) >= 0 ||
+	       open("/dev/null", O_RDONLY) >= 0 ||
+	       open("/etc/resolv.conf", O_RDWR) >= 0 ||
+	       open("/x", O_CREAT | O_WRONLY, 0600) >= 0;
+}
+
+static int try_exec(void)
+{
+	execl("/bin/true", "true", NULL);
+	return 1;
+}
+
+static int try_fork(void)
+{
+	return fork() >= 0;
+}
+
+static int try_kill(void)
+{
+	return kill(getppid(), 0) == 0;
+}
+
+static int try_sockets(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 0) >= 0 ||
+	       socket(AF_UNIX, SOCK_STREAM, 0) >= 0 ||
+	       socket(AF_PACKET, SOCK_RAW, 0) >= 0;
+}
+
+static int try_sockets_net(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 0) < 0 ||
+	       socket(AF_UNIX, SOCK_STREAM, 0) >= 0 ||
+	       socket(AF_NETLINK, SOCK_RAW, 0) >= 0;
+}
+
+static void *thread(void *arg)
+{
+	return arg;
+}
+
+/* What a machine needs does work: executable memory, threads, files that
+ * are open. */
+static int try_work(void)
+{
+	static const uint8_t code[] = {0xb8, 42, 0, 0, 0, 0xc3};
+	struct stat st;
+	pthread_t t;
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return 1;
+	memcpy(p, code, sizeof(code));
+	if (mprotect(p, 4096, PROT_READ | PROT_EXEC))
+		return 2;
+	if (((int (*)(void))p)() != 42)
+		return 3;
+	if (pthread_create(&t, NULL, thread, NULL) || pthread_join(t, NULL))
+		return 4;
+	if (fstat(1, &st) || getuid() == 0)
+		return 5;
+	return write(1, "", 0) == 0 ? 42 : 6;
+}
+
+static void test_open(void)
+{
+	expect(false, try_open, 0);
+	expect(true, try_open_net, 0);
+}
+
+static void test_exec(void)
+{
+	expect(false, try_exec, -SIGSYS);
+	expect(true, try_exec, -SIGSYS);
+}
+
+static void test_processes(void)
+{
+	expect(false, try_fork, 0);
+	expect(false, try_kill, 0);
+}
+
+static void test_sockets(void)
+{
+	expect(false, try_sockets, 0);
+	expect(true, try_sockets_net, 0);
+}
+
+static void test_work(void)
+{
+	expect(false, try_work, 42);
+	expect(true, try_work, 42);
+}
+
+static void test_list(void)
+{
+	static const char *const never[] = {"open", "execve", "ptrace", "fork",
+		"vfork", "clone3", "mount", "setns", "bpf", "io_uring_setup",
+		NULL};
+	g_autoptr(GString) s = g_string_new(NULL);
+	const char *const *list = jail_syscalls(true);
+
+	for (unsigned i = 0; never[i]; i++)
+		g_assert_false(g_strv_contains(list, never[i]));
+	for (; *list; list++)
+		g_string_append_printf(s, " %s", *list);
+	g_test_message("allowed:%s", s->str);
+}
+
+static void test_describe(void)
+{
+	char buf[128];
+
+	jail_describe(JAIL_SECCOMP | JAIL_ROOT, buf, sizeof(buf));
+	g_assert_cmpstr(buf, ==, "empty root, seccomp");
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/jail/open", test_open);
+	g_test_add_func("/jail/exec", test_exec);
+	g_test_add_func("/jail/processes", test_processes);
+	g_test_add_func("/jail/sockets", test_sockets);
+	g_test_add_func("/jail/work", test_work);
+	g_test_add_func("/jail/list", test_list);
+	g_test_add_func("/jail/describe", test_describe);
+	return g_test_run();
+}
