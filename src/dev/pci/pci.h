@@ -23,6 +23,7 @@ struct pci_bar {
 	void *opaque;
 	uint8_t *host;	    /* memory BAR backed by memory (frame buffers) */
 	struct bus_region region; /* private */
+	struct bus_io_ops io_ops; /* private */
 	uint64_t addr;	    /* where it is mapped now, private */
 	bool active;	    /* private */
 };
@@ -48,7 +49,8 @@ struct pci_func {
 	uint32_t rom_size;
 	struct bus_region rom_region;
 	uint8_t irq_pin;	  /* 1..4 = INTA..INTD, 0 none */
-	bool irq_level;
+	bool irq_level;		  /* what pci_set_intx() asked for */
+	bool irq_out;		  /* what the pin has: 0 if disabled; private */
 	struct pci_msix msix;
 	uint8_t next_cap;	  /* where the next capability goes */
 	/* After the guest wrote [off, off+len) of config; optional. */
@@ -86,6 +88,10 @@ void pci_bus_set_route(struct pci_bus *b,
 	void (*set)(void *opaque, unsigned slot, unsigned pin, bool level),
 	void *opaque);
 struct pci_func *pci_bus_func(struct pci_bus *b, unsigned devfn);
+/* Byte accesses to port 0xcf9, amid the address register, are the south
+ * bridge's. */
+void pci_bus_set_cf9(struct pci_bus *b, uint8_t (*read)(void *opaque),
+	void (*write)(void *opaque, uint8_t val), void *opaque);
 uint32_t pci_config_read(struct pci_bus *b, uint8_t bus, uint8_t devfn,
 	unsigned off, unsigned size);
 void pci_config_write(struct pci_bus *b, uint8_t bus, uint8_t devfn,

@@ -1,0 +1,37 @@
+/*
+ * dev_table.c - every device class there is.
+ *
+ * An explicit table: constructors and linker sets vanish from static
+ * libraries without a word.
+ */
+#include <stddef.h>
+
+#include "dev/dev.h"
+#include "dev/input/i8042.h"
+#include "dev/irq/intc.h"
+#include "dev/misc/fw_cfg.h"
+#include "dev/misc/port92.h"
+#include "dev/pci/i440fx.h"
+#include "dev/pci/piix3.h"
+#include "dev/serial/debugcon.h"
+#include "dev/serial/uart16550.h"
+#include "dev/timer/acpi_pm.h"
+#include "dev/timer/hpet.h"
+#include "dev/timer/i8254.h"
+#include "dev/timer/mc146818.h"
+
+const struct dev_class *const dev_table[] = {
+	&intc_class,
+	&i8254_class,
+	&mc146818_class,
+	&hpet_class,
+	&i440fx_class,
+	&piix3_class,
+	&acpi_pm_class,
+	&uart16550_class,
+	&debugcon_class,
+	&i8042_class,
+	&port92_class,
+	&fw_cfg_class,
+	NULL,
+};

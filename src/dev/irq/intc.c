@@ -1,0 +1,184 @@
+/*
+ * intc.c - the interrupt complex of a PC: wires 8259 pair, I/O APIC and local
+ * APICs together and decodes message-signalled interrupts.
+ *
+ * Intel MultiProcessor Specification 1.4, 3.6 (virtual wire and symmetric
+ * modes: interrupts reach both controllers, software masks one); SDM vol. 3,
+ * 11.11 (message address and data).
+ */
+#include <stdio.h>
+
+#include "dev/irq/i8259.h"
+#include "dev/irq/intc.h"
+#include "dev/irq/ioapic.h"
+#include "dev/irq/lapic.h"
+
+#define MSI_MASK 0xfff00000ull
+#define MSI_BASE 0xfee00000ull
+
+struct intc {
+	struct dev dev;
+	struct i8259 pic;
+	struct ioapic ioapic;
+	struct lapic_set lapics;
+	struct bus_irq gsi[BUS_NGSI];
+	uint64_t msis;
+};
+
+static void intc_gsi_set(void *opaque, unsigned n, bool level)
+{
+	struct intc *c = opaque;
+
+	if (n < 16)
+		i8259_set(&c->pic, n, level);
+	if (n != 2)
+		ioapic_set(&c->ioapic, n == 0 ? 2 : n, level);
+}
+
+static void intc_pic_out(void *opaque, unsigned n, bool level)
+{
+	struct intc *c = opaque;
+
+	c->lapics.pic_line = level;
+	lapic_set_lint(&c->lapics, 0, level);
+	/* The 8259 is also wired to I/O APIC pin 0 (ExtINT). */
+	ioapic_set(&c->ioapic, 0, level);
+}
+
+static bool intc_deliver(void *opaque, const struct lapic_message *m)
+{
+	struct intc *c = opaque;
+
+	return lapic_deliver(&c->lapics, m);
+}
+
+static void intc_extint(void *opaque, const struct lapic_message *m, bool level)
+{
+	struct intc *c = opaque;
+
+	lapic_deliver_extint(&c->lapics, m, level);
+}
+
+static void intc_msi(void *opaque, uint64_t addr, uint32_t data)
+{
+	struct intc *c = opaque;
+	struct lapic_message m = {
+		.dest = (addr >> 12) & 0xff,
+		.logical = addr & 4,
+		.xapic_dest = true,
+		.delivery = (data >> 8) & 7,
+		.vector = data,
+		.level = (data & 0x8000) && ((data >> 8) & 7) <= 1,
+	};
+
+	if ((addr & ~0xfffffull) != MSI_BASE) {
+		/* Not a message at all: a write to memory. */
+		bus_dma_write(c->dev.host.bus, addr, &data, sizeof(data));
+		return;
+	}
+	c->msis++;
+	if (m.level && !(data & 0x4000))
+		return; /* de-assert */
+	lapic_deliver(&c->lapics, &m);
+}
+
+static int intc_init(struct dev *d, char *err, unsigned errsize)
+{
+	struct intc *c = (struct intc *)d;
+	struct bus *b = d->host.bus;
+
+	if (!bus_ncpus(b)) {
+		snprintf(err, errsize, "%s: no processors yet", d->id);
+		return -1;
+	}
+	lapic_set_init(&c->lapics, b);
+	c->lapics.pic = &c->pic;
+	c->lapics.ioapic = &c->ioapic;
+	ioapic_init(&c->ioapic, b);
+	c->ioapic.deliver = intc_deliver;
+	c->ioapic.extint = intc_extint;
+	c->ioapic.opaque = c;
+	i8259_init(
+		&c->pic, b, (struct bus_irq){.set = intc_pic_out, .opaque = c});
+	for (unsigned i = 0; i < BUS_NGSI; i++)
+		c->gsi[i] = (struct bus_irq){
+			.set = intc_gsi_set, .opaque = c, .n = i};
+	bus_msi_handler(b, intc_msi, c);
+	return 0;
+}
+
+static void intc_reset(struct dev *d)
+{
+	struct intc *c = (struct intc *)d;
+
+	lapic_set_reset(&c->lapics);
+	ioapic_reset(&c->ioapic);
+	i8259_reset(&c->pic);
+}
+
+static void intc_fini(struct dev *d)
+{
+	struct intc *c = (struct intc *)d;
+
+	bus_msi_handler(d->host.bus, NULL, NULL);
+	i8259_fini(&c->pic);
+	ioapic_fini(&c->ioapic);
+	lapic_set_fini(&c->lapics);
+}
+
+static void intc_describe(struct dev *d, char *buf, unsigned size)
+{
+	struct intc *c = (struct intc *)d;
+	uint64_t ipis = 0, accepted = 0;
+
+	for (unsigned i = 0; i < c->lapics.n; i++) {
+		ipis += c->lapics.apic[i]->ipis;
+		accepted += c->lapics.apic[i]->accepted;
+	}
+	snprintf(buf, size,
+		"apic %llu ipi %llu msi %llu 8259 %llu (spurious %llu)",
+		(unsigned long long)accepted, (unsigned long long)ipis,
+		(unsigned long long)c->msis, (unsigned long long)c->pic.acks,
+		(unsigned long long)c->pic.spurious);
+}
+
+const struct bus_irq *intc_gsi(struct dev *d)
+{
+	return ((struct intc *)d)->gsi;
+}
+
+void intc_set_features(
+	struct dev *d, unsigned phys_bits, bool x2apic, bool tsc_deadline)
+{
+	struct intc *c = (struct intc *)d;
+
+	c->lapics.phys_bits = phys_bits;
+	c->lapics.x2apic = x2apic;
+	c->lapics.tsc_deadline = tsc_deadline;
+}
+
+void intc_virtual_wire(struct dev *d)
+{
+	struct lapic *l = ((struct intc *)d)->lapics.apic[0];
+
+	lapic_reg_write(l, 0x0f, 0x1ff);
+	lapic_reg_write(l, 0x35, 0x700);
+	lapic_reg_write(l, 0x36, 0x400);
+}
+
+void intc_nmi(struct dev *d)
+{
+	struct intc *c = (struct intc *)d;
+
+	lapic_set_lint(&c->lapics, 1, true);
+	lapic_set_lint(&c->lapics, 1, false);
+}
+
+const struct dev_class intc_class = {
+	.name = "intc",
+	.size = sizeof(struct intc),
+	.init = intc_init,
+	.reset = intc_reset,
+	.fini = intc_fini,
+	.describe = intc_describe,
+};

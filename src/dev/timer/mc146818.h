@@ -1,0 +1,23 @@
+/*
+ * mc146818.h - real-time clock and CMOS memory.  Drives line 8.
+ */
+#ifndef DEV_TIMER_MC146818_H
+#define DEV_TIMER_MC146818_H
+
+#include "dev/dev.h"
+
+extern const struct dev_class mc146818_class;
+
+/* One byte of CMOS memory, 0x0e..0x7f except the century 0x32; survives
+ * reset. */
+void mc146818_set(struct dev *d, uint8_t addr, uint8_t val);
+
+/* What PC firmware looks for.  low: bytes of RAM below 4 GiB, high: above. */
+void mc146818_set_memory(struct dev *d, uint64_t low, uint64_t high);
+void mc146818_set_cpus(struct dev *d, unsigned ncpus);
+/* Boot order as SeaBIOS reads it, up to three of 1 floppy, 2 disk, 3 CD-ROM,
+ * 4 network; 0 ends.  Bit 0 of check_floppy: skip the signature check. */
+void mc146818_set_boot(
+	struct dev *d, const uint8_t order[3], bool no_signature_check);
+
+#endif
