@@ -36,7 +36,7 @@ struct x86_topology {
 struct x86_cpu_model {
 	char name[32];
 	bool feature[X86_NFEATURES];
-	uint64_t xcr0_mask;    /* bits that XSETBV may set */
+	uint64_t xcr0_mask; /* bits that XSETBV may set */
 	uint8_t phys_bits, virt_bits;
 	uint64_t tsc_hz, apic_hz;
 	struct x86_topology topology;

@@ -23,7 +23,6 @@ struct dec {
 	uint8_t rp;   /* EVEX.R' as a register bit: 16 */
 	uint8_t vvvv; /* without V' */
 	uint8_t w;    /* VEX.W as it selects rows */
-	bool vex_prefix_ok;
 	const struct x86_opcode *oc;
 	const struct x86_opdef *def;
 	const struct x86_rowinfo *ri;
@@ -579,22 +578,22 @@ static bool dec_operands(struct dec *d)
 
 /* ---- what makes an encoding #UD after all ---- */
 
-/* Gathers and some others want all their vector registers different. */
+/*
+ * Gathers want destination, index and (VEX) mask all different; complex FP16
+ * wants a destination that is neither source.
+ */
 static bool dec_coincide(const struct dec *d)
 {
 	const struct x86_insn *in = d->insn;
-	unsigned i, j;
+	unsigned i;
 
 	for (i = 0; i < in->nopnds; i++) {
 		if (in->opnd[i].kind != X86_OK_VEC)
 			continue;
 		if (in->vsib && in->opnd[i].reg == in->index)
 			return true;
-		for (j = d->def->attr & X86_AT_AVX ? i + 1 : in->nopnds;
-			j < in->nopnds; j++)
-			if (in->opnd[j].kind == X86_OK_VEC &&
-				in->opnd[i].reg == in->opnd[j].reg)
-				return true;
+		if (i > 0 && in->opnd[i].reg == in->opnd[0].reg)
+			return true;
 	}
 	return false;
 }

@@ -132,9 +132,10 @@ struct x86_insn {
 #define X86_AT_AVX    (1u << 12) /* VEX vector */
 #define X86_AT_AVX512 (1u << 13) /* EVEX or opmask */
 #define X86_AT_VECTOR (X86_AT_MMX | X86_AT_SSE | X86_AT_AVX | X86_AT_AVX512)
-#define X86_AT_NO64   (1u << 14)  /* #UD in 64-bit mode */
-#define X86_AT_ONLY64 (1u << 15)  /* #UD outside 64-bit mode */
-#define X86_AT_DEF64  (1u << 16)  /* operand size 64 by default in 64-bit mode \
+#define X86_AT_NO64   (1u << 14) /* #UD in 64-bit mode */
+#define X86_AT_ONLY64 (1u << 15) /* #UD outside 64-bit mode */
+#define X86_AT_DEF64                                                           \
+	(1u << 16)		  /* operand size 64 by default in 64-bit mode \
 				   */
 #define X86_AT_F64     (1u << 17) /* operand size forced to 64 there */
 #define X86_AT_PROT    (1u << 18) /* #UD in real and V86 mode */

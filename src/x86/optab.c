@@ -142,6 +142,16 @@ enum {
 		.evex = ev,                                                    \
 		.opnd = {__VA_ARGS__}},
 
+#define ROWEF(o, k, ev, feat, ...)                                             \
+	{.name = op_text.o,                                                    \
+		.op = X86_OP_##o,                                              \
+		.feature = X86_FEAT_##feat,                                    \
+		.attr = aZ | aPROT,                                            \
+		.key = k,                                                      \
+		.evex = ev,                                                    \
+		.flags_written = fALL,                                         \
+		.opnd = {__VA_ARGS__}},
+
 const struct x86_opdef x86_optab[] = {
 #include "x86/optab.def"
 };
@@ -150,7 +160,7 @@ const unsigned x86_noptab = NROWS;
 
 /* ---- the indices ---- */
 
-#define NSLOTS 24576
+#define NSLOTS 16384
 uint16_t x86_slots[NSLOTS];
 static uint8_t slot_rank[NSLOTS]; /* how much the row in the slot restricts */
 static unsigned slots_used;

@@ -18,8 +18,22 @@ typedef uint64_t gpa_t; /* guest physical address */
 typedef uint64_t gva_t; /* guest linear ("virtual") address */
 
 enum x86_gpr {
-	X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
-	X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
+	X86_RAX,
+	X86_RCX,
+	X86_RDX,
+	X86_RBX,
+	X86_RSP,
+	X86_RBP,
+	X86_RSI,
+	X86_RDI,
+	X86_R8,
+	X86_R9,
+	X86_R10,
+	X86_R11,
+	X86_R12,
+	X86_R13,
+	X86_R14,
+	X86_R15,
 	X86_NGPR,
 	X86_RIP = X86_NGPR, /* only as the base of an address */
 	X86_NOREG = 0xff,
@@ -27,7 +41,14 @@ enum x86_gpr {
 
 /* In the encoding's order; LDTR and TR follow. */
 enum x86_sreg {
-	X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_LDTR, X86_TR,
+	X86_ES,
+	X86_CS,
+	X86_SS,
+	X86_DS,
+	X86_FS,
+	X86_GS,
+	X86_LDTR,
+	X86_TR,
 	X86_NSEG,
 };
 
@@ -44,19 +65,19 @@ struct x86_seg {
 	uint16_t attr;
 };
 
-#define X86_SEG_TYPE	0x000f
-#define X86_SEG_A	0x0001 /* accessed */
-#define X86_SEG_W	0x0002 /* data: writable; code: readable */
-#define X86_SEG_E	0x0004 /* data: expand-down; code: conforming */
-#define X86_SEG_CODE	0x0008
-#define X86_SEG_S	0x0010 /* 1 = code or data, 0 = system */
-#define X86_SEG_DPL	0x0060
+#define X86_SEG_TYPE	  0x000f
+#define X86_SEG_A	  0x0001 /* accessed */
+#define X86_SEG_W	  0x0002 /* data: writable; code: readable */
+#define X86_SEG_E	  0x0004 /* data: expand-down; code: conforming */
+#define X86_SEG_CODE	  0x0008
+#define X86_SEG_S	  0x0010 /* 1 = code or data, 0 = system */
+#define X86_SEG_DPL	  0x0060
 #define X86_SEG_DPL_SHIFT 5
-#define X86_SEG_P	0x0080
-#define X86_SEG_AVL	0x1000
-#define X86_SEG_L	0x2000
-#define X86_SEG_DB	0x4000
-#define X86_SEG_G	0x8000
+#define X86_SEG_P	  0x0080
+#define X86_SEG_AVL	  0x1000
+#define X86_SEG_L	  0x2000
+#define X86_SEG_DB	  0x4000
+#define X86_SEG_G	  0x8000
 
 struct x86_dtab { /* GDTR, IDTR */
 	uint64_t base;
@@ -76,8 +97,8 @@ struct x86_fpu {
 	uint32_t pkru;
 };
 
-#define X86_MTRR_VARS	8
-#define X86_MTRR_FIXED	11
+#define X86_MTRR_VARS  8
+#define X86_MTRR_FIXED 11
 
 enum x86_activity {
 	X86_ACT_RUN,
@@ -112,88 +133,107 @@ struct x86_state {
 	uint64_t feature_control, umwait_control;
 
 	/* What the instruction stream has pending. */
-	uint8_t activity;      /* enum x86_activity */
-	uint8_t sti_shadow;    /* interrupts held for one instruction */
-	uint8_t movss_shadow;  /* also holds debug traps and NMI */
-	uint8_t nmi_blocked;   /* until IRET */
+	uint8_t activity;     /* enum x86_activity */
+	uint8_t sti_shadow;   /* interrupts held for one instruction */
+	uint8_t movss_shadow; /* also holds debug traps and NMI */
+	uint8_t nmi_blocked;  /* until IRET */
 
 	struct x86_fpu fpu;
 };
 
 /* RFLAGS */
-#define X86_FL_CF	(1u << 0)
-#define X86_FL_1	(1u << 1)
-#define X86_FL_PF	(1u << 2)
-#define X86_FL_AF	(1u << 4)
-#define X86_FL_ZF	(1u << 6)
-#define X86_FL_SF	(1u << 7)
-#define X86_FL_TF	(1u << 8)
-#define X86_FL_IF	(1u << 9)
-#define X86_FL_DF	(1u << 10)
-#define X86_FL_OF	(1u << 11)
-#define X86_FL_IOPL	(3u << 12)
+#define X86_FL_CF	  (1u << 0)
+#define X86_FL_1	  (1u << 1)
+#define X86_FL_PF	  (1u << 2)
+#define X86_FL_AF	  (1u << 4)
+#define X86_FL_ZF	  (1u << 6)
+#define X86_FL_SF	  (1u << 7)
+#define X86_FL_TF	  (1u << 8)
+#define X86_FL_IF	  (1u << 9)
+#define X86_FL_DF	  (1u << 10)
+#define X86_FL_OF	  (1u << 11)
+#define X86_FL_IOPL	  (3u << 12)
 #define X86_FL_IOPL_SHIFT 12
-#define X86_FL_NT	(1u << 14)
-#define X86_FL_RF	(1u << 16)
-#define X86_FL_VM	(1u << 17)
-#define X86_FL_AC	(1u << 18)
-#define X86_FL_VIF	(1u << 19)
-#define X86_FL_VIP	(1u << 20)
-#define X86_FL_ID	(1u << 21)
+#define X86_FL_NT	  (1u << 14)
+#define X86_FL_RF	  (1u << 16)
+#define X86_FL_VM	  (1u << 17)
+#define X86_FL_AC	  (1u << 18)
+#define X86_FL_VIF	  (1u << 19)
+#define X86_FL_VIP	  (1u << 20)
+#define X86_FL_ID	  (1u << 21)
 #define X86_FL_ARITH                                                           \
 	(X86_FL_CF | X86_FL_PF | X86_FL_AF | X86_FL_ZF | X86_FL_SF | X86_FL_OF)
 
-#define X86_CR0_PE	(1ull << 0)
-#define X86_CR0_MP	(1ull << 1)
-#define X86_CR0_EM	(1ull << 2)
-#define X86_CR0_TS	(1ull << 3)
-#define X86_CR0_ET	(1ull << 4)
-#define X86_CR0_NE	(1ull << 5)
-#define X86_CR0_WP	(1ull << 16)
-#define X86_CR0_AM	(1ull << 18)
-#define X86_CR0_NW	(1ull << 29)
-#define X86_CR0_CD	(1ull << 30)
-#define X86_CR0_PG	(1ull << 31)
+#define X86_CR0_PE (1ull << 0)
+#define X86_CR0_MP (1ull << 1)
+#define X86_CR0_EM (1ull << 2)
+#define X86_CR0_TS (1ull << 3)
+#define X86_CR0_ET (1ull << 4)
+#define X86_CR0_NE (1ull << 5)
+#define X86_CR0_WP (1ull << 16)
+#define X86_CR0_AM (1ull << 18)
+#define X86_CR0_NW (1ull << 29)
+#define X86_CR0_CD (1ull << 30)
+#define X86_CR0_PG (1ull << 31)
 
-#define X86_CR4_VME	(1ull << 0)
-#define X86_CR4_PVI	(1ull << 1)
-#define X86_CR4_TSD	(1ull << 2)
-#define X86_CR4_DE	(1ull << 3)
-#define X86_CR4_PSE	(1ull << 4)
-#define X86_CR4_PAE	(1ull << 5)
-#define X86_CR4_MCE	(1ull << 6)
-#define X86_CR4_PGE	(1ull << 7)
-#define X86_CR4_PCE	(1ull << 8)
-#define X86_CR4_OSFXSR	(1ull << 9)
+#define X86_CR4_VME	   (1ull << 0)
+#define X86_CR4_PVI	   (1ull << 1)
+#define X86_CR4_TSD	   (1ull << 2)
+#define X86_CR4_DE	   (1ull << 3)
+#define X86_CR4_PSE	   (1ull << 4)
+#define X86_CR4_PAE	   (1ull << 5)
+#define X86_CR4_MCE	   (1ull << 6)
+#define X86_CR4_PGE	   (1ull << 7)
+#define X86_CR4_PCE	   (1ull << 8)
+#define X86_CR4_OSFXSR	   (1ull << 9)
 #define X86_CR4_OSXMMEXCPT (1ull << 10)
-#define X86_CR4_UMIP	(1ull << 11)
-#define X86_CR4_LA57	(1ull << 12)
-#define X86_CR4_VMXE	(1ull << 13)
-#define X86_CR4_FSGSBASE (1ull << 16)
-#define X86_CR4_PCIDE	(1ull << 17)
-#define X86_CR4_OSXSAVE	(1ull << 18)
-#define X86_CR4_SMEP	(1ull << 20)
-#define X86_CR4_SMAP	(1ull << 21)
-#define X86_CR4_PKE	(1ull << 22)
+#define X86_CR4_UMIP	   (1ull << 11)
+#define X86_CR4_LA57	   (1ull << 12)
+#define X86_CR4_VMXE	   (1ull << 13)
+#define X86_CR4_FSGSBASE   (1ull << 16)
+#define X86_CR4_PCIDE	   (1ull << 17)
+#define X86_CR4_OSXSAVE	   (1ull << 18)
+#define X86_CR4_SMEP	   (1ull << 20)
+#define X86_CR4_SMAP	   (1ull << 21)
+#define X86_CR4_PKE	   (1ull << 22)
 
-#define X86_EFER_SCE	(1ull << 0)
-#define X86_EFER_LME	(1ull << 8)
-#define X86_EFER_LMA	(1ull << 10)
-#define X86_EFER_NXE	(1ull << 11)
+#define X86_EFER_SCE (1ull << 0)
+#define X86_EFER_LME (1ull << 8)
+#define X86_EFER_LMA (1ull << 10)
+#define X86_EFER_NXE (1ull << 11)
 
 /* Exception vectors. */
 enum x86_vector {
-	X86_DE, X86_DB, X86_NMI, X86_BP, X86_OF, X86_BR, X86_UD, X86_NM,
-	X86_DF, X86_CSO, X86_TS, X86_NP, X86_SSF, X86_GP, X86_PF, X86_RSV15,
-	X86_MF, X86_AC, X86_MC, X86_XM, X86_VE, X86_CP,
+	X86_DE,
+	X86_DB,
+	X86_NMI,
+	X86_BP,
+	X86_OF,
+	X86_BR,
+	X86_UD,
+	X86_NM,
+	X86_DF,
+	X86_CSO,
+	X86_TS,
+	X86_NP,
+	X86_SSF,
+	X86_GP,
+	X86_PF,
+	X86_RSV15,
+	X86_MF,
+	X86_AC,
+	X86_MC,
+	X86_XM,
+	X86_VE,
+	X86_CP,
 };
 
 /* Page-fault error code. */
-#define X86_PFEC_P	(1u << 0)
-#define X86_PFEC_W	(1u << 1)
-#define X86_PFEC_U	(1u << 2)
-#define X86_PFEC_RSVD	(1u << 3)
-#define X86_PFEC_I	(1u << 4)
+#define X86_PFEC_P    (1u << 0)
+#define X86_PFEC_W    (1u << 1)
+#define X86_PFEC_U    (1u << 2)
+#define X86_PFEC_RSVD (1u << 3)
+#define X86_PFEC_I    (1u << 4)
 
 /*
  * Bring *s to the state after RESET (init = false) or INIT (init = true,
