@@ -1,0 +1,494 @@
+/*
+ * cpuid.c - building CPU models and answering CPUID from them.
+ *
+ * Feature bits come from the model; everything else that describes the
+ * silicon (caches, brand, family) is the host's, so that guests tune
+ * themselves for the machine they really run on.
+ *
+ * Sources: SDM vol. 2, CPUID; vol. 3, 9.9 (topology); AMD APM vol. 3, app. E.
+ */
+#include "x86/cpuid.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#include "x86/models.h"
+
+enum { REG_EAX, REG_EBX, REG_ECX, REG_EDX };
+
+static const struct x86_feature_row {
+	const char *text;
+	uint32_t leaf, sub;
+	uint8_t reg, bit;
+} rows[X86_NFEATURES] = {
+#define X86_FEATURE(name, text, leaf, sub, reg, bit)                           \
+	[X86_FEAT_##name] = { text, leaf, sub, REG_##reg, bit },
+#include "x86/features.def"
+#undef X86_FEATURE
+};
+
+#define XSAVE_LEGACY_BYTES 576 /* x87, SSE and header */
+#define PKRU_COMPONENT	   9
+#define CLFLUSH_BYTES	   64
+#define APIC_HZ		   1000000000u
+
+static uint32_t host_max(uint32_t range)
+{
+	return __get_cpuid_max(range, NULL);
+}
+
+static struct x86_cpuid_regs host_cpuid(uint32_t leaf, uint32_t sub)
+{
+	struct x86_cpuid_regs r = { 0 };
+
+	if (host_max(leaf & 0x80000000u) >= leaf)
+		__cpuid_count(leaf, sub, r.eax, r.ebx, r.ecx, r.edx);
+	return r;
+}
+
+static uint32_t reg_of(const struct x86_cpuid_regs *r, unsigned reg)
+{
+	const uint32_t v[] = { r->eax, r->ebx, r->ecx, r->edx };
+
+	return v[reg];
+}
+
+bool x86_host_has(enum x86_feature f)
+{
+	struct x86_cpuid_regs r = host_cpuid(rows[f].leaf, rows[f].sub);
+
+	return f && reg_of(&r, rows[f].reg) >> rows[f].bit & 1;
+}
+
+uint32_t x86_topology_apic_id(const struct x86_topology *t, unsigned n)
+{
+	unsigned threads = t->threads, cores = t->cores;
+	unsigned tbits = threads > 1 ? 32 - __builtin_clz(threads - 1) : 0;
+	unsigned cbits = cores > 1 ? 32 - __builtin_clz(cores - 1) : 0;
+
+	return n % threads | (n / threads % cores) << tbits |
+		(n / threads / cores) << (tbits + cbits);
+}
+
+/* ---- choosing features ---- */
+
+/* Not of the host's silicon but of our board and engines. */
+static const uint16_t virtual_features[] = { X86_FEAT_APIC, X86_FEAT_X2APIC,
+	X86_FEAT_TSC_DEADLINE, X86_FEAT_HYPERVISOR, X86_FEAT_ARAT };
+
+/* Never from the host unless an engine says that it can. */
+static const uint16_t withheld[] = { X86_FEAT_PCID, X86_FEAT_INVPCID,
+	X86_FEAT_VMX, X86_FEAT_SMX, X86_FEAT_SVM, X86_FEAT_PKU, X86_FEAT_OSPKE,
+	X86_FEAT_CET_SS, X86_FEAT_CET_IBT, X86_FEAT_LA57, X86_FEAT_AMX_BF16,
+	X86_FEAT_AMX_TILE, X86_FEAT_AMX_INT8, X86_FEAT_AMX_FP16, X86_FEAT_MPX,
+	X86_FEAT_RTM, X86_FEAT_HLE, X86_FEAT_ARCH_LBR, X86_FEAT_PDCM,
+	X86_FEAT_DCA, X86_FEAT_PQM, X86_FEAT_PQE, X86_FEAT_SGX,
+	X86_FEAT_SGX_LC, X86_FEAT_UINTR, X86_FEAT_WAITPKG, X86_FEAT_MONITOR,
+	X86_FEAT_DS, X86_FEAT_DTES64, X86_FEAT_DS_CPL, X86_FEAT_EIST,
+	X86_FEAT_TM2, X86_FEAT_TM, X86_FEAT_PBE, X86_FEAT_ACPI,
+	X86_FEAT_INTEL_PT, X86_FEAT_XSAVES, X86_FEAT_XFD, X86_FEAT_ENQCMD,
+	X86_FEAT_KL, X86_FEAT_TME, X86_FEAT_PCONFIG, X86_FEAT_PKS,
+	X86_FEAT_HYBRID, X86_FEAT_TSXLDTRK, X86_FEAT_BUS_LOCK_DETECT,
+	X86_FEAT_SPEC_CTRL, X86_FEAT_STIBP, X86_FEAT_SPEC_CTRL_SSBD,
+	X86_FEAT_FLUSH_L1D, X86_FEAT_ARCH_CAPABILITIES,
+	X86_FEAT_CORE_CAPABILITIES, X86_FEAT_MD_CLEAR, X86_FEAT_HRESET,
+	X86_FEAT_LASS, X86_FEAT_LAM, X86_FEAT_FRED, X86_FEAT_LKGS,
+	X86_FEAT_WRMSRNS, X86_FEAT_SDBG, X86_FEAT_XTPR, X86_FEAT_CNXT_ID,
+	X86_FEAT_IBS, X86_FEAT_SKINIT, X86_FEAT_WDT, X86_FEAT_LWP,
+	X86_FEAT_PERFCTR_CORE, X86_FEAT_MWAITX, X86_FEAT_OSVW,
+	X86_FEAT_TOPOEXT, X86_FEAT_EXTAPIC, X86_FEAT_RDPRU, X86_FEAT_MCOMMIT,
+	X86_FEAT_INVLPGB, X86_FEAT_AMD_IBPB, X86_FEAT_AMD_IBRS,
+	X86_FEAT_AMD_STIBP, X86_FEAT_AMD_SSBD, X86_FEAT_INVTSC };
+
+static bool listed(const uint16_t *list, size_t n, unsigned f)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i] == f)
+			return true;
+	return false;
+}
+
+#define IN(list, f) listed(list, sizeof(list) / sizeof(list[0]), f)
+
+static bool can_give(const bool *can, unsigned f)
+{
+	if (can)
+		return can[f];
+	return !IN(withheld, f);
+}
+
+/* What cannot stand without something else goes with it. */
+static void drop_dependents(struct x86_cpu_model *m)
+{
+	bool *f = m->feature;
+	bool ymm = f[X86_FEAT_XSAVE] && f[X86_FEAT_AVX];
+	bool zmm = ymm && f[X86_FEAT_AVX512F];
+
+	for (unsigned i = 1; i < X86_NFEATURES; i++) {
+		if (!zmm && !strncmp(rows[i].text, "avx512", 6))
+			f[i] = false;
+		if (!f[X86_FEAT_XSAVE] && !strncmp(rows[i].text, "xsave", 5))
+			f[i] = false;
+	}
+	if (!ymm)
+		f[X86_FEAT_AVX] = f[X86_FEAT_AVX2] = f[X86_FEAT_FMA] =
+			f[X86_FEAT_F16C] = f[X86_FEAT_VAES] =
+				f[X86_FEAT_VPCLMULQDQ] =
+					f[X86_FEAT_AVX_VNNI] = false;
+	if (!f[X86_FEAT_XSAVE])
+		f[X86_FEAT_XGETBV1] = f[X86_FEAT_PKU] = false;
+	f[X86_FEAT_OSXSAVE] = f[X86_FEAT_OSPKE] = false;
+	m->xcr0_mask = f[X86_FEAT_XSAVE] ? 3 | (ymm ? 4 : 0) |
+			(zmm ? 0xe0 : 0) | (f[X86_FEAT_PKU] ? 0x200 : 0)
+					 : 1;
+}
+
+static void features_host(struct x86_cpu_model *m, const bool *can)
+{
+	for (unsigned f = 1; f < X86_NFEATURES; f++)
+		m->feature[f] = can_give(can, f) &&
+			(IN(virtual_features, f) || x86_host_has(f));
+}
+
+static int features_named(struct x86_cpu_model *m, const struct x86_named *n,
+	const bool *can, const char **missing)
+{
+	for (; n; n = n->base)
+		for (unsigned i = 0; n->features[i]; i++) {
+			unsigned f = n->features[i];
+
+			if (!can_give(can, f) ||
+				!(IN(virtual_features, f) || x86_host_has(f))) {
+				*missing = rows[f].text;
+				return -EOPNOTSUPP;
+			}
+			m->feature[f] = true;
+		}
+	return 0;
+}
+
+/* ---- frequencies ---- */
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_RAW, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* The host's TSC frequency: told by CPUID, by the outer hypervisor, or
+ * measured over a few milliseconds. */
+static uint64_t host_tsc_hz(void)
+{
+	struct x86_cpuid_regs r = host_cpuid(0x15, 0);
+	uint64_t t0, t1, c0, c1;
+
+	if (r.eax && r.ebx && r.ecx)
+		return (uint64_t)r.ecx * r.ebx / r.eax;
+	__cpuid(0x40000000, r.eax, r.ebx, r.ecx, r.edx);
+	if (x86_host_has(X86_FEAT_HYPERVISOR) && r.eax >= 0x40000010 &&
+		r.eax < 0x40000100) {
+		__cpuid(0x40000010, r.eax, r.ebx, r.ecx, r.edx);
+		if (r.eax)
+			return r.eax * 1000ull;
+	}
+	t0 = now_ns();
+	c0 = __rdtsc();
+	do
+		t1 = now_ns();
+	while (t1 - t0 < 4000000);
+	c1 = __rdtsc();
+	return (uint64_t)((double)(c1 - c0) * 1e9 / (double)(t1 - t0));
+}
+
+/* ---- leaves ---- */
+
+static struct x86_cpuid_regs *add(struct x86_cpu_model *m, uint32_t leaf,
+	uint32_t sub, bool has_sub)
+{
+	unsigned i = m->nleaves;
+
+	if (i == X86_CPU_MAX_LEAVES)
+		i--;
+	else
+		m->nleaves++;
+	m->leaves[i].leaf = leaf;
+	m->leaves[i].sub = sub;
+	m->leaves[i].has_sub = has_sub;
+	m->leaves[i].r = (struct x86_cpuid_regs){ 0 };
+	return &m->leaves[i].r;
+}
+
+/* The feature bits of one leaf. */
+static void put_features(const struct x86_cpu_model *m, uint32_t leaf,
+	uint32_t sub, struct x86_cpuid_regs *r)
+{
+	uint32_t *const to[] = { &r->eax, &r->ebx, &r->ecx, &r->edx };
+
+	for (unsigned f = 1; f < X86_NFEATURES; f++)
+		if (rows[f].leaf == leaf && rows[f].sub == sub && m->feature[f])
+			*to[rows[f].reg] |= 1u << rows[f].bit;
+}
+
+static unsigned threads_per_socket(const struct x86_cpu_model *m)
+{
+	struct x86_topology one = m->topology;
+
+	/* The id space is padded to powers of two. */
+	one.sockets = 2;
+	return x86_topology_apic_id(&one, one.cores * one.threads);
+}
+
+static void leaves_basic(struct x86_cpu_model *m, const struct x86_named *named)
+{
+	struct x86_cpuid_regs host = host_cpuid(1, 0), *r;
+	unsigned logical = m->topology.cores * m->topology.threads;
+
+	m->feature[X86_FEAT_HTT] = logical > 1;
+	r = add(m, 0, 0, false);
+	*r = host_cpuid(0, 0);
+	r->eax = named && named->max_leaf ? named->max_leaf : 0x16;
+	r = add(m, 1, 0, false);
+	put_features(m, 1, 0, r);
+	r->eax = named && named->signature ? named->signature : host.eax;
+	r->ebx = (CLFLUSH_BYTES / 8) << 8 |
+		(logical > 1 ? threads_per_socket(m) << 16 : 0);
+	r = add(m, 2, 0, false);
+	*r = host_cpuid(2, 0);
+	r = add(m, 6, 0, false);
+	put_features(m, 6, 0, r);
+	r = add(m, 7, 0, true);
+	put_features(m, 7, 0, r);
+	r->eax |= 1;
+	r = add(m, 7, 1, true);
+	put_features(m, 7, 1, r);
+}
+
+/* Deterministic cache parameters with the guest's own sharing. */
+static void leaves_cache(struct x86_cpu_model *m, uint32_t leaf)
+{
+	for (unsigned sub = 0; sub < 8; sub++) {
+		struct x86_cpuid_regs host = host_cpuid(leaf, sub), *r;
+		unsigned level = host.eax >> 5 & 7;
+		unsigned shared;
+
+		r = add(m, leaf, sub, true);
+		if (!(host.eax & 31))
+			break;
+		*r = host;
+		shared = level >= 3 ? threads_per_socket(m)
+				    : m->topology.threads;
+		r->eax = (host.eax & 0x3fff) | (shared - 1) << 14;
+		if (leaf == 4)
+			r->eax |= (threads_per_socket(m) / m->topology.threads -
+					  1) << 26;
+	}
+}
+
+static void leaves_topology(struct x86_cpu_model *m)
+{
+	const struct x86_topology *t = &m->topology;
+	struct x86_cpuid_regs *r;
+
+	r = add(m, 0xb, 0, true);
+	r->eax = (uint32_t)__builtin_ctz(
+		t->threads > 1 ? 1u << (32 - __builtin_clz(t->threads - 1))
+			       : 1);
+	r->ebx = t->threads;
+	r->ecx = 1 << 8; /* SMT */
+	r = add(m, 0xb, 1, true);
+	r->eax = (uint32_t)__builtin_ctz(threads_per_socket(m));
+	r->ebx = t->threads * t->cores;
+	r->ecx = 2 << 8 | 1; /* core */
+	r = add(m, 0xb, 2, true);
+	r->ecx = 2;
+}
+
+static void leaves_xsave(struct x86_cpu_model *m)
+{
+	struct x86_cpuid_regs *r;
+
+	if (!m->feature[X86_FEAT_XSAVE])
+		return;
+	r = add(m, 0xd, 0, true);
+	r->eax = (uint32_t)m->xcr0_mask;
+	r->edx = (uint32_t)(m->xcr0_mask >> 32);
+	r = add(m, 0xd, 1, true);
+	put_features(m, 0xd, 1, r);
+	for (unsigned i = 2; i <= PKRU_COMPONENT; i++) {
+		if (!(m->xcr0_mask >> i & 1))
+			continue;
+		r = add(m, 0xd, i, true);
+		*r = host_cpuid(0xd, i);
+		r->ecx &= 2; /* user state; keep the alignment bit */
+		r->edx = 0;
+	}
+}
+
+static void leaves_time(struct x86_cpu_model *m)
+{
+	struct x86_cpuid_regs *r = add(m, 0x15, 0, false);
+
+	/* "Crystal" is the local APIC timer's clock. */
+	r->eax = (uint32_t)(m->apic_hz / 1000);
+	r->ebx = (uint32_t)(m->tsc_hz / 1000);
+	r->ecx = (uint32_t)m->apic_hz;
+	r = add(m, 0x16, 0, false);
+	r->eax = r->ebx = (uint32_t)(m->tsc_hz / 1000000);
+	r->ecx = 100;
+}
+
+static void leaves_hypervisor(struct x86_cpu_model *m)
+{
+	struct x86_cpuid_regs *r;
+
+	if (!m->feature[X86_FEAT_HYPERVISOR])
+		return;
+	r = add(m, 0x40000000, 0, false);
+	r->eax = 0x40000010;
+	memcpy(&r->ebx, "vmes", 4);
+	memcpy(&r->ecx, "tevm", 4);
+	memcpy(&r->edx, "este", 4);
+	r = add(m, 0x40000010, 0, false);
+	r->eax = (uint32_t)(m->tsc_hz / 1000);
+	r->ebx = (uint32_t)(m->apic_hz / 1000);
+}
+
+static void leaves_extended(struct x86_cpu_model *m)
+{
+	struct x86_cpuid_regs *r = add(m, 0x80000000, 0, false);
+
+	*r = host_cpuid(0x80000000, 0);
+	r->eax = 0x80000008;
+	r = add(m, 0x80000001, 0, false);
+	put_features(m, 0x80000001, 0, r);
+	for (uint32_t leaf = 0x80000002; leaf <= 0x80000006; leaf++) {
+		r = add(m, leaf, 0, false);
+		*r = host_cpuid(leaf, 0);
+	}
+	r = add(m, 0x80000007, 0, false);
+	put_features(m, 0x80000007, 0, r);
+	r = add(m, 0x80000008, 0, false);
+	put_features(m, 0x80000008, 0, r);
+	r->eax = m->phys_bits | m->virt_bits << 8;
+}
+
+int x86_cpu_model_init(struct x86_cpu_model *m, const char *name,
+	const bool *can, const struct x86_topology *topo, const char **missing)
+{
+	const struct x86_named *named = NULL;
+	int e = 0;
+
+	memset(m, 0, sizeof(*m));
+	*missing = NULL;
+	strncpy(m->name, name, sizeof(m->name) - 1);
+	m->topology = *topo;
+	m->tsc_hz = host_tsc_hz();
+	m->apic_hz = APIC_HZ;
+	if (!strcmp(name, "auto") || !strcmp(name, "host")) {
+		features_host(m, can);
+	} else {
+		named = x86_named_find(name);
+		if (!named)
+			return -ENOENT;
+		e = features_named(m, named, can, missing);
+	}
+	drop_dependents(m);
+	m->phys_bits = m->feature[X86_FEAT_LM] ? 40 : 36;
+	m->virt_bits = m->feature[X86_FEAT_LM] ? 48 : 32;
+	leaves_basic(m, named);
+	leaves_cache(m, 4);
+	leaves_topology(m);
+	leaves_xsave(m);
+	leaves_time(m);
+	leaves_hypervisor(m);
+	leaves_extended(m);
+	return e;
+}
+
+/* ---- answering ---- */
+
+static const struct x86_cpuid_regs *find(const struct x86_cpu_model *m,
+	uint32_t leaf, uint32_t sub)
+{
+	for (unsigned i = 0; i < m->nleaves; i++)
+		if (m->leaves[i].leaf == leaf &&
+			(!m->leaves[i].has_sub || m->leaves[i].sub == sub))
+			return &m->leaves[i].r;
+	return NULL;
+}
+
+/* Above the highest leaf of a range, CPUID answers as for the highest basic
+ * leaf (SDM vol. 2, CPUID). */
+static uint32_t clamp_leaf(const struct x86_cpu_model *m, uint32_t leaf)
+{
+	uint32_t range = leaf & 0xc0000000u;
+	const struct x86_cpuid_regs *top = find(m, range, 0);
+
+	if (range == 0xc0000000u || !top || leaf > top->eax)
+		return find(m, 0, 0)->eax;
+	return leaf;
+}
+
+static uint32_t xsave_bytes(const struct x86_cpu_model *m, uint64_t mask,
+	bool compacted)
+{
+	uint32_t end = XSAVE_LEGACY_BYTES;
+
+	for (unsigned i = 2; i <= PKRU_COMPONENT; i++) {
+		const struct x86_cpuid_regs *r;
+
+		if (!(mask >> i & 1))
+			continue;
+		r = find(m, 0xd, i);
+		if (!r)
+			continue;
+		if (compacted)
+			end = (r->ecx & 2 ? (end + 63) & ~63u : end) + r->eax;
+		else if (r->ebx + r->eax > end)
+			end = r->ebx + r->eax;
+	}
+	return end;
+}
+
+void x86_cpu_model_cpuid(const struct x86_cpu_model *m, uint32_t apic_id,
+	const struct x86_state *s, uint32_t leaf, uint32_t sub,
+	struct x86_cpuid_regs *out)
+{
+	const struct x86_cpuid_regs *r;
+
+	leaf = clamp_leaf(m, leaf);
+	r = find(m, leaf, sub);
+	*out = r ? *r : (struct x86_cpuid_regs){ 0 };
+	switch (leaf) {
+	case 1:
+		out->ebx |= apic_id << 24;
+		if (s->cr4 & X86_CR4_OSXSAVE)
+			out->ecx |= 1u << rows[X86_FEAT_OSXSAVE].bit;
+		if (!(s->apic_base & 1 << 11))
+			out->edx &= ~(1u << rows[X86_FEAT_APIC].bit);
+		break;
+	case 7:
+		if (sub == 0 && (s->cr4 & X86_CR4_PKE))
+			out->ecx |= 1u << rows[X86_FEAT_OSPKE].bit;
+		break;
+	case 0xb:
+		out->ecx |= sub & 0xff;
+		out->edx = apic_id;
+		break;
+	case 0xd:
+		if (sub == 0 && r) {
+			out->ebx = xsave_bytes(m, s->xcr0, false);
+			out->ecx = xsave_bytes(m, m->xcr0_mask, false);
+		} else if (sub == 1 && r &&
+			m->feature[X86_FEAT_XSAVEC]) {
+			out->ebx = xsave_bytes(m, s->xcr0 | s->xss, true);
+		}
+		break;
+	default: break;
+	}
+}
