@@ -72,6 +72,12 @@ struct soft_vm {
 	uint8_t *ram_host;
 	struct soft_cpu *cpus[BUS_MAX_CPUS];
 	unsigned ncpus;
+	bool amd; /* the model's vendor is AMD or Hygon */
+	/* XSAVE layout: offset and size of each component */
+	struct {
+		uint32_t off, bytes;
+		bool align;
+	} xsave[64];
 	/* stop-the-world lock for atomics that cross pages or hit MMIO */
 	pthread_mutex_t atomic_lock;
 	struct bus_listener listener;
@@ -88,11 +94,11 @@ struct soft_vm {
  */
 struct soft_env {
 	uint64_t (*mmio_read)(struct soft_cpu *c, gpa_t gpa, unsigned size);
-	void (*mmio_write)(struct soft_cpu *c, gpa_t gpa, unsigned size,
-		uint64_t val);
+	void (*mmio_write)(
+		struct soft_cpu *c, gpa_t gpa, unsigned size, uint64_t val);
 	uint32_t (*io_read)(struct soft_cpu *c, uint16_t port, unsigned size);
-	void (*io_write)(struct soft_cpu *c, uint16_t port, unsigned size,
-		uint32_t val);
+	void (*io_write)(
+		struct soft_cpu *c, uint16_t port, unsigned size, uint32_t val);
 	uint64_t (*rdtsc)(struct soft_cpu *c); /* host TSC, without offset */
 	int (*ack_interrupt)(struct soft_cpu *c);
 	bool (*rdmsr)(struct soft_cpu *c, uint32_t msr, uint64_t *val);
@@ -105,11 +111,11 @@ struct soft_env {
 struct soft_fault {
 	uint8_t vector;
 	bool has_error;
-	bool soft_int;	/* INT n, INT3, INTO: return address after it */
-	bool ext;	/* raised while delivering an external event */
+	bool soft_int; /* INT n, INT3, INTO: return address after it */
+	bool ext;      /* raised while delivering an external event */
 	uint32_t error;
-	uint64_t cr2;	/* #PF: committed to CR2 on delivery */
-	uint64_t dr6;	/* #DB: bits to merge into DR6 on delivery */
+	uint64_t cr2; /* #PF: committed to CR2 on delivery */
+	uint64_t dr6; /* #DB: bits to merge into DR6 on delivery */
 };
 
 #define SOFT_ENGINE_AREA_BYTES (128u << 10)
@@ -126,10 +132,11 @@ struct soft_cpu {
 	bool long_mode;	    /* EFER.LMA */
 	bool code64;	    /* long_mode and CS.L */
 	bool pae, paging, protected_mode, v86;
-	bool insn_bp;	    /* DR7 enables an instruction breakpoint */
-	bool data_bp;	    /* DR7 enables a data or I/O breakpoint */
+	bool insn_bp; /* DR7 enables an instruction breakpoint */
+	bool data_bp; /* DR7 enables a data or I/O breakpoint */
 	uint8_t phys_bits;
-	gpa_t a20;	    /* bus_a20_mask() at the last flush */
+	gpa_t a20;	   /* bus_a20_mask() at the last flush */
+	uint64_t mode_key; /* the bits that TLB entries depend on */
 
 	struct bus_cpu *bc;
 	struct soft_vm *vm;
@@ -144,16 +151,17 @@ struct soft_cpu {
 	uint8_t delivering_vector;
 	uint8_t ext;	 /* EXT bit of error codes raised now */
 	bool bp_inhibit; /* MOV SS shadow covers this instruction */
+	bool tf_done;	 /* this instruction ended stepping: no BS trap */
 	struct soft_fault event; /* what is being delivered */
-	uint64_t db_pending; /* data breakpoints hit by this instruction, as
-				DR6 bits; a trap after it completes */
+	uint64_t db_pending;	 /* data breakpoints hit by this instruction, as
+				    DR6 bits; a trap after it completes */
 
 	/* Set when something cached by a translator about this cpu became
 	 * stale; engines look after each instruction or block. */
 	uint32_t tlb_gen;  /* counts flushes of any kind */
 	uint32_t exec_gen; /* counts changes that unmap or remap code */
 
-	uint64_t insns;	   /* instructions retired (statistics) */
+	uint64_t insns;	       /* instructions retired (statistics) */
 	uint64_t counters[32]; /* enum soft_counter */
 
 	/* PDPTEs of PAE paging, loaded with CR3 */
@@ -176,18 +184,27 @@ struct soft_cpu {
 };
 
 enum soft_counter {
-	SOFT_CNT_TLB_MISS, SOFT_CNT_TLB_FLUSH, SOFT_CNT_MMIO, SOFT_CNT_IO,
-	SOFT_CNT_MSR, SOFT_CNT_CR, SOFT_CNT_CPUID, SOFT_CNT_HLT,
-	SOFT_CNT_INTERRUPT, SOFT_CNT_EXCEPTION, SOFT_CNT_PAGE_FAULT,
-	SOFT_CNT_TASK_SWITCH, SOFT_NCOUNTERS,
+	SOFT_CNT_TLB_MISS,
+	SOFT_CNT_TLB_FLUSH,
+	SOFT_CNT_MMIO,
+	SOFT_CNT_IO,
+	SOFT_CNT_MSR,
+	SOFT_CNT_CR,
+	SOFT_CNT_CPUID,
+	SOFT_CNT_HLT,
+	SOFT_CNT_INTERRUPT,
+	SOFT_CNT_EXCEPTION,
+	SOFT_CNT_PAGE_FAULT,
+	SOFT_CNT_TASK_SWITCH,
+	SOFT_NCOUNTERS,
 };
 
 /* Allocate with room for a host stack below (bt), 64-byte aligned, zeroed. */
 struct soft_cpu *soft_cpu_alloc(struct soft_vm *vm, struct bus_cpu *bc);
 void soft_cpu_free(struct soft_cpu *c);
 
-void soft_vm_init(struct soft_vm *vm, struct bus *bus,
-	const struct x86_cpu_model *model);
+void soft_vm_init(
+	struct soft_vm *vm, struct bus *bus, const struct x86_cpu_model *model);
 void soft_vm_fini(struct soft_vm *vm);
 
 /* Recompute the derived fields; flushes what the change makes stale. */
@@ -200,32 +217,32 @@ void soft_get_state(struct soft_cpu *c, struct x86_state *s);
 /* ---- raising ---- */
 
 _Noreturn void soft_raise(struct soft_cpu *c, uint8_t vector);
-_Noreturn void soft_raise_err(struct soft_cpu *c, uint8_t vector,
-	uint32_t error);
+_Noreturn void soft_raise_err(
+	struct soft_cpu *c, uint8_t vector, uint32_t error);
 _Noreturn void soft_raise_pf(struct soft_cpu *c, gva_t addr, uint32_t error);
 
 /* ---- memory (soft/mmu.c) ---- */
 
 /* Segment and canonical checks: linear address of [off, off+size) in seg.  May
  * raise #GP, #SS.  off is already truncated to the address size. */
-gva_t soft_linear(struct soft_cpu *c, unsigned seg, uint64_t off,
-	unsigned size, enum soft_access acc);
+gva_t soft_linear(struct soft_cpu *c, unsigned seg, uint64_t off, unsigned size,
+	enum soft_access acc);
 
 /* Loads and stores at linear addresses, any alignment, page crossing and MMIO
  * included; both pages are checked before either is written.  May raise #PF.
  * #AC is checked if CR0.AM and CPL 3 and AC. size 1, 2, 4, 8. */
-uint64_t soft_load(struct soft_cpu *c, gva_t a, unsigned size,
-	enum soft_mode m);
+uint64_t soft_load(
+	struct soft_cpu *c, gva_t a, unsigned size, enum soft_mode m);
 void soft_store(struct soft_cpu *c, gva_t a, unsigned size, uint64_t val,
 	enum soft_mode m);
 /* The same for n bytes (vectors, FXSAVE, ...), n <= 4096. */
-void soft_load_bytes(struct soft_cpu *c, gva_t a, void *buf, unsigned n,
-	enum soft_mode m);
+void soft_load_bytes(
+	struct soft_cpu *c, gva_t a, void *buf, unsigned n, enum soft_mode m);
 void soft_store_bytes(struct soft_cpu *c, gva_t a, const void *buf, unsigned n,
 	enum soft_mode m);
 /* Check that a write of n bytes would succeed (faults raised now). */
-void soft_probe_write(struct soft_cpu *c, gva_t a, unsigned n,
-	enum soft_mode m);
+void soft_probe_write(
+	struct soft_cpu *c, gva_t a, unsigned n, enum soft_mode m);
 
 /* Host pointer for an access wholly inside one page of plain memory with the
  * rights of m, filling the TLB; NULL if the page is MMIO, crosses, or (write)
@@ -233,13 +250,22 @@ void soft_probe_write(struct soft_cpu *c, gva_t a, unsigned n,
 void *soft_host(struct soft_cpu *c, gva_t a, unsigned size,
 	enum soft_access acc, enum soft_mode m);
 
+/* soft_host for writing, but watched pages too: *ram >= 0 then, and
+ * soft_code_written(c, *ram, size) is to be called after the write.  For
+ * read-modify-write instructions. */
+void *soft_host_rmw(struct soft_cpu *c, gva_t a, unsigned size,
+	enum soft_mode m, int64_t *ram);
+void soft_code_written(struct soft_cpu *c, int64_t ram, unsigned size);
+
 /* Translate without side effects on fault state: 0 and *gpa, or the #PF error
  * code with bit 31 set.  set_ad: update A (and D for writes). */
 uint32_t soft_translate(struct soft_cpu *c, gva_t a, enum soft_access acc,
 	enum soft_mode m, bool set_ad, gpa_t *gpa);
 
-/* Fetch up to 15 instruction bytes at linear address a (both pages).  Returns
- * the number readable without a fault, at least 1, else raises #PF/#GP. */
+/* Fetch up to 15 instruction bytes at linear address a = CS.base + RIP (both
+ * pages).  Returns the number readable without a fault, at least 1, else
+ * raises #PF, or #GP for CS.limit or a non-canonical address.  If the decoder
+ * wants more than n bytes, soft_fetch(c, a + n) raises what hinders. */
 unsigned soft_fetch(struct soft_cpu *c, gva_t a, uint8_t buf[15]);
 
 void soft_tlb_flush(struct soft_cpu *c);	       /* everything */
@@ -279,6 +305,8 @@ uint64_t soft_read_cr(struct soft_cpu *c, unsigned n);
 void soft_write_cr(struct soft_cpu *c, unsigned n, uint64_t val);
 uint64_t soft_read_dr(struct soft_cpu *c, unsigned n);
 void soft_write_dr(struct soft_cpu *c, unsigned n, uint64_t val);
+void soft_lmsw(struct soft_cpu *c, uint16_t msw);
+void soft_clts(struct soft_cpu *c);
 void soft_xsetbv(struct soft_cpu *c, uint32_t idx, uint64_t val);
 uint64_t soft_rdmsr(struct soft_cpu *c, uint32_t msr);
 void soft_wrmsr(struct soft_cpu *c, uint32_t msr, uint64_t val);
@@ -287,7 +315,7 @@ void soft_cpuid(struct soft_cpu *c); /* EAX, ECX in st -> EAX..EDX */
 /* POPF, also from IRET paths: which bits may change depends on CPL, IOPL,
  * VME.  STI, CLI with VME/PVI. May raise. */
 void soft_popf(struct soft_cpu *c, uint64_t val, unsigned osize);
-uint64_t soft_pushf(struct soft_cpu *c); /* image, raises in V86 */
+uint64_t soft_pushf(struct soft_cpu *c, unsigned osize); /* image */
 void soft_cli(struct soft_cpu *c);
 void soft_sti(struct soft_cpu *c);
 
@@ -332,7 +360,7 @@ bool soft_poll(struct soft_cpu *c, struct cpu_exit *exit);
 static inline bool soft_attention(struct soft_cpu *c)
 {
 	return atomic_load_explicit(&c->bc->events, memory_order_relaxed) |
-		c->st.sti_shadow | c->st.movss_shadow | c->st.activity;
+	       c->st.sti_shadow | c->st.movss_shadow | c->st.activity;
 }
 
 /* The shadow half of soft_poll, for who runs without external events: before
@@ -344,8 +372,8 @@ void soft_check_insn_bp(struct soft_cpu *c);
 /* Data breakpoints on [a, a+size): recorded in db_pending.  The carrier-out of
  * an instruction calls it for its operands if c->data_bp; soft_load/store do
  * not.  What soft/ itself pushes and pops and ports are covered. */
-void soft_check_data_bp(struct soft_cpu *c, gva_t a, unsigned size,
-	enum soft_access acc);
+void soft_check_data_bp(
+	struct soft_cpu *c, gva_t a, unsigned size, enum soft_access acc);
 /* After a completed instruction: raise #DB trap for TF and db_pending (needed
  * only if one of them is set).  tf = RFLAGS.TF before the instruction.  With a
  * fresh MOV SS shadow nothing is raised: db_pending waits. */
@@ -364,8 +392,8 @@ enum soft_xsave_kind { SOFT_XSAVE, SOFT_XSAVEOPT, SOFT_XSAVEC, SOFT_XSAVES };
 /* mask: EDX:EAX.  XSAVES and XRSTORS check CPL. */
 void soft_xsave(struct soft_cpu *c, gva_t a, uint64_t mask,
 	enum soft_xsave_kind kind, bool wide);
-void soft_xrstor(struct soft_cpu *c, gva_t a, uint64_t mask, bool supervisor,
-	bool wide);
+void soft_xrstor(
+	struct soft_cpu *c, gva_t a, uint64_t mask, bool supervisor, bool wide);
 /* Bytes of the area that such an instruction may touch. */
 unsigned soft_xsave_bytes(struct soft_cpu *c, uint64_t mask, bool compacted);
 /* XGETBV with ECX = 1: components not in their initial state. */

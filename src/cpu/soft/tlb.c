@@ -1,0 +1,161 @@
+/*
+ * tlb.c - filling and flushing the software TLB.
+ *
+ * Every entry maps 4 KiB, whatever the size of the guest's page.  Entries of
+ * large pages are remembered by region in hashed filters, so that INVLPG of
+ * any address in a large page, which must drop the whole page, knows when one
+ * entry is not enough.  A journal of filled slots makes a flush cost what was
+ * filled, not what the arrays hold.
+ */
+#include "cpu/soft/priv.h"
+
+#define JOURNAL_SIZE (sizeof(((struct soft_cpu *)0)->tlb_journal) / 2)
+
+static unsigned soft_filter_bit(uint64_t n)
+{
+	return (n * 0x9e3779b97f4a7c15ull) >> 52; /* 4096 bits */
+}
+
+static void soft_filter_add(uint64_t f[64], uint64_t n)
+{
+	unsigned b = soft_filter_bit(n);
+
+	f[b / 64] |= 1ull << (b % 64);
+}
+
+static bool soft_filter_has(const uint64_t f[64], uint64_t n)
+{
+	unsigned b = soft_filter_bit(n);
+
+	return f[b / 64] >> (b % 64) & 1;
+}
+
+void soft_tlb_fill(struct soft_cpu *c, gva_t a, enum soft_access acc,
+	enum soft_mode m, uint8_t *host_page, unsigned page_bits)
+{
+	gva_t page = a & ~(BUS_PAGE_SIZE - 1);
+	unsigned idx = soft_tlb_index(a);
+	struct soft_tlb_entry *e = &c->tlb[m][acc][idx];
+
+	if (m == SOFT_USER_AC && acc != SOFT_EXEC)
+		return;
+	if (e->tag == SOFT_TLB_EMPTY && c->tlb_nfills < JOURNAL_SIZE)
+		c->tlb_journal[c->tlb_nfills++] =
+			(m * SOFT_NACCESS + acc) * SOFT_TLB_SIZE + idx;
+	else if (e->tag == SOFT_TLB_EMPTY)
+		c->tlb_nfills = JOURNAL_SIZE + 1;
+	e->addend = acc == SOFT_EXEC ? (uintptr_t)host_page
+				     : (uintptr_t)host_page - page;
+	e->tag = page;
+	c->tlb_used[m][acc] = true;
+	if (acc == SOFT_EXEC)
+		soft_filter_add(c->exec_filter, page >> 12);
+	if (page_bits > 22) {
+		c->giant_filter |= 1ull << ((page >> 30) & 63);
+	} else if (page_bits > 12) {
+		soft_filter_add(c->large_filter, page >> 21);
+		if (page_bits == 22)
+			soft_filter_add(c->large_filter, page >> 21 ^ 1);
+	}
+}
+
+static void soft_tlb_clear_array(struct soft_tlb_entry *e)
+{
+	for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
+		e[i].tag = SOFT_TLB_EMPTY;
+}
+
+void soft_tlb_flush(struct soft_cpu *c)
+{
+	struct soft_tlb_entry *flat = &c->tlb[0][0][0];
+	bool *used = &c->tlb_used[0][0];
+	bool exec = false;
+
+	for (unsigned m = 0; m < SOFT_NMODES; m++)
+		exec |= c->tlb_used[m][SOFT_EXEC];
+	if (c->tlb_nfills <= JOURNAL_SIZE) {
+		for (unsigned i = 0; i < c->tlb_nfills; i++)
+			flat[c->tlb_journal[i]].tag = SOFT_TLB_EMPTY;
+	} else {
+		for (unsigned i = 0; i < SOFT_NMODES * SOFT_NACCESS; i++)
+			if (used[i])
+				soft_tlb_clear_array(flat + i * SOFT_TLB_SIZE);
+	}
+	c->tlb_nfills = 0;
+	memset(c->tlb_used, 0, sizeof(c->tlb_used));
+	memset(c->large_filter, 0, sizeof(c->large_filter));
+	c->giant_filter = 0;
+	c->tlb_gen++;
+	if (exec) {
+		memset(c->exec_filter, 0, sizeof(c->exec_filter));
+		c->exec_gen++;
+	}
+	c->counters[SOFT_CNT_TLB_FLUSH]++;
+}
+
+void soft_tlb_flush_page(struct soft_cpu *c, gva_t a)
+{
+	unsigned idx = soft_tlb_index(a);
+	gva_t page = a & ~(BUS_PAGE_SIZE - 1);
+
+	if (soft_filter_has(c->large_filter, a >> 21) ||
+		(c->giant_filter >> ((a >> 30) & 63) & 1)) {
+		soft_tlb_flush(c);
+		return;
+	}
+	for (unsigned m = 0; m < SOFT_NMODES; m++)
+		for (unsigned acc = 0; acc < SOFT_NACCESS; acc++)
+			if (c->tlb[m][acc][idx].tag == page)
+				c->tlb[m][acc][idx].tag = SOFT_TLB_EMPTY;
+	c->tlb_gen++;
+	if (soft_filter_has(c->exec_filter, page >> 12))
+		c->exec_gen++;
+	c->counters[SOFT_CNT_TLB_FLUSH]++;
+}
+
+void soft_tlb_drop_writes(struct soft_cpu *c, uint64_t ram_offset)
+{
+	uintptr_t host = (uintptr_t)c->vm->ram_host +
+			 (ram_offset & ~(BUS_PAGE_SIZE - 1));
+
+	for (unsigned m = 0; m < SOFT_NMODES; m++) {
+		struct soft_tlb_entry *e = c->tlb[m][SOFT_WRITE];
+
+		if (!c->tlb_used[m][SOFT_WRITE])
+			continue;
+		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
+			if (e[i].tag + e[i].addend == host)
+				e[i].tag = SOFT_TLB_EMPTY;
+	}
+	c->tlb_gen++;
+}
+
+void soft_tlb_place(struct soft_cpu *c, gva_t a, enum soft_access acc,
+	enum soft_mode m, struct soft_place *p)
+{
+	struct soft_walk w;
+	struct bus_page page;
+	uint32_t err = soft_mmu_walk(c, a, acc, m, true, &w);
+	uint8_t *host;
+
+	if (err)
+		soft_raise_pf(c, a, err & ~(1u << 31));
+	c->counters[SOFT_CNT_TLB_MISS]++;
+	soft_phys_page(c, w.gpa, &page);
+	host = acc == SOFT_WRITE ? page.write : page.read;
+	p->gpa = w.gpa;
+	p->ram = -1;
+	p->host = NULL;
+	if (!host)
+		return;
+	p->host = host + (w.gpa & (BUS_PAGE_SIZE - 1));
+	if (acc == SOFT_WRITE && page.ram >= 0 &&
+		(atomic_load(&bus_page_flags(c->bus)[page.ram >> 12]) &
+			BUS_PAGE_CODE)) {
+		p->ram = page.ram + (w.gpa & (BUS_PAGE_SIZE - 1));
+		return;
+	}
+	soft_tlb_fill(c, a, acc, m, host, w.page_bits);
+	if (acc == SOFT_WRITE && page.read == host)
+		soft_tlb_fill(c, a, SOFT_READ, m, host, w.page_bits);
+}
