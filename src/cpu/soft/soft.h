@@ -38,6 +38,8 @@
 struct soft_tlb_entry {
 	uint64_t tag;
 	uintptr_t addend; /* EXEC: host address of the page instead */
+	uintptr_t host;	  /* host address of the page: host + (a ^ tag) */
+	uint64_t unused;  /* makes the size a power of two */
 };
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_EXEC, SOFT_NACCESS };
