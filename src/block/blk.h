@@ -19,14 +19,14 @@ struct blk;
 struct blk_ops {
 	const char *name;
 	/* All: 0 or -errno.  off and the sum of iov are within size. */
-	int (*preadv)(struct blk *b, const struct iovec *iov, int n,
-		uint64_t off);
-	int (*pwritev)(struct blk *b, const struct iovec *iov, int n,
-		uint64_t off);
+	int (*preadv)(
+		struct blk *b, const struct iovec *iov, int n, uint64_t off);
+	int (*pwritev)(
+		struct blk *b, const struct iovec *iov, int n, uint64_t off);
 	int (*flush)(struct blk *b);
 	int (*discard)(struct blk *b, uint64_t off, uint64_t len); /* or NULL */
 	int (*write_zeroes)(struct blk *b, uint64_t off, uint64_t len,
-		bool may_unmap); /* or NULL */
+		bool may_unmap);      /* or NULL */
 	void (*close)(struct blk *b); /* flushes what it can, frees */
 	/* Grow to size bytes, zero filled: formats need it of what lies
 	 * beneath.  NULL where it cannot be. */

@@ -15,6 +15,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "block/iov.h"
+
 #define COW_BLOCK 4096u
 
 struct cow {
@@ -39,43 +41,12 @@ static void cow_mark(struct cow *c, uint64_t first, uint64_t end)
 			memory_order_release);
 }
 
-/* The part [skip, skip + len) of an I/O vector, in out[]; how many. */
-static int cow_slice(const struct iovec *iov, int n, size_t skip, size_t len,
-	struct iovec *out)
-{
-	int m = 0;
-
-	for (int i = 0; i < n && len; i++) {
-		size_t l = iov[i].iov_len;
-
-		if (skip >= l) {
-			skip -= l;
-			continue;
-		}
-		l = MIN(l - skip, len);
-		out[m].iov_base = (uint8_t *)iov[i].iov_base + skip;
-		out[m++].iov_len = l;
-		len -= l;
-		skip = 0;
-	}
-	return m;
-}
-
-static uint64_t cow_iov_bytes(const struct iovec *iov, int n)
-{
-	uint64_t sum = 0;
-
-	for (int i = 0; i < n; i++)
-		sum += iov[i].iov_len;
-	return sum;
-}
-
 static int cow_preadv(
 	struct blk *b, const struct iovec *iov, int n, uint64_t off)
 {
 	struct cow *c = (struct cow *)b;
 	g_autofree struct iovec *part = g_new(struct iovec, n);
-	uint64_t len = cow_iov_bytes(iov, n), done = 0;
+	uint64_t len = iov_bytes(iov, n), done = 0;
 	int rc = 0;
 
 	pthread_rwlock_rdlock(&c->lock);
@@ -89,7 +60,7 @@ static int cow_preadv(
 		while (end * COW_BLOCK < off + len && cow_has(c, end) == has)
 			end++;
 		run = MIN(end * COW_BLOCK, off + len) - at;
-		m = cow_slice(iov, n, done, run, part);
+		m = iov_slice(iov, n, done, run, part);
 		rc = blk_preadv(has ? c->top : c->base, part, m, at);
 		done += run;
 	}
@@ -163,7 +134,7 @@ static int cow_pwritev(
 	struct blk *b, const struct iovec *iov, int n, uint64_t off)
 {
 	struct cow *c = (struct cow *)b;
-	uint64_t end = off + cow_iov_bytes(iov, n);
+	uint64_t end = off + iov_bytes(iov, n);
 	int rc = cow_begin(c, off, end);
 
 	if (rc)

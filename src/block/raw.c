@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "block/iov.h"
+
 #define RAW_IOV_MAX 1024
 
 struct raw {
@@ -40,12 +42,6 @@ static int raw_iov_advance(struct iovec *iov, int n, size_t done)
 	return i;
 }
 
-static void raw_iov_zero(const struct iovec *iov, int n)
-{
-	for (int i = 0; i < n; i++)
-		memset(iov[i].iov_base, 0, iov[i].iov_len);
-}
-
 /* What a first short transfer left over; v is a copy that may be changed. */
 static int raw_rest(
 	struct raw *r, struct iovec *v, int n, uint64_t off, bool write)
@@ -63,7 +59,7 @@ static int raw_rest(
 		if (got == 0 && write)
 			return -ENOSPC;
 		if (got == 0) { /* past the end of the file */
-			raw_iov_zero(v, n);
+			iov_zero(v, n);
 			return 0;
 		}
 		skip = raw_iov_advance(v, n, got);
@@ -78,12 +74,10 @@ static int raw_transfer(
 	struct raw *r, const struct iovec *iov, int n, uint64_t off, bool write)
 {
 	g_autofree struct iovec *copy = NULL;
-	size_t total = 0;
+	size_t total = iov_bytes(iov, n);
 	ssize_t got = 0;
 	int skip;
 
-	for (int i = 0; i < n; i++)
-		total += iov[i].iov_len;
 	if (n <= RAW_IOV_MAX)
 		got = write ? pwritev(r->fd, iov, n, off)
 			    : preadv(r->fd, iov, n, off);
