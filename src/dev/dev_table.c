@@ -19,6 +19,7 @@
 #include "dev/timer/hpet.h"
 #include "dev/timer/i8254.h"
 #include "dev/timer/mc146818.h"
+#include "dev/virtio/devices.h"
 
 const struct dev_class *const dev_table[] = {
 	&intc_class,
@@ -33,5 +34,9 @@ const struct dev_class *const dev_table[] = {
 	&i8042_class,
 	&port92_class,
 	&fw_cfg_class,
+	&virtio_blk_class,
+	&virtio_net_class,
+	&virtio_console_class,
+	&virtio_rng_class,
 	NULL,
 };

@@ -317,7 +317,6 @@ void virtio_pci_init(struct virtio *v)
 	f->bar[4] = (struct pci_bar){
 		.size = BAR_BYTES,
 		.mem64 = true,
-		.prefetch = true,
 		.mmio = &virtio_pci_ops,
 		.opaque = v,
 	};
