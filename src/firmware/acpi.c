@@ -158,7 +158,8 @@ static void fadt_old_part(GByteArray *b, const struct fw_acpi_conf *c)
 	put(b, 2, 1);
 	put(b, 0, 1);
 	put(b, 4, 1);	  /* timer, */
-	put(b, 0, 4);	  /* GPE0, GPE1, GPE1 base, C-state control */
+	put(b, 4, 1);	  /* GPE0, */
+	put(b, 0, 3);	  /* GPE1, GPE1 base, C-state control */
 	put(b, 0xfff, 2); /* no C2, C3 */
 	put(b, 0xfff, 2);
 	put(b, 0, 4);	 /* flush size and stride: WBINVD works */

@@ -38,6 +38,8 @@
 struct soft_tlb_entry {
 	uint64_t tag;
 	uintptr_t addend; /* EXEC: host address of the page instead */
+	uintptr_t host;	  /* host address of the page: host + (a ^ tag) */
+	uint64_t unused;  /* makes the size a power of two */
 };
 
 enum soft_access { SOFT_READ, SOFT_WRITE, SOFT_EXEC, SOFT_NACCESS };
@@ -178,7 +180,6 @@ struct soft_cpu {
 	uint64_t exec_filter[64], large_filter[64], giant_filter;
 
 	void *engine; /* the engine's own part (bt: struct bt_cpu) */
-	void *interp; /* the interpreter's caches */
 	/* The engine's own part that generated code addresses through RSP;
 	 * zeroed by soft_cpu_alloc and left alone otherwise. */
 	_Alignas(64) uint8_t engine_area[SOFT_ENGINE_AREA_BYTES];

@@ -46,6 +46,7 @@ void soft_tlb_fill(struct soft_cpu *c, gva_t a, enum soft_access acc,
 		c->tlb_nfills = JOURNAL_SIZE + 1;
 	e->addend = acc == SOFT_EXEC ? (uintptr_t)host_page
 				     : (uintptr_t)host_page - page;
+	e->host = (uintptr_t)host_page;
 	e->tag = page;
 	c->tlb_used[m][acc] = true;
 	if (acc == SOFT_EXEC)
@@ -130,6 +131,18 @@ void soft_tlb_drop_writes(struct soft_cpu *c, uint64_t ram_offset)
 	c->tlb_gen++;
 }
 
+/* Another processor may have begun to watch the page meanwhile: it sets the
+ * flag and then looks for entries, so look at the flag again after filling. */
+static void soft_tlb_recheck(struct soft_cpu *c, gva_t a, enum soft_mode m,
+	int64_t ram, struct soft_place *p)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!(atomic_load(&bus_page_flags(c->bus)[ram >> 12]) & BUS_PAGE_CODE))
+		return;
+	c->tlb[m][SOFT_WRITE][soft_tlb_index(a)].tag = SOFT_TLB_EMPTY;
+	p->ram = ram + (a & (BUS_PAGE_SIZE - 1));
+}
+
 void soft_tlb_place(struct soft_cpu *c, gva_t a, enum soft_access acc,
 	enum soft_mode m, struct soft_place *p)
 {
@@ -158,4 +171,6 @@ void soft_tlb_place(struct soft_cpu *c, gva_t a, enum soft_access acc,
 	soft_tlb_fill(c, a, acc, m, host, w.page_bits);
 	if (acc == SOFT_WRITE && page.read == host)
 		soft_tlb_fill(c, a, SOFT_READ, m, host, w.page_bits);
+	if (acc == SOFT_WRITE && page.ram >= 0 && c->vm->ncpus > 1)
+		soft_tlb_recheck(c, a, m, page.ram, p);
 }

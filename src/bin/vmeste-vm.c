@@ -1,0 +1,243 @@
+/*
+ * vmeste-vm.c - the process of one virtual machine.
+ *
+ * Started by `vmeste run`, which sends the description with every file open
+ * (wire/wire.h).  Order matters: the engine opens what it needs, then the
+ * process loses sight of the file system while it has one thread, then devices
+ * and images are set up, then the door is shut, then the guest runs.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <glib-unix.h>
+
+#include "conf/error.h"
+#include "jail/jail.h"
+#include "vmm/machine.h"
+#include "wire/wire.h"
+
+struct vm {
+	struct conf_machine *conf;
+	struct machine *machine;
+	GMainLoop *loop;
+	struct jail_conf jail;
+	unsigned jail_parts;
+	/* of the drive whose backing chain is being opened */
+	unsigned drive;
+	char *image;
+	int status;
+	char *message; /* or NULL */
+};
+
+static void vm_note(void *opaque, const char *text)
+{
+	JsonObject *body = json_object_new();
+
+	json_object_set_string_member(body, "text", text);
+	wire_send(WIRE_VM_FD, "note", body, NULL, 0, NULL);
+}
+
+/* Missing mechanisms are worth a word only to who asks for words. */
+static void vm_jail_note(void *opaque, const char *text)
+{
+	struct vm *vm = opaque;
+
+	if (vm->conf->verbose)
+		vm_note(opaque, text);
+}
+
+static void vm_ended(void *opaque, int status, const char *message)
+{
+	struct vm *vm = opaque;
+
+	vm->status = status;
+	vm->message = g_strdup(message);
+	g_main_loop_quit(vm->loop);
+}
+
+static void vm_engine_ready(void *opaque, bool kvm)
+{
+	struct vm *vm = opaque;
+
+	vm->jail = (struct jail_conf){.kvm = kvm,
+		.net = vm->conf->nics->len > 0,
+		.note = vm_jail_note,
+		.opaque = vm};
+	vm->jail_parts = jail_isolate(&vm->jail);
+}
+
+/* Ask the client for a backing file; it alone may open files. */
+static int vm_open_backing(
+	void *opaque, unsigned drive, const char *name, GError **err)
+{
+	struct vm *vm = opaque;
+	JsonObject *body = json_object_new();
+	g_autoptr(wire_msg_auto) answer = NULL;
+	int fd = -1;
+
+	if (vm->drive != drive)
+		g_clear_pointer(&vm->image, g_free);
+	vm->drive = drive;
+	json_object_set_string_member(body, "name", name);
+	json_object_set_int_member(body, "drive", drive);
+	if (vm->image)
+		json_object_set_string_member(body, "image", vm->image);
+	if (!wire_send(WIRE_VM_FD, "open", body, NULL, 0, err))
+		return -1;
+	answer = wire_recv(WIRE_VM_FD, err);
+	if (answer && strcmp(answer->type, "opened") == 0 &&
+		answer->nfds == 1) {
+		fd = answer->fds[0];
+		answer->fds[0] = -1;
+		g_free(vm->image);
+		vm->image = g_strdup(wire_msg_string(answer, "path"));
+	} else if (!err || !*err) {
+		const char *text =
+			answer ? wire_msg_string(answer, "error") : NULL;
+
+		g_set_error(err, CONF_ERROR,
+			answer ? (int)wire_msg_int(answer, "code", 1) : 1, "%s",
+			text ? text : "the client is gone");
+	}
+	return fd;
+}
+
+static gboolean vm_wire_ready(gint fd, GIOCondition cond, gpointer opaque)
+{
+	struct vm *vm = opaque;
+	g_autoptr(GError) err = NULL;
+	g_autoptr(wire_msg_auto) msg = wire_recv(fd, &err);
+
+	if (!msg || strcmp(msg->type, "stop") == 0)
+		machine_quit(vm->machine, msg ? 0 : 1,
+			msg ? NULL : "the client is gone");
+	else if (strcmp(msg->type, "powerdown") == 0)
+		machine_powerdown(vm->machine);
+	return msg ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+}
+
+static gboolean vm_signal(gint fd, GIOCondition cond, gpointer opaque)
+{
+	struct vm *vm = opaque;
+
+	machine_quit(vm->machine, 1, "the machine was stopped by a signal");
+	return G_SOURCE_REMOVE;
+}
+
+/* Ctrl-C of a terminal reaches the client, which asks us to stop. */
+static void vm_signals(struct vm *vm)
+{
+	sigset_t set;
+	int fd;
+
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (fd >= 0)
+		g_unix_fd_add(fd, G_IO_IN, vm_signal, vm);
+}
+
+static struct conf_machine *vm_receive(GError **err)
+{
+	g_autoptr(wire_msg_auto) msg = wire_recv(WIRE_VM_FD, err);
+
+	if (!msg)
+		return NULL;
+	if (strcmp(msg->type, "start") != 0) {
+		g_set_error(err, CONF_ERROR, CONF_ERROR_FAILED,
+			"the client sent '%s' first", msg->type);
+		return NULL;
+	}
+	return conf_machine_from_json(
+		json_object_get_member(msg->body, "machine"), msg->fds,
+		msg->nfds, err);
+}
+
+static bool vm_run(struct vm *vm, GError **err)
+{
+	struct machine_host host = {
+		.loop = g_main_context_default(),
+		.note = vm_note,
+		.ended = vm_ended,
+		.engine_ready = vm_engine_ready,
+		.open_backing = vm_open_backing,
+		.opaque = vm,
+	};
+	JsonObject *body = json_object_new();
+	char parts[256];
+
+	vm->machine = machine_new(vm->conf, &host, err);
+	if (!vm->machine) {
+		json_object_unref(body);
+		return false;
+	}
+	g_unix_fd_add(WIRE_VM_FD, G_IO_IN | G_IO_HUP, vm_wire_ready, vm);
+	vm_signals(vm);
+	vm->jail_parts |= jail_seal(&vm->jail);
+	if (vm->conf->verbose) {
+		g_autofree char *text = NULL;
+
+		jail_describe(vm->jail_parts, parts, sizeof(parts));
+		text = g_strdup_printf("jail: %s", parts);
+		vm_note(vm, text);
+	}
+	json_object_set_string_member(
+		body, "engine", machine_engine(vm->machine));
+	json_object_set_string_member(
+		body, "why", machine_engine_why(vm->machine));
+	wire_send(WIRE_VM_FD, "running", body, NULL, 0, NULL);
+	if (!machine_start(vm->machine, err))
+		return false;
+	g_main_loop_run(vm->loop);
+	return true;
+}
+
+static void vm_say_exit(const struct vm *vm)
+{
+	JsonObject *body = json_object_new();
+
+	json_object_set_int_member(body, "status", vm->status);
+	if (vm->message)
+		json_object_set_string_member(body, "message", vm->message);
+	wire_send(WIRE_VM_FD, "exit", body, NULL, 0, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	struct vm vm = {.drive = UINT_MAX};
+	g_autoptr(GError) err = NULL;
+
+	if (argc > 1 || fcntl(WIRE_VM_FD, F_GETFD) < 0) {
+		fprintf(stderr, "vmeste-vm: run by vmeste for each machine; "
+				"see: vmeste help run\n");
+		return CONF_ERROR_USAGE;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	vm.loop = g_main_loop_new(NULL, FALSE);
+	vm.conf = vm_receive(&err);
+	if (!vm.conf || !vm_run(&vm, &err)) {
+		vm.status = err ? conf_error_status(err) : CONF_ERROR_FAILED;
+		vm.message =
+			g_strdup(err ? err->message : "the client is gone");
+	}
+	if (vm.machine)
+		machine_free(vm.machine);
+	vm_say_exit(&vm);
+	if (vm.conf)
+		conf_machine_free(vm.conf);
+	g_main_loop_unref(vm.loop);
+	g_free(vm.message);
+	g_free(vm.image);
+	return vm.status;
+}

@@ -1,0 +1,319 @@
+/*
+ * board_pc.c - the board `pc`: 440FX host bridge, PIIX3 ISA bridge, PIIX4
+ * power management, and what stands on the ISA bus.
+ *
+ * PCI slots: 0 host bridge, 1 ISA bridge (function 3 power management), 2 kept
+ * for a display, from 3 network cards, drives, console and random numbers.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cpu/kvm/kvm.h"
+#include "dev/input/i8042.h"
+#include "dev/irq/intc.h"
+#include "dev/misc/fw_cfg.h"
+#include "dev/misc/port92.h"
+#include "dev/pci/i440fx.h"
+#include "dev/pci/pci_setup.h"
+#include "dev/pci/piix3.h"
+#include "dev/serial/debugcon.h"
+#include "dev/serial/uart16550.h"
+#include "dev/timer/acpi_pm.h"
+#include "dev/timer/hpet.h"
+#include "dev/timer/i8254.h"
+#include "dev/timer/mc146818.h"
+#include "vmm/priv.h"
+
+#define BIOS_UNIT  0x10000u
+#define BIOS_MAX   0x1000000u
+#define PCI_IO	   0xc000
+#define PCI_IO_END 0xfffc
+
+static struct dev *add_class(struct machine *m, const struct dev_class *cls,
+	const char *id, const struct dev_host *host, GError **err)
+{
+	struct board *b = &m->board;
+	char text[256] = "";
+	struct dev *d;
+
+	g_assert(b->ndevs < BOARD_MAX_DEVICES);
+	bus_lock(m->bus);
+	d = dev_new(cls, id, host, text, sizeof(text));
+	bus_unlock(m->bus);
+	if (d)
+		b->dev[b->ndevs++] = d;
+	else
+		fw_error(err, text, NULL, "cannot make the device %s", id);
+	return d;
+}
+
+struct dev *board_add(struct machine *m, const char *cls, const char *id,
+	const struct dev_host *host, GError **err)
+{
+	const struct dev_class *c = dev_class_find(cls);
+
+	if (c && m->board.ndevs < BOARD_MAX_DEVICES)
+		return add_class(m, c, id, host, err);
+	fw_error(err, c ? "there are too many devices" : "it is not built yet",
+		NULL, "cannot make the device %s (%s)", id, cls);
+	return NULL;
+}
+
+uint32_t board_pc_pci_start(const struct machine *m)
+{
+	/* as SeaBIOS places it */
+	return bus_ram(m->bus)->low <= 0x80000000 ? 0x80000000 : 0xc0000000;
+}
+
+/* Interrupt controllers: ours, or the kernel's beside KVM. */
+static bool add_interrupts(struct machine *m, struct dev_host *h, GError **err)
+{
+	struct board *b = &m->board;
+
+	if (m->engine == &cpu_kvm && cpu_kvm_has_irqchip(m->vm)) {
+		bus_lock(m->bus);
+		cpu_kvm_wire(m->vm, b->kernel_gsi);
+		bus_unlock(m->bus);
+		b->gsi = b->kernel_gsi;
+	} else {
+		b->intc = add_class(m, &intc_class, "intc", h, err);
+		if (!b->intc)
+			return false;
+		intc_set_features(b->intc, m->model.phys_bits,
+			m->model.feature[X86_FEAT_X2APIC],
+			m->model.feature[X86_FEAT_TSC_DEADLINE]);
+		b->gsi = intc_gsi(b->intc);
+	}
+	h->gsi = b->gsi;
+	return true;
+}
+
+static bool add_timers(struct machine *m, struct dev_host h, GError **err)
+{
+	struct board *b = &m->board;
+
+	if (m->conf->hpet) {
+		b->hpet = add_class(m, &hpet_class, "hpet", &h, err);
+		if (!b->hpet)
+			return false;
+		h.gsi = hpet_gsi(b->hpet);
+	}
+	b->rtc = add_class(m, &mc146818_class, "rtc", &h, err);
+	return b->rtc && add_class(m, &i8254_class, "pit", &h, err);
+}
+
+static bool add_chipset(
+	struct machine *m, const struct dev_host *h, GError **err)
+{
+	struct board *b = &m->board;
+
+	b->host_bridge = add_class(m, &i440fx_class, "host", h, err);
+	if (!b->host_bridge)
+		return false;
+	b->isa = add_class(m, &piix3_class, "isa", h, err);
+	if (!b->isa)
+		return false;
+	b->pm = add_class(m, &acpi_pm_class, "pm", h, err);
+	return b->pm && add_class(m, &i8042_class, "kbd", h, err) &&
+	       add_class(m, &port92_class, "port92", h, err);
+}
+
+/* ---- consoles ---- */
+
+static void console_leave(void *opaque)
+{
+	machine_quit(opaque, 0, NULL);
+}
+
+static void console_command(void *opaque, const char *line)
+{
+	monitor_command(opaque, line);
+}
+
+static struct dev_chardev *add_console(
+	struct machine *m, struct conf_serial *conf)
+{
+	struct console_owner owner = {.loop = m->host.loop,
+		.bus = m->bus,
+		.leave = console_leave,
+		.command = console_command,
+		.opaque = m};
+	struct console *c;
+
+	if (conf->kind == CONF_SERIAL_NONE)
+		return NULL;
+	c = console_new(conf, &owner);
+	m->consoles[m->nconsoles++] = c;
+	return console_chardev(c);
+}
+
+static bool add_serial(struct machine *m, struct dev_host h, GError **err)
+{
+	GPtrArray *list = m->conf->serial;
+	unsigned n = MIN(MAX(1u, list->len), (unsigned)CONF_MAX_SERIAL);
+
+	for (unsigned i = 0; i < n; i++) {
+		g_autofree char *id = g_strdup_printf("com%u", i + 1);
+
+		h.index = i;
+		h.chr = i < list->len
+				? add_console(m, g_ptr_array_index(list, i))
+				: NULL;
+		if (!add_class(m, &uart16550_class, id, &h, err))
+			return false;
+	}
+	h.index = 0;
+	h.chr = add_console(m, &m->conf->debugcon);
+	if (h.chr && !add_class(m, &debugcon_class, "debugcon", &h, err))
+		return false;
+	h.pci_slot = -1;
+	h.chr = add_console(m, &m->conf->console);
+	return !h.chr || board_add(m, "virtio-console", "console", &h, err);
+}
+
+/* ---- firmware ---- */
+
+static bool bad_bios(const struct conf_file *f, const char *why, GError **err)
+{
+	return fw_error(err, why, "install the package seabios",
+		"cannot use the firmware %s", f->path);
+}
+
+static bool read_bios(struct machine *m, GError **err)
+{
+	struct conf_file *f = &m->conf->firmware_file;
+	struct fw_image image;
+	bool ok;
+	int e;
+
+	if (f->fd < 0)
+		return true; /* direct boots need none */
+	ok = fw_image_open(&image, f->fd, f->path, BIOS_MAX, err);
+	f->fd = -1;
+	if (!ok) {
+		fw_image_close(&image);
+		return false;
+	}
+	if (!image.size || image.size % BIOS_UNIT) {
+		fw_image_close(&image);
+		return bad_bios(f, "its size is no multiple of 64 KiB", err);
+	}
+	m->board.bios_bytes = (uint32_t)image.size;
+	m->board.bios = mmap(NULL, image.size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (m->board.bios == MAP_FAILED) {
+		m->board.bios = NULL;
+		fw_image_close(&image);
+		return bad_bios(f, "there is no memory for it", err);
+	}
+	ok = fw_image_read(&image, 0, m->board.bios, image.size);
+	fw_image_close(&image);
+	if (!ok)
+		return bad_bios(f, "it cannot be read", err);
+	bus_lock(m->bus);
+	e = i440fx_set_bios(
+		m->board.host_bridge, m->board.bios, m->board.bios_bytes);
+	bus_unlock(m->bus);
+	return e == 0 || bad_bios(f, "its size fits no board", err);
+}
+
+static void set_cmos(struct machine *m)
+{
+	const struct bus_ram *ram = bus_ram(m->bus);
+	static const uint8_t code[CONF_NBOOT] = {[CONF_BOOT_FLOPPY] = 1,
+		[CONF_BOOT_DISK] = 2,
+		[CONF_BOOT_CDROM] = 3,
+		[CONF_BOOT_NET] = 4};
+	uint8_t order[3] = {2, 3, 4};
+
+	for (unsigned i = 0; m->conf->nboot && i < 3; i++)
+		order[i] = i < m->conf->nboot ? code[m->conf->boot[i]] : 0;
+	bus_lock(m->bus);
+	mc146818_set_memory(m->board.rtc, ram->low, ram->bytes - ram->low);
+	mc146818_set_cpus(m->board.rtc, m->ncpus);
+	mc146818_set_boot(m->board.rtc, order, true);
+	bus_unlock(m->bus);
+}
+
+/* ---- life ---- */
+
+bool board_pc_init(struct machine *m, GError **err)
+{
+	struct board *b = &m->board;
+	struct dev_host h = {.bus = m->bus, .pci_slot = -1};
+
+	b->boot_paths = g_ptr_array_new_with_free_func(g_free);
+	b->blks = g_ptr_array_new();
+	b->nets = g_ptr_array_new();
+	b->roms = g_ptr_array_new_with_free_func(g_free);
+	if (!add_interrupts(m, &h, err) || !add_timers(m, h, err))
+		return false;
+	bus_lock(m->bus);
+	b->pci = pci_bus_new(m->bus);
+	bus_unlock(m->bus);
+	h.pci = b->pci;
+	if (!add_chipset(m, &h, err) || !read_bios(m, err))
+		return false;
+	b->fw_cfg = add_class(m, &fw_cfg_class, "fw_cfg", &h, err);
+	if (!b->fw_cfg)
+		return false;
+	if (!board_add_nics(m, err) || !board_add_drives(m, err) ||
+		!add_serial(m, h, err))
+		return false;
+	if (dev_class_find("virtio-rng") &&
+		!board_add(m, "virtio-rng", "rng", &h, err))
+		return false;
+	set_cmos(m);
+	return true;
+}
+
+void board_pc_fini(struct machine *m)
+{
+	struct board *b = &m->board;
+
+	bus_lock(m->bus);
+	while (b->ndevs)
+		dev_free(b->dev[--b->ndevs]);
+	if (b->pci)
+		pci_bus_free(b->pci);
+	bus_unlock(m->bus);
+	for (unsigned i = 0; b->blks && i < b->blks->len; i++)
+		blk_close(g_ptr_array_index(b->blks, i));
+	for (unsigned i = 0; b->nets && i < b->nets->len; i++) {
+		struct net_port *p = g_ptr_array_index(b->nets, i);
+
+		p->free(p);
+	}
+	g_clear_pointer(&b->blks, g_ptr_array_unref);
+	g_clear_pointer(&b->nets, g_ptr_array_unref);
+	g_clear_pointer(&b->roms, g_ptr_array_unref);
+	g_clear_pointer(&b->boot_paths, g_ptr_array_unref);
+	if (b->bios)
+		munmap(b->bios, b->bios_bytes);
+	b->bios = NULL;
+}
+
+void board_pc_reset(struct machine *m)
+{
+	struct board *b = &m->board;
+
+	bus_set_a20(m->bus, true);
+	for (unsigned i = 0; i < b->ndevs; i++)
+		if (b->dev[i]->cls->reset)
+			b->dev[i]->cls->reset(b->dev[i]);
+}
+
+void board_pc_setup(struct machine *m)
+{
+	struct board *b = &m->board;
+
+	i440fx_open_shadow(b->host_bridge);
+	piix3_route_default(b->isa);
+	acpi_pm_set_base(b->pm, ACPI_PM_BASE);
+	pci_setup_assign(b->pci, board_pc_pci_start(m), BOARD_PCI_END, PCI_IO,
+		PCI_IO_END);
+	if (b->intc)
+		intc_virtual_wire(b->intc);
+}

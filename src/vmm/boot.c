@@ -1,0 +1,271 @@
+/*
+ * boot.c - what the guest finds in memory and where it starts.
+ *
+ * Through the BIOS everything goes by fw_cfg.  Without it, the tables lie
+ * where guests search for them (ACPI 6.4, 5.2.5.1; SMBIOS 2.8, 5.2.1):
+ *
+ *   0xe0000  RSDP      0xe0040  ACPI tables
+ *   0xf0000  SMBIOS entry point, structures behind it
+ */
+#include <string.h>
+#include <x86intrin.h>
+
+#include "conf/error.h"
+#include "dev/misc/fw_cfg.h"
+#include "dev/timer/acpi_pm.h"
+#include "firmware/e820.h"
+#include "firmware/realboot.h"
+#include "firmware/smbios.h"
+#include "vmm/priv.h"
+
+enum {
+	RSDP_AT = FW_BIOS_AREA,
+	ACPI_AT = FW_BIOS_AREA + 0x40,
+	SMBIOS_AT = 0xf0000,
+	SMBIOS_TABLES_AT = 0xf0020,
+	SEL_CODE = 0x10,
+	SEL_DATA = 0x18,
+};
+
+/* Flat 4 GiB code and data at the selectors that the Linux boot protocol
+ * names. */
+static const uint64_t gdt[] = {
+	0,
+	0,
+	0x00cf9b000000ffff,
+	0x00cf93000000ffff,
+};
+
+static uint64_t high_bytes(const struct machine *m)
+{
+	const struct bus_ram *r = bus_ram(m->bus);
+
+	return r->bytes - r->low;
+}
+
+static void add_acpi(struct machine *m, bool place)
+{
+	struct fw_acpi_conf c = {
+		.ncpus = m->ncpus,
+		.apic_ids = m->apic_ids,
+		.hpet = m->conf->hpet,
+		.display = m->conf->display != CONF_DISPLAY_NONE,
+		.ncom = MAX(1u, m->conf->serial->len),
+		.pm_base = ACPI_PM_BASE,
+		.smi_cmd_port = ACPI_PM_SMI_CMD,
+		.pci_mem_first = board_pc_pci_start(m),
+		.pci_mem_last = BOARD_PCI_END - 1,
+	};
+	struct fw_acpi a;
+
+	fw_acpi_build(&a, &c);
+	if (place) {
+		fw_acpi_place(&a, ACPI_AT);
+		fw_plan_bytes(&m->boot.plan, RSDP_AT,
+			g_bytes_new(a.rsdp, sizeof(a.rsdp)));
+		fw_plan_bytes(&m->boot.plan, ACPI_AT,
+			g_bytes_new(a.tables->data, a.tables->len));
+	} else {
+		fw_acpi_items(&a, &m->boot.items);
+	}
+	fw_acpi_fini(&a);
+}
+
+/* A stable number for a name: RFC 4122, version 8 layout. */
+static void machine_uuid(const struct machine *m, uint8_t uuid[16])
+{
+	gsize len = 32;
+	uint8_t sum[32];
+	GChecksum *c = g_checksum_new(G_CHECKSUM_SHA256);
+
+	g_checksum_update(c, (const guchar *)m->conf->name, -1);
+	g_checksum_get_digest(c, sum, &len);
+	g_checksum_free(c);
+	memcpy(uuid, sum, 16);
+	uuid[7] = (uint8_t)((uuid[7] & 0x0f) | 0x80); /* little-endian field */
+	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+}
+
+static void add_smbios(struct machine *m, bool place)
+{
+	uint8_t entry[FW_SMBIOS_ENTRY_SIZE];
+	struct x86_state *s = g_new0(struct x86_state, 1);
+	struct fw_smbios_conf c = {
+		.name = m->conf->name,
+		.version = VMESTE_VERSION,
+		.cpu = m->model.name,
+		.sockets = m->conf->sockets,
+		.cores = m->conf->cores,
+		.threads = m->conf->threads,
+		.ram_bytes = m->conf->mem_bytes,
+		.low_bytes = bus_ram(m->bus)->low,
+	};
+	struct x86_cpuid_regs r;
+	unsigned count, largest;
+	GBytes *tables;
+
+	x86_cpu_model_cpuid(&m->model, 0, s, 1, 0, &r);
+	g_free(s);
+	c.cpuid_eax = r.eax;
+	c.cpuid_edx = r.edx;
+	machine_uuid(m, c.uuid);
+	if (!place) {
+		fw_smbios_items(&c, &m->boot.items);
+		return;
+	}
+	tables = fw_smbios_tables(&c, &count, &largest);
+	fw_smbios_entry(entry, tables, count, largest, SMBIOS_TABLES_AT);
+	fw_plan_bytes(
+		&m->boot.plan, SMBIOS_AT, g_bytes_new(entry, sizeof(entry)));
+	fw_plan_bytes(&m->boot.plan, SMBIOS_TABLES_AT, tables);
+}
+
+static int take_fd(struct conf_file *f)
+{
+	int fd = f->fd;
+
+	f->fd = -1;
+	return fd;
+}
+
+static bool plan_kernel(struct machine *m, GError **err)
+{
+	const struct bus_ram *ram = bus_ram(m->bus);
+	struct conf_machine *c = m->conf;
+	struct fw_boot b = {
+		.kernel = &m->boot.kernel,
+		.cmdline = c->append ? c->append : "",
+		.low_bytes = ram->low,
+		.high_bytes = high_bytes(m),
+		.rsdp_gpa = c->acpi ? RSDP_AT : 0,
+	};
+
+	if (!fw_image_open(&m->boot.kernel, take_fd(&c->kernel), c->kernel.path,
+		    c->mem_bytes, err))
+		return false;
+	if (c->initrd.path) {
+		if (!fw_image_open(&m->boot.initrd, take_fd(&c->initrd),
+			    c->initrd.path, c->mem_bytes, err))
+			return false;
+		b.initrd = &m->boot.initrd;
+	}
+	return fw_boot_plan(&m->boot.plan, &m->boot.items, &b, err);
+}
+
+static void give_items(struct machine *m)
+{
+	struct dev *d = m->board.fw_cfg;
+	GArray *list = m->boot.items.list;
+
+	bus_lock(m->bus);
+	for (unsigned i = 0; i < list->len; i++) {
+		struct fw_item *it = &g_array_index(list, struct fw_item, i);
+		gsize len;
+		const void *p = g_bytes_get_data(it->data, &len);
+
+		if (it->key != FW_KEY_FILES)
+			fw_cfg_add_key(d, it->key, p, len);
+		else if (fw_cfg_add_file(d, it->name, p, len) < 0)
+			machine_note(m, "fw_cfg has no room for %s", it->name);
+	}
+	bus_unlock(m->bus);
+	g_array_set_size(list, 0);
+}
+
+bool boot_init(struct machine *m, GError **err)
+{
+	struct fw_board b = {
+		.ram_bytes = m->conf->mem_bytes,
+		.low_bytes = bus_ram(m->bus)->low,
+		.ncpus = m->ncpus,
+		.apic_ids = m->apic_ids,
+		.display = m->conf->display != CONF_DISPLAY_NONE,
+		.nserial = m->conf->serial->len,
+	};
+	GPtrArray *paths = m->board.boot_paths;
+	bool direct;
+
+	fw_items_init(&m->boot.items);
+	fw_plan_init(&m->boot.plan);
+	if (m->conf->kernel.path && !plan_kernel(m, err))
+		return false;
+	direct = m->boot.plan.entry == FW_ENTRY_PROTECTED;
+	if (m->conf->kernel.path && !direct)
+		g_ptr_array_insert(paths, 0, g_strdup(FW_REALBOOT_PATH));
+	if (!direct && !m->board.bios)
+		return fw_error(err, "no firmware image was given",
+			"install the package seabios",
+			"the machine has no BIOS");
+	g_ptr_array_add(paths, NULL);
+	b.boot_order = (const char *const *)(void *)paths->pdata;
+	fw_items_board(&m->boot.items, &b);
+	add_smbios(m, direct);
+	if (m->conf->acpi)
+		add_acpi(m, direct);
+	if (direct)
+		fw_plan_bytes(&m->boot.plan, FW_LOW_GDT,
+			g_bytes_new_static(gdt, sizeof(gdt)));
+	give_items(m);
+	return true;
+}
+
+void boot_fini(struct machine *m)
+{
+	if (m->boot.plan.pieces)
+		fw_plan_fini(&m->boot.plan);
+	if (m->boot.items.list)
+		fw_items_fini(&m->boot.items);
+	if (m->boot.kernel.path)
+		fw_image_close(&m->boot.kernel);
+	if (m->boot.initrd.path)
+		fw_image_close(&m->boot.initrd);
+}
+
+static void flat_segment(struct x86_seg *s, uint16_t sel, uint16_t type)
+{
+	*s = (struct x86_seg){.sel = sel,
+		.limit = 0xffffffff,
+		.attr = (uint16_t)(type | X86_SEG_S | X86_SEG_P | X86_SEG_DB |
+				   X86_SEG_G)};
+}
+
+static void enter_protected(struct x86_state *s, const struct fw_plan *p)
+{
+	flat_segment(&s->seg[X86_CS], SEL_CODE,
+		X86_SEG_CODE | X86_SEG_W | X86_SEG_A);
+	for (unsigned i = X86_ES; i <= X86_GS; i++)
+		if (i != X86_CS)
+			flat_segment(
+				&s->seg[i], SEL_DATA, X86_SEG_W | X86_SEG_A);
+	s->gdtr.base = FW_LOW_GDT;
+	s->gdtr.limit = sizeof(gdt) - 1;
+	s->cr0 = X86_CR0_PE | X86_CR0_ET | X86_CR0_NE;
+	s->rip = p->eip;
+	s->gpr[X86_RAX] = p->eax;
+	s->gpr[X86_RBX] = p->ebx;
+	s->gpr[X86_RSI] = p->esi;
+	s->gpr[X86_RDX] = s->gpr[X86_RSP] = 0;
+}
+
+bool boot_place(struct machine *m, GError **err)
+{
+	bool direct = m->boot.plan.entry == FW_ENTRY_PROTECTED;
+	/* one offset for all: their time stamps agree */
+	uint64_t tsc_offset = -__rdtsc();
+	g_autofree struct x86_state *s = g_new0(struct x86_state, 1);
+
+	if (direct) {
+		board_pc_setup(m);
+		if (!fw_plan_load(&m->boot.plan, m->bus, err))
+			return false;
+	}
+	for (unsigned i = 0; i < m->ncpus; i++) {
+		memset(s, 0, sizeof(*s));
+		x86_state_reset(s, false, i == 0);
+		s->tsc_offset = tsc_offset;
+		if (direct && i == 0)
+			enter_protected(s, &m->boot.plan);
+		runloop_set_state(m, i, s);
+	}
+	return true;
+}

@@ -1,0 +1,284 @@
+/*
+ * machine.c - the life of one machine.
+ *
+ * Made: everything exists, nothing runs.  Running: processors on their
+ * threads, devices on the control loop.  Ended: processors stand, ended() was
+ * called once, only machine_free may follow.
+ */
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "conf/error.h"
+#include "dev/irq/intc.h"
+#include "dev/timer/acpi_pm.h"
+#include "vmm/priv.h"
+
+/* An emulated KVM is slower than this; the kernel's interrupt controllers are
+ * incomplete there. */
+#define REAL_KVM_MIPS 100.0
+
+void machine_note(struct machine *m, const char *fmt, ...)
+{
+	va_list ap;
+	g_autofree char *text = NULL;
+
+	va_start(ap, fmt);
+	text = g_strdup_vprintf(fmt, ap);
+	va_end(ap);
+	if (m->host.note)
+		m->host.note(m->host.opaque, text);
+}
+
+/* ---- making ---- */
+
+static bool choose_engine(
+	struct machine *m, struct cpu_probe *probe, GError **err)
+{
+	const char *name = conf_engine_words.words[m->conf->engine];
+
+	if (m->conf->engine == CONF_ENGINE_AUTO) {
+		m->engine =
+			cpu_engine_auto(m->engine_why, sizeof(m->engine_why));
+	} else {
+		m->engine = cpu_engine_find(name);
+		g_strlcpy(m->engine_why, "asked for", sizeof(m->engine_why));
+	}
+	if (!m->engine) {
+		conf_error_set(err, CONF_ERROR_UNSUPPORTED, NULL,
+			"use --engine auto", "there is no engine %s", name);
+		return false;
+	}
+	m->engine->probe(probe);
+	if (probe->usable)
+		return true;
+	conf_error_set(err, CONF_ERROR_UNSUPPORTED, probe->why,
+		probe->fix[0] ? probe->fix : "use --engine auto",
+		"the engine %s cannot be used here", m->engine->name);
+	return false;
+}
+
+static bool choose_model(
+	struct machine *m, const struct cpu_probe *probe, GError **err)
+{
+	const struct conf_machine *c = m->conf;
+	struct x86_topology t = {c->sockets, c->cores, c->threads};
+	const char *missing = NULL;
+	int e = x86_cpu_model_init(
+		&m->model, c->cpu_model, probe->can, &t, &missing);
+
+	if (e == -ENOENT)
+		conf_error_set(err, CONF_ERROR_USAGE, NULL, "use --cpu auto",
+			"there is no processor model %s", c->cpu_model);
+	else if (e < 0)
+		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
+			missing ? missing : "a feature is missing here",
+			"use --cpu auto",
+			"the processor model %s cannot be had", c->cpu_model);
+	return e == 0;
+}
+
+static bool make_engine(
+	struct machine *m, const struct cpu_probe *probe, GError **err)
+{
+	struct cpu_vm_conf conf = {
+		.model = &m->model,
+		.code_cache_bytes = m->conf->code_cache_bytes,
+	};
+	char text[256] = "";
+
+	if (m->engine == &cpu_kvm)
+		conf.kernel_irqchip = m->conf->irqchip == CONF_IRQCHIP_KERNEL ||
+				      (m->conf->irqchip == CONF_IRQCHIP_AUTO &&
+					      probe->mips > REAL_KVM_MIPS);
+	if (m->engine->vm_new(&m->vm, m->bus, &conf, text, sizeof(text)) < 0)
+		return fw_error(err, text, "try --engine auto",
+			"cannot start the engine %s", m->engine->name);
+	return true;
+}
+
+static bool make_bus(struct machine *m, GError **err)
+{
+	const struct bus_ram *ram;
+
+	m->bus = bus_new(m->conf->mem_bytes, BOARD_LOW_MAX);
+	if (!m->bus)
+		return fw_error(err, g_strerror(errno),
+			"give the machine less memory: --mem",
+			"cannot have %" G_GUINT64_FORMAT
+			" MiB of memory for the guest",
+			m->conf->mem_bytes >> 20);
+	ram = bus_ram(m->bus);
+	madvise(ram->host, ram->bytes, MADV_HUGEPAGE);
+	madvise(ram->host, ram->bytes, MADV_DONTDUMP);
+	for (unsigned i = 0; i < m->ncpus; i++) {
+		m->apic_ids[i] = x86_topology_apic_id(&m->model.topology, i);
+		bus_cpu_new(m->bus, m->apic_ids[i]);
+	}
+	return true;
+}
+
+static bool machine_build(struct machine *m, GError **err)
+{
+	g_autofree struct cpu_probe *probe = g_new0(struct cpu_probe, 1);
+
+	m->ncpus = conf_machine_ncpus(m->conf);
+	if (m->conf->board != CONF_BOARD_PC) {
+		conf_error_set(err, CONF_ERROR_UNSUPPORTED, NULL,
+			"use --board pc", "this board is not supported yet");
+		return false;
+	}
+	if (!choose_engine(m, probe, err) || !choose_model(m, probe, err) ||
+		!make_bus(m, err) || !make_engine(m, probe, err))
+		return false;
+	if (m->host.engine_ready)
+		m->host.engine_ready(m->host.opaque, m->engine == &cpu_kvm);
+	if (!loop_init(m, err) || !board_pc_init(m, err))
+		return false;
+	board_boot_order(m);
+	return boot_init(m, err) && runloop_init(m, err);
+}
+
+struct machine *machine_new(struct conf_machine *conf,
+	const struct machine_host *host, GError **err)
+{
+	struct machine *m = g_new0(struct machine, 1);
+
+	m->conf = conf;
+	m->host = *host;
+	pthread_mutex_init(&m->failure_lock, NULL);
+	if (machine_build(m, err))
+		return m;
+	machine_free(m);
+	return NULL;
+}
+
+void machine_free(struct machine *m)
+{
+	runloop_fini(m);
+	loop_fini(m);
+	if (m->bus)
+		board_pc_fini(m);
+	for (unsigned i = 0; i < m->nconsoles; i++)
+		console_free(m->consoles[i]);
+	boot_fini(m);
+	if (m->vm)
+		m->engine->vm_free(m->vm);
+	if (m->bus)
+		bus_free(m->bus);
+	pthread_mutex_destroy(&m->failure_lock);
+	g_free(m);
+}
+
+const char *machine_engine(const struct machine *m)
+{
+	return m->engine->name;
+}
+
+const char *machine_engine_why(const struct machine *m)
+{
+	return m->engine_why;
+}
+
+/* ---- running ---- */
+
+/* Power-on state.  Processors stand. */
+static bool machine_restart(struct machine *m, GError **err)
+{
+	bool ok;
+
+	bus_lock(m->bus);
+	for (unsigned i = 0; i < m->ncpus; i++)
+		bus_cpu_clear(bus_cpu_at(m->bus, i),
+			BUS_EV_NMI | BUS_EV_INIT | BUS_EV_SIPI | BUS_EV_INTR);
+	board_pc_reset(m);
+	ok = boot_place(m, err);
+	bus_unlock(m->bus);
+	return ok;
+}
+
+bool machine_start(struct machine *m, GError **err)
+{
+	if (!machine_restart(m, err) || !runloop_spawn(m, err))
+		return false;
+	for (unsigned i = 0; i < m->nconsoles; i++)
+		if (!console_start(m->consoles[i], err))
+			return false;
+	runloop_go(m);
+	return true;
+}
+
+static void machine_end(struct machine *m, int status, const char *message)
+{
+	if (m->ended)
+		return;
+	m->ended = true;
+	m->host.ended(m->host.opaque, status, message);
+}
+
+void machine_quit(struct machine *m, int status, const char *message)
+{
+	runloop_pause(m);
+	machine_end(m, status, message);
+}
+
+void machine_reset(struct machine *m)
+{
+	g_autoptr(GError) err = NULL;
+
+	if (m->ended)
+		return;
+	runloop_pause(m);
+	m->resets++;
+	if (machine_restart(m, &err))
+		runloop_go(m);
+	else
+		machine_end(m, 1, err->message);
+}
+
+void machine_powerdown(struct machine *m)
+{
+	bus_lock(m->bus);
+	acpi_pm_power_button(m->board.pm);
+	bus_unlock(m->bus);
+}
+
+void machine_nmi(struct machine *m)
+{
+	bus_lock(m->bus);
+	if (m->board.intc)
+		intc_nmi(m->board.intc);
+	bus_unlock(m->bus);
+}
+
+static void machine_guest_reset(struct machine *m, bool crashed)
+{
+	if (!m->conf->no_reboot) {
+		if (crashed)
+			machine_note(m, "the guest crashed (triple fault): "
+					"machine reset");
+		machine_reset(m);
+		return;
+	}
+	machine_end(m, 1,
+		crashed ? "the guest crashed (triple fault)\n"
+			  "  why:  an exception came while handling a double "
+			  "fault; with --no-reboot that ends the machine"
+			: "the guest reset the machine\n"
+			  "  why:  with --no-reboot a reset ends it");
+}
+
+void machine_serve(struct machine *m, unsigned requests)
+{
+	if (m->ended || !requests)
+		return;
+	runloop_pause(m);
+	if (requests & REQ_FAILED)
+		machine_end(m, 1, m->failure);
+	else if (requests & REQ_POWEROFF)
+		machine_end(m, 0, NULL);
+	else if (requests & (REQ_RESET | REQ_TRIPLE_FAULT))
+		machine_guest_reset(m, !(requests & REQ_RESET));
+	else
+		runloop_go(m);
+}

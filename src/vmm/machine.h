@@ -1,0 +1,56 @@
+/*
+ * machine.h - one virtual machine: made from a description, started, reset,
+ * ended.
+ *
+ * Threads: everything here is called on the control loop's thread, the one
+ * that iterates machine_host.loop, without the bus lock.
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include <stdbool.h>
+
+#include <glib.h>
+
+#include "conf/machine.h"
+
+struct machine;
+
+/* What the machine asks of the program that runs it. */
+struct machine_host {
+	GMainContext *loop;
+	/* One line for the user. */
+	void (*note)(void *opaque, const char *text);
+	/* The machine has ended by itself; processors stand still.  status:
+	 * exit status; message as in conf/error.h or NULL.  Once. */
+	void (*ended)(void *opaque, int status, const char *message);
+	/* The engine has opened what it needs; there is one thread yet. */
+	void (*engine_ready)(void *opaque, bool kvm);
+	/* A backing file that an image names: descriptor or -1 with *err. */
+	int (*open_backing)(
+		void *opaque, unsigned drive, const char *name, GError **err);
+	void *opaque;
+};
+
+/* Build everything: RAM, engine, processors, devices, images.  Takes the
+ * descriptors out of *conf, which must outlive the machine.  NULL and *err. */
+struct machine *machine_new(struct conf_machine *conf,
+	const struct machine_host *host, GError **err);
+/* Ends it if it runs; waits for all its threads; flushes disks and
+ * consoles. */
+void machine_free(struct machine *m);
+
+/* Which engine runs it and why that one. */
+const char *machine_engine(const struct machine *m);
+const char *machine_engine_why(const struct machine *m);
+
+/* Start the processors.  False and *err if a kernel file has changed. */
+bool machine_start(struct machine *m, GError **err);
+
+void machine_reset(struct machine *m);
+void machine_powerdown(struct machine *m); /* press the power button */
+void machine_nmi(struct machine *m);
+/* End at once; ended() is called with the status. */
+void machine_quit(struct machine *m, int status, const char *message);
+
+#endif

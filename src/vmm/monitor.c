@@ -1,0 +1,90 @@
+/*
+ * monitor.c - the small monitor behind Ctrl-A c.  Talks on standard error:
+ * standard output belongs to the guest.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/priv.h"
+
+struct command {
+	const char *name, *help;
+	void (*run)(struct machine *m, GString *out);
+};
+
+static void cmd_help(struct machine *m, GString *out);
+
+static void cmd_quit(struct machine *m, GString *out)
+{
+	machine_quit(m, 0, NULL);
+}
+
+static void cmd_reset(struct machine *m, GString *out)
+{
+	machine_reset(m);
+}
+
+static void cmd_powerdown(struct machine *m, GString *out)
+{
+	machine_powerdown(m);
+}
+
+static void cmd_nmi(struct machine *m, GString *out)
+{
+	machine_nmi(m);
+}
+
+static const struct command commands[] = {
+	{"help", "this list", cmd_help},
+	{"info", "what the machine consists of", stat_info},
+	{"stat", "counters of processors and devices", stat_print},
+	{"powerdown", "press the power button", cmd_powerdown},
+	{"reset", "press the reset button", cmd_reset},
+	{"nmi", "send a non-maskable interrupt", cmd_nmi},
+	{"quit", "end the machine at once", cmd_quit},
+};
+
+static void cmd_help(struct machine *m, GString *out)
+{
+	for (unsigned i = 0; i < G_N_ELEMENTS(commands); i++)
+		g_string_append_printf(
+			out, "%-10s %s\n", commands[i].name, commands[i].help);
+	g_string_append(out, "Ctrl-A c   back to the guest\n");
+}
+
+/* The terminal is raw: a new line needs a carriage return. */
+static void print(const GString *out)
+{
+	g_auto(GStrv) lines = g_strsplit(out->str, "\n", -1);
+	g_autofree char *text = g_strjoinv("\r\n", lines);
+	size_t left = strlen(text);
+	const char *p = text;
+
+	while (left) {
+		ssize_t n = write(STDERR_FILENO, p, left);
+
+		if (n <= 0)
+			return;
+		p += n;
+		left -= (size_t)n;
+	}
+}
+
+void monitor_command(struct machine *m, const char *line)
+{
+	g_autofree char *word = g_strstrip(g_strdup(line));
+	GString *out = g_string_new(NULL);
+	bool known = !*word;
+
+	for (unsigned i = 0; !known && i < G_N_ELEMENTS(commands); i++) {
+		if (strcmp(word, commands[i].name) != 0)
+			continue;
+		known = true;
+		commands[i].run(m, out);
+	}
+	if (!known)
+		g_string_append_printf(
+			out, "no command '%s'; help lists them\n", word);
+	print(out);
+	g_string_free(out, TRUE);
+}

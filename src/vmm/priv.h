@@ -1,0 +1,173 @@
+/*
+ * priv.h - the parts of one machine, for the files of this folder.
+ */
+#ifndef VMM_PRIV_H
+#define VMM_PRIV_H
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <glib.h>
+
+#include "block/blk.h"
+#include "bus/bus.h"
+#include "conf/machine.h"
+#include "cpu/engine.h"
+#include "dev/dev.h"
+#include "dev/pci/pci.h"
+#include "firmware/acpi.h"
+#include "firmware/load.h"
+#include "net/net.h"
+#include "vmm/console.h"
+#include "vmm/machine.h"
+#include "x86/cpuid.h"
+#include "x86/state.h"
+
+/* ---- board_pc.c ---- */
+
+#define BOARD_MAX_DEVICES 64
+#define BOARD_LOW_MAX	  0xc0000000ull /* RAM below 4 GiB */
+#define BOARD_PCI_END	  0xfec00000u	/* I/O APIC and above: not PCI's */
+
+struct board {
+	struct pci_bus *pci;
+	const struct bus_irq *gsi;
+	struct bus_irq kernel_gsi[BUS_NGSI]; /* KVM's interrupt controllers */
+	struct dev *dev[BOARD_MAX_DEVICES];  /* in order of making */
+	unsigned ndevs;
+	struct dev *intc, *hpet, *rtc, *host_bridge, *isa, *pm, *fw_cfg;
+	uint8_t *bios; /* mapped image */
+	uint32_t bios_bytes;
+	GPtrArray *boot_paths;	/* of char *: fw_cfg's bootorder */
+	GPtrArray *blks, *nets; /* back ends, to be closed */
+	GPtrArray *roms;	/* option ROMs */
+};
+
+/* Make all devices.  No lock held. */
+bool board_pc_init(struct machine *m, GError **err);
+void board_pc_fini(struct machine *m);
+/* Power-on state of all devices.  Lock held. */
+void board_pc_reset(struct machine *m);
+/* What firmware would have done, for boots without.  Lock held. */
+void board_pc_setup(struct machine *m);
+/* First address of the window for PCI memory. */
+uint32_t board_pc_pci_start(const struct machine *m);
+struct dev *board_add(struct machine *m, const char *cls, const char *id,
+	const struct dev_host *host, GError **err);
+
+/* board_drives.c: disks and network cards. */
+bool board_add_drives(struct machine *m, GError **err);
+bool board_add_nics(struct machine *m, GError **err);
+/* Fill board.boot_paths. */
+void board_boot_order(struct machine *m);
+
+/* ---- runloop.c ---- */
+
+struct vcpu {
+	struct machine *machine;
+	unsigned index;
+	struct bus_cpu *bc;
+	struct cpu *cpu;
+	pthread_t thread;
+	bool started, parked;	 /* parked: run_lock */
+	bool wait_sipi;		 /* own thread */
+	struct x86_state *fresh; /* to be set before it runs on, or NULL */
+};
+
+enum run_want {
+	RUN_PAUSED,
+	RUN_GO,
+	RUN_QUIT,
+};
+
+struct runloop {
+	pthread_mutex_t lock; /* taken after the bus lock, never before */
+	pthread_cond_t cond;
+	enum run_want want;
+	struct vcpu *vcpu;
+	unsigned n;
+	bool irqchip; /* KVM handles HLT, INIT and SIPI */
+};
+
+bool runloop_init(struct machine *m, GError **err);
+void runloop_fini(struct machine *m); /* ends the threads */
+bool runloop_spawn(struct machine *m, GError **err);
+/* Let go, or stop and wait until every processor stands. */
+void runloop_go(struct machine *m);
+void runloop_pause(struct machine *m);
+/* Ask to stop without waiting.  Any thread, bus lock held or not. */
+void runloop_halt_soon(struct machine *m);
+/* Give processor n the state at its next start.  While paused. */
+void runloop_set_state(
+	struct machine *m, unsigned n, const struct x86_state *s);
+
+/* ---- boot.c ---- */
+
+struct boot {
+	struct fw_image kernel, initrd;
+	struct fw_items items;
+	struct fw_plan plan;
+};
+
+/* Read kernel and initrd, plan the start, fill fw_cfg. */
+bool boot_init(struct machine *m, GError **err);
+void boot_fini(struct machine *m);
+/* After board_pc_reset: memory contents and processor states.  Paused, lock
+ * held. */
+bool boot_place(struct machine *m, GError **err);
+
+/* ---- loop.c ---- */
+
+/* What other threads ask of the control loop. */
+enum request {
+	REQ_RESET = 1 << 0,
+	REQ_POWEROFF = 1 << 1,
+	REQ_TRIPLE_FAULT = 1 << 2,
+	REQ_FAILED = 1 << 3, /* text in machine.failure */
+};
+
+bool loop_init(struct machine *m, GError **err);
+void loop_fini(struct machine *m);
+/* Any thread. */
+void loop_post(struct machine *m, unsigned requests);
+
+/* machine.c: what the loop does with them. */
+void machine_serve(struct machine *m, unsigned requests);
+
+/* ---- monitor.c, stat.c ---- */
+
+/* One line of the user at the monitor. */
+void monitor_command(struct machine *m, const char *line);
+void stat_print(struct machine *m, GString *out);
+void stat_info(struct machine *m, GString *out);
+
+/* ---- the machine ---- */
+
+struct machine {
+	struct conf_machine *conf;
+	struct machine_host host;
+	struct bus *bus;
+	const struct cpu_engine *engine;
+	char engine_why[256];
+	struct x86_cpu_model model;
+	struct cpu_vm *vm;
+	unsigned ncpus;
+	uint32_t apic_ids[BUS_MAX_CPUS];
+	struct board board;
+	struct runloop run;
+	struct boot boot;
+	struct console *consoles[CONF_MAX_SERIAL + 2];
+	unsigned nconsoles;
+	GSource *timers, *doorbell;
+	_Atomic(unsigned) requests;
+	pthread_mutex_t failure_lock;
+	char failure[640];
+	bool ended;
+	unsigned resets;
+};
+
+void machine_note(struct machine *m, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * stat.c - what a machine is made of and what it counts.
+ */
+#include <string.h>
+
+#include "vmm/priv.h"
+
+#define MAX_COUNTERS 64
+
+void stat_info(struct machine *m, GString *out)
+{
+	const struct bus_ram *ram = bus_ram(m->bus);
+
+	g_string_append_printf(out,
+		"machine %s: engine %s (%s), %u processors %s, %" PRIu64
+		" MiB, up %.1f s, %u resets\n",
+		m->conf->name, m->engine->name, m->engine_why, m->ncpus,
+		m->model.name, ram->bytes >> 20,
+		(double)bus_clock_ns(m->bus) / 1e9, m->resets);
+	bus_lock(m->bus);
+	for (unsigned i = 0; i < m->board.ndevs; i++) {
+		struct dev *d = m->board.dev[i];
+		char text[256] = "";
+
+		if (d->cls->describe)
+			d->cls->describe(d, text, sizeof(text));
+		g_string_append_printf(
+			out, "%-9s %-15s %s\n", d->id, d->cls->name, text);
+	}
+	bus_unlock(m->bus);
+}
+
+void stat_print(struct machine *m, GString *out)
+{
+	struct cpu_stat counter[MAX_COUNTERS];
+
+	for (unsigned i = 0; m->engine->stats && i < m->ncpus; i++) {
+		unsigned n = m->engine->stats(
+			m->run.vcpu[i].cpu, counter, MAX_COUNTERS);
+
+		for (unsigned k = 0; k < MIN(n, MAX_COUNTERS); k++)
+			g_string_append_printf(out, "cpu%u.%s %" PRIu64 "\n", i,
+				counter[k].name, counter[k].value);
+	}
+}
