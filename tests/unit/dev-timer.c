@@ -367,7 +367,7 @@ static void test_hpet_timers(void)
 	g_assert_cmphex(hread(&b, 0x20, 4), ==, 0);
 	/* timer 0: periodic, edge, line 16, the way drivers set it */
 	line_rises = 0;
-	hwrite(&b, 0x100, 4, 16 << 9 | 0x40 | 8 | 4);
+	hwrite(&b, 0x100, 4, 16 << 9 | 0x100 | 0x40 | 8 | 4);
 	hwrite(&b, 0x108, 4, (uint32_t)hread(&b, 0xf0, 4) + 100000);
 	hwrite(&b, 0x108, 4, 100000);
 	board_sleep(&b, 10500);
