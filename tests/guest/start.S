@@ -140,7 +140,8 @@ lib_return:
 	pop r12
 	pop rbp
 	pop rbx
-	cld
+	push 2
+	popf
 	ret
 #else
 	mov eax, [esp + 4]
@@ -154,7 +155,8 @@ lib_return:
 	pop esi
 	pop ebp
 	pop ebx
-	cld
+	push 2
+	popf
 	ret
 #endif
 
