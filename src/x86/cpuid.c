@@ -162,7 +162,8 @@ static int features_named(struct x86_cpu_model *m, const struct x86_named *n,
 
 			if (!can_give(can, f) ||
 				!(IN(virtual_features, f) || x86_host_has(f))) {
-				*missing = rows[f].text;
+				if (missing)
+					*missing = rows[f].text;
 				return -EOPNOTSUPP;
 			}
 			m->feature[f] = true;
@@ -384,7 +385,8 @@ int x86_cpu_model_init(struct x86_cpu_model *m, const char *name,
 	int e = 0;
 
 	memset(m, 0, sizeof(*m));
-	*missing = NULL;
+	if (missing)
+		*missing = NULL;
 	strncpy(m->name, name, sizeof(m->name) - 1);
 	m->topology = *topo;
 	m->tsc_hz = host_tsc_hz();

@@ -54,7 +54,8 @@ struct x86_cpu_model {
  * what the feature mask `can` of the engine lacks; or a baseline of
  * x86_cpu_model_names()).  can[X86_NFEATURES] or NULL for no limit.  Returns
  * 0, -ENOENT for an unknown name, -EOPNOTSUPP if a named baseline needs a
- * feature that the engine or the host cannot give (its text name in *missing).
+ * feature that the engine or the host cannot give (its text name in *missing,
+ * which may be NULL).
  */
 int x86_cpu_model_init(struct x86_cpu_model *m, const char *name,
 	const bool *can, const struct x86_topology *topo, const char **missing);
