@@ -451,6 +451,9 @@ static enum x86_dec_status dec_imm(struct dec *d)
 		in->imm_off = d->pos;
 		in->imm_size = in->asize;
 		in->imm = dec_bytes(d->p + d->pos, in->asize);
+		in->disp_size = in->asize;
+		if (in->asize < 8)
+			in->disp = (int32_t)in->imm;
 		in->has_mem = 1;
 		in->seg = in->seg_override != X86_NOREG ? in->seg_override
 							: X86_DS;

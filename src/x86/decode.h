@@ -86,7 +86,7 @@ struct x86_insn {
 	const struct x86_opdef *def;
 	uint64_t imm;
 	uint32_t imm2;
-	int32_t disp;	/* 64-bit moffs: in imm */
+	int32_t disp;	/* a direct offset of disp_size 8 is in imm */
 	uint16_t op;	/* enum x86_op */
 	uint8_t len;	/* 1..15 */
 	uint8_t mode;	/* code size in bytes: 2, 4, 8 */
