@@ -17,6 +17,9 @@ static struct {
 uint32_t tss[26 + 64] __attribute__((aligned(16)));
 uint8_t user_stack[STACK_BYTES] __attribute__((aligned(16)));
 static uint8_t trap_stack[STACK_BYTES] __attribute__((aligned(16)));
+#ifdef __x86_64__
+static uint8_t ist_stack[STACK_BYTES] __attribute__((aligned(16)));
+#endif
 
 struct fault fault;
 static bool guarding;
@@ -153,14 +156,23 @@ static void load_tables(void)
 
 	tss[1] = (uint32_t)top;
 #ifdef __x86_64__
+	word ist = (word)ist_stack + sizeof(ist_stack);
+
 	tss[2] = (uint32_t)(top >> 32);
-	tss[25] = 104u << 16;
+	tss[9] = (uint32_t)ist;
+	tss[10] = (uint32_t)(ist >> 32);
+	tss[25] = 0xffffu << 16; /* no I/O bitmap */
 #else
 	tss[2] = SEL_DATA;
-	tss[25] = 104u << 16;
+	tss[25] = 0xffffu << 16; /* no I/O bitmap */
 #endif
 	for (unsigned v = 0; v < 256; v++)
 		set_gate(v, (void (*)(void))(word)stubs[v], v == 0x81 ? 3 : 0);
+#ifdef __x86_64__
+	/* double and stack faults come with a stack of their own */
+	idt[8].lo |= 1ull << 32;
+	idt[12].lo |= 1ull << 32;
+#endif
 	__asm__ volatile("lgdt %0" : : "m"(g));
 	__asm__ volatile("lidt %0" : : "m"(i));
 	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS));

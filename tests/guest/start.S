@@ -164,6 +164,9 @@ lib_return:
 	.globl lib_far
 lib_far:
 #ifdef __x86_64__
+	mov eax, [lib_target_ss]
+	mov ds, eax
+	mov es, eax
 	push qword ptr [lib_target_ss]
 	push qword ptr [lib_target_sp]
 	pushfq
