@@ -472,11 +472,15 @@ static void check_paging(void)
 
 static void check_smep_smap(void)
 {
+	volatile uint64_t *own = (volatile uint64_t *)(0x100000 + 0x2000);
 	word old = *pd_entry(), cr4 = read_cr4();
 	uint32_t r[4];
 
 	cpuid(7, 0, r);
 	*(volatile uint8_t *)FRAME = 0xc3;
+	own[0] &= ~US; /* the test's own code, stack and page tables */
+	own[1] &= ~US;
+	flush();
 	if (r[1] >> 7 & 1) {
 		write_cr4(cr4 | 1 << 20);
 		expect(FRAME | LARGE | P | RW | US, do_jump, false, 14, 0x11,
@@ -493,6 +497,8 @@ static void check_smep_smap(void)
 	}
 	write_cr4(cr4);
 	*pd_entry() = old;
+	own[0] |= US;
+	own[1] |= US;
 	flush();
 }
 #else
