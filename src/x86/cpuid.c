@@ -25,7 +25,7 @@ static const struct x86_feature_row {
 	uint8_t reg, bit;
 } rows[X86_NFEATURES] = {
 #define X86_FEATURE(name, text, leaf, sub, reg, bit)                           \
-	[X86_FEAT_##name] = { text, leaf, sub, REG_##reg, bit },
+	[X86_FEAT_##name] = {text, leaf, sub, REG_##reg, bit},
 #include "x86/features.def"
 #undef X86_FEATURE
 };
@@ -42,7 +42,7 @@ static uint32_t host_max(uint32_t range)
 
 static struct x86_cpuid_regs host_cpuid(uint32_t leaf, uint32_t sub)
 {
-	struct x86_cpuid_regs r = { 0 };
+	struct x86_cpuid_regs r = {0};
 
 	if (host_max(leaf & 0x80000000u) >= leaf)
 		__cpuid_count(leaf, sub, r.eax, r.ebx, r.ecx, r.edx);
@@ -51,7 +51,7 @@ static struct x86_cpuid_regs host_cpuid(uint32_t leaf, uint32_t sub)
 
 static uint32_t reg_of(const struct x86_cpuid_regs *r, unsigned reg)
 {
-	const uint32_t v[] = { r->eax, r->ebx, r->ecx, r->edx };
+	const uint32_t v[] = {r->eax, r->ebx, r->ecx, r->edx};
 
 	return v[reg];
 }
@@ -70,38 +70,38 @@ uint32_t x86_topology_apic_id(const struct x86_topology *t, unsigned n)
 	unsigned cbits = cores > 1 ? 32 - __builtin_clz(cores - 1) : 0;
 
 	return n % threads | (n / threads % cores) << tbits |
-		(n / threads / cores) << (tbits + cbits);
+	       (n / threads / cores) << (tbits + cbits);
 }
 
 /* ---- choosing features ---- */
 
 /* Not of the host's silicon but of our board and engines. */
-static const uint16_t virtual_features[] = { X86_FEAT_APIC, X86_FEAT_X2APIC,
-	X86_FEAT_TSC_DEADLINE, X86_FEAT_HYPERVISOR, X86_FEAT_ARAT };
+static const uint16_t virtual_features[] = {X86_FEAT_APIC, X86_FEAT_X2APIC,
+	X86_FEAT_TSC_DEADLINE, X86_FEAT_HYPERVISOR, X86_FEAT_ARAT};
 
 /* Never from the host unless an engine says that it can. */
-static const uint16_t withheld[] = { X86_FEAT_PCID, X86_FEAT_INVPCID,
+static const uint16_t withheld[] = {X86_FEAT_PCID, X86_FEAT_INVPCID,
 	X86_FEAT_VMX, X86_FEAT_SMX, X86_FEAT_SVM, X86_FEAT_PKU, X86_FEAT_OSPKE,
 	X86_FEAT_CET_SS, X86_FEAT_CET_IBT, X86_FEAT_LA57, X86_FEAT_AMX_BF16,
 	X86_FEAT_AMX_TILE, X86_FEAT_AMX_INT8, X86_FEAT_AMX_FP16, X86_FEAT_MPX,
 	X86_FEAT_RTM, X86_FEAT_HLE, X86_FEAT_ARCH_LBR, X86_FEAT_PDCM,
-	X86_FEAT_DCA, X86_FEAT_PQM, X86_FEAT_PQE, X86_FEAT_SGX,
-	X86_FEAT_SGX_LC, X86_FEAT_UINTR, X86_FEAT_WAITPKG, X86_FEAT_MONITOR,
-	X86_FEAT_DS, X86_FEAT_DTES64, X86_FEAT_DS_CPL, X86_FEAT_EIST,
-	X86_FEAT_TM2, X86_FEAT_TM, X86_FEAT_PBE, X86_FEAT_ACPI,
-	X86_FEAT_INTEL_PT, X86_FEAT_XSAVES, X86_FEAT_XFD, X86_FEAT_ENQCMD,
-	X86_FEAT_KL, X86_FEAT_TME, X86_FEAT_PCONFIG, X86_FEAT_PKS,
-	X86_FEAT_HYBRID, X86_FEAT_TSXLDTRK, X86_FEAT_BUS_LOCK_DETECT,
-	X86_FEAT_SPEC_CTRL, X86_FEAT_STIBP, X86_FEAT_SPEC_CTRL_SSBD,
-	X86_FEAT_FLUSH_L1D, X86_FEAT_ARCH_CAPABILITIES,
-	X86_FEAT_CORE_CAPABILITIES, X86_FEAT_MD_CLEAR, X86_FEAT_HRESET,
-	X86_FEAT_LASS, X86_FEAT_LAM, X86_FEAT_FRED, X86_FEAT_LKGS,
-	X86_FEAT_WRMSRNS, X86_FEAT_SDBG, X86_FEAT_XTPR, X86_FEAT_CNXT_ID,
-	X86_FEAT_IBS, X86_FEAT_SKINIT, X86_FEAT_WDT, X86_FEAT_LWP,
-	X86_FEAT_PERFCTR_CORE, X86_FEAT_MWAITX, X86_FEAT_OSVW,
-	X86_FEAT_TOPOEXT, X86_FEAT_EXTAPIC, X86_FEAT_RDPRU, X86_FEAT_MCOMMIT,
-	X86_FEAT_INVLPGB, X86_FEAT_AMD_IBPB, X86_FEAT_AMD_IBRS,
-	X86_FEAT_AMD_STIBP, X86_FEAT_AMD_SSBD, X86_FEAT_INVTSC };
+	X86_FEAT_DCA, X86_FEAT_PQM, X86_FEAT_PQE, X86_FEAT_SGX, X86_FEAT_SGX_LC,
+	X86_FEAT_UINTR, X86_FEAT_WAITPKG, X86_FEAT_MONITOR, X86_FEAT_DS,
+	X86_FEAT_DTES64, X86_FEAT_DS_CPL, X86_FEAT_EIST, X86_FEAT_TM2,
+	X86_FEAT_TM, X86_FEAT_PBE, X86_FEAT_ACPI, X86_FEAT_INTEL_PT,
+	X86_FEAT_XSAVES, X86_FEAT_XFD, X86_FEAT_ENQCMD, X86_FEAT_KL,
+	X86_FEAT_TME, X86_FEAT_PCONFIG, X86_FEAT_PKS, X86_FEAT_HYBRID,
+	X86_FEAT_TSXLDTRK, X86_FEAT_BUS_LOCK_DETECT, X86_FEAT_SPEC_CTRL,
+	X86_FEAT_STIBP, X86_FEAT_SPEC_CTRL_SSBD, X86_FEAT_FLUSH_L1D,
+	X86_FEAT_ARCH_CAPABILITIES, X86_FEAT_CORE_CAPABILITIES,
+	X86_FEAT_MD_CLEAR, X86_FEAT_HRESET, X86_FEAT_LASS, X86_FEAT_LAM,
+	X86_FEAT_FRED, X86_FEAT_LKGS, X86_FEAT_WRMSRNS, X86_FEAT_SDBG,
+	X86_FEAT_XTPR, X86_FEAT_CNXT_ID, X86_FEAT_IBS, X86_FEAT_SKINIT,
+	X86_FEAT_WDT, X86_FEAT_LWP, X86_FEAT_PERFCTR_CORE, X86_FEAT_MWAITX,
+	X86_FEAT_OSVW, X86_FEAT_TOPOEXT, X86_FEAT_EXTAPIC, X86_FEAT_RDPRU,
+	X86_FEAT_MCOMMIT, X86_FEAT_INVLPGB, X86_FEAT_AMD_IBPB,
+	X86_FEAT_AMD_IBRS, X86_FEAT_AMD_STIBP, X86_FEAT_AMD_SSBD,
+	X86_FEAT_INVTSC};
 
 static bool listed(const uint16_t *list, size_t n, unsigned f)
 {
@@ -136,21 +136,22 @@ static void drop_dependents(struct x86_cpu_model *m)
 	if (!ymm)
 		f[X86_FEAT_AVX] = f[X86_FEAT_AVX2] = f[X86_FEAT_FMA] =
 			f[X86_FEAT_F16C] = f[X86_FEAT_VAES] =
-				f[X86_FEAT_VPCLMULQDQ] =
-					f[X86_FEAT_AVX_VNNI] = false;
+				f[X86_FEAT_VPCLMULQDQ] = f[X86_FEAT_AVX_VNNI] =
+					false;
 	if (!f[X86_FEAT_XSAVE])
 		f[X86_FEAT_XGETBV1] = f[X86_FEAT_PKU] = false;
 	f[X86_FEAT_OSXSAVE] = f[X86_FEAT_OSPKE] = false;
-	m->xcr0_mask = f[X86_FEAT_XSAVE] ? 3 | (ymm ? 4 : 0) |
-			(zmm ? 0xe0 : 0) | (f[X86_FEAT_PKU] ? 0x200 : 0)
-					 : 1;
+	m->xcr0_mask = f[X86_FEAT_XSAVE]
+			       ? 3 | (ymm ? 4 : 0) | (zmm ? 0xe0 : 0) |
+					 (f[X86_FEAT_PKU] ? 0x200 : 0)
+			       : 1;
 }
 
 static void features_host(struct x86_cpu_model *m, const bool *can)
 {
 	for (unsigned f = 1; f < X86_NFEATURES; f++)
 		m->feature[f] = can_give(can, f) &&
-			(IN(virtual_features, f) || x86_host_has(f));
+				(IN(virtual_features, f) || x86_host_has(f));
 }
 
 static int features_named(struct x86_cpu_model *m, const struct x86_named *n,
@@ -208,8 +209,8 @@ static uint64_t host_tsc_hz(void)
 
 /* ---- leaves ---- */
 
-static struct x86_cpuid_regs *add(struct x86_cpu_model *m, uint32_t leaf,
-	uint32_t sub, bool has_sub)
+static struct x86_cpuid_regs *add(
+	struct x86_cpu_model *m, uint32_t leaf, uint32_t sub, bool has_sub)
 {
 	unsigned i = m->nleaves;
 
@@ -220,7 +221,7 @@ static struct x86_cpuid_regs *add(struct x86_cpu_model *m, uint32_t leaf,
 	m->leaves[i].leaf = leaf;
 	m->leaves[i].sub = sub;
 	m->leaves[i].has_sub = has_sub;
-	m->leaves[i].r = (struct x86_cpuid_regs){ 0 };
+	m->leaves[i].r = (struct x86_cpuid_regs){0};
 	return &m->leaves[i].r;
 }
 
@@ -228,7 +229,7 @@ static struct x86_cpuid_regs *add(struct x86_cpu_model *m, uint32_t leaf,
 static void put_features(const struct x86_cpu_model *m, uint32_t leaf,
 	uint32_t sub, struct x86_cpuid_regs *r)
 {
-	uint32_t *const to[] = { &r->eax, &r->ebx, &r->ecx, &r->edx };
+	uint32_t *const to[] = {&r->eax, &r->ebx, &r->ecx, &r->edx};
 
 	for (unsigned f = 1; f < X86_NFEATURES; f++)
 		if (rows[f].leaf == leaf && rows[f].sub == sub && m->feature[f])
@@ -257,7 +258,7 @@ static void leaves_basic(struct x86_cpu_model *m, const struct x86_named *named)
 	put_features(m, 1, 0, r);
 	r->eax = named && named->signature ? named->signature : host.eax;
 	r->ebx = (CLFLUSH_BYTES / 8) << 8 |
-		(logical > 1 ? threads_per_socket(m) << 16 : 0);
+		 (logical > 1 ? threads_per_socket(m) << 16 : 0);
 	r = add(m, 2, 0, false);
 	*r = host_cpuid(2, 0);
 	r = add(m, 6, 0, false);
@@ -286,7 +287,8 @@ static void leaves_cache(struct x86_cpu_model *m, uint32_t leaf)
 		r->eax = (host.eax & 0x3fff) | (shared - 1) << 14;
 		if (leaf == 4)
 			r->eax |= (threads_per_socket(m) / m->topology.threads -
-					  1) << 26;
+					  1)
+				  << 26;
 	}
 }
 
@@ -414,8 +416,8 @@ int x86_cpu_model_init(struct x86_cpu_model *m, const char *name,
 
 /* ---- answering ---- */
 
-static const struct x86_cpuid_regs *find(const struct x86_cpu_model *m,
-	uint32_t leaf, uint32_t sub)
+static const struct x86_cpuid_regs *find(
+	const struct x86_cpu_model *m, uint32_t leaf, uint32_t sub)
 {
 	for (unsigned i = 0; i < m->nleaves; i++)
 		if (m->leaves[i].leaf == leaf &&
@@ -436,8 +438,8 @@ static uint32_t clamp_leaf(const struct x86_cpu_model *m, uint32_t leaf)
 	return leaf;
 }
 
-static uint32_t xsave_bytes(const struct x86_cpu_model *m, uint64_t mask,
-	bool compacted)
+static uint32_t xsave_bytes(
+	const struct x86_cpu_model *m, uint64_t mask, bool compacted)
 {
 	uint32_t end = XSAVE_LEGACY_BYTES;
 
@@ -465,7 +467,7 @@ void x86_cpu_model_cpuid(const struct x86_cpu_model *m, uint32_t apic_id,
 
 	leaf = clamp_leaf(m, leaf);
 	r = find(m, leaf, sub);
-	*out = r ? *r : (struct x86_cpuid_regs){ 0 };
+	*out = r ? *r : (struct x86_cpuid_regs){0};
 	switch (leaf) {
 	case 1:
 		out->ebx |= apic_id << 24;
@@ -486,8 +488,7 @@ void x86_cpu_model_cpuid(const struct x86_cpu_model *m, uint32_t apic_id,
 		if (sub == 0 && r) {
 			out->ebx = xsave_bytes(m, s->xcr0, false);
 			out->ecx = xsave_bytes(m, m->xcr0_mask, false);
-		} else if (sub == 1 && r &&
-			m->feature[X86_FEAT_XSAVEC]) {
+		} else if (sub == 1 && r && m->feature[X86_FEAT_XSAVEC]) {
 			out->ebx = xsave_bytes(m, s->xcr0 | s->xss, true);
 		}
 		break;

@@ -193,7 +193,7 @@ static enum x86_dec_status dec_evex(struct dec *d)
 	in->aaa = p2 & 7;
 	if (refused || (p0 & 8) || !(p1 & 4))
 		return X86_DEC_UD;
-	return X86_DEC_OK;
+	return d->vp && !d->mode64 ? X86_DEC_UD : X86_DEC_OK;
 }
 
 /* The opcode's map, by escapes or VEX; leaves insn->opcode set. */
@@ -250,7 +250,7 @@ static unsigned slot_index(const struct dec *d)
 	if (dims & X86_DIM_RM)
 		i = i << 3 | (in->modrm & 7);
 	if (dims & X86_DIM_W)
-		i = i << 1 | (d->oc->wig32 && !d->mode64 ? 0 : d->w);
+		i = i << 1 | d->w;
 	if (dims & X86_DIM_L)
 		i = i << 2 | d->ll;
 	if (dims & X86_DIM_REXB)
@@ -609,7 +609,7 @@ static bool dec_evex_ok(struct dec *d)
 	bool reg = in->modrm >= 0xc0;
 
 	if (in->evex_b && reg) {
-		if (!(ev & (X86_EV_ER | X86_EV_SAE)))
+		if (!(ev & (X86_EV_ER | X86_EV_SAE | X86_EV_BIGN)))
 			return false;
 		in->vl = 64;
 	} else {
@@ -651,7 +651,8 @@ static bool dec_masking(struct dec *d)
 		return true;
 	if (in->evex_z)
 		return o->kind != X86_OK_MEM;
-	if (o->kind == X86_OK_VEC && o->access & X86_OA_W)
+	if (o->kind == X86_OK_VEC && o->access & X86_OA_W &&
+		!(d->def->evex & X86_EV_BLEND))
 		o->access |= X86_OA_R;
 	return true;
 }
@@ -693,6 +694,8 @@ static enum x86_dec_status dec_finish(struct dec *d)
 			return X86_DEC_UD;
 		if (dec_vvvv(d) != X86_DEC_OK)
 			return X86_DEC_UD;
+		if (d->ri->flags & X86_RI_LIG)
+			in->vl = 16;
 	}
 	st = dec_imm(d);
 	if (st != X86_DEC_OK)

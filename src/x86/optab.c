@@ -116,7 +116,7 @@ enum {
 	eER = X86_EV_ER, eSAE = X86_EV_SAE, eK = X86_EV_K,
 	eKZ = X86_EV_K | X86_EV_Z, eREQ = X86_EV_K | X86_EV_KREQ,
 	eD1 = 1 << 8, eD2 = 2 << 8, eD4 = 4 << 8, eD8 = 8 << 8,
-	eV512 = X86_EV_VL512,
+	eBL = eKZ | X86_EV_BLEND, eBI = X86_EV_BIGN,
 };
 /* clang-format on */
 
@@ -206,6 +206,11 @@ static unsigned row_mod(const struct x86_opdef *d)
 	return d->key & X86_KEY_MODIGN ? 0 : mod;
 }
 
+static bool size_is_vl(unsigned rule)
+{
+	return rule >= X86_SZ_X && rule <= X86_SZ_DUP;
+}
+
 static void row_info(const struct x86_opdef *d, struct x86_rowinfo *ri)
 {
 	unsigned i;
@@ -215,6 +220,8 @@ static void row_info(const struct x86_opdef *d, struct x86_rowinfo *ri)
 
 		ri->spec[i] = *s;
 		ri->access[i] = d->opnd[i] >> 8;
+		if (size_is_vl(s->rsize) || size_is_vl(s->msize))
+			ri->flags |= X86_RI_VL;
 		switch (s->place) {
 		case X86_PL_VVVV: ri->flags |= X86_RI_VVVV; break;
 		case X86_PL_VSIB: ri->flags |= X86_RI_VSIB; break;
@@ -233,6 +240,8 @@ static void row_info(const struct x86_opdef *d, struct x86_rowinfo *ri)
 		}
 	}
 	ri->nopnds = i;
+	if (!(ri->flags & X86_RI_VL) && !X86_KEY_L(d->key))
+		ri->flags |= X86_RI_LIG;
 }
 
 /* What of an opcode's dimensions does the row restrict? */
@@ -243,6 +252,7 @@ static unsigned row_dims(const struct x86_opdef *d)
 
 	dims |= X86_KEY_PP(k) ? X86_DIM_PP : 0;
 	dims |= d->attr & (X86_AT_NO64 | X86_AT_ONLY64) ? X86_DIM_MODE : 0;
+	dims |= k & X86_KEY_WIG32 ? X86_DIM_MODE : 0;
 	dims |= X86_KEY_REG(k) ? X86_DIM_REG : 0;
 	dims |= row_mod(d) ? X86_DIM_MOD : 0;
 	dims |= X86_KEY_RM(k) ? X86_DIM_RM : 0;
@@ -288,16 +298,23 @@ static bool row_takes(const struct x86_opdef *d, unsigned dim, unsigned v)
 /* Does the row cover the slot number idx of an opcode with these dims? */
 static bool row_covers(const struct x86_opdef *d, unsigned dims, unsigned idx)
 {
+	unsigned v[256] = {0};
 	int i;
 
 	for (i = sizeof(dim_order) / sizeof(dim_order[0]) - 1; i >= 0; i--) {
-		if (!(dims & dim_order[i].dim))
+		unsigned dim = dim_order[i].dim;
+
+		if (!(dims & dim))
 			continue;
-		if (!row_takes(d, dim_order[i].dim,
-			    idx & ((1u << dim_order[i].bits) - 1)))
-			return false;
+		v[dim] = idx & ((1u << dim_order[i].bits) - 1);
 		idx >>= dim_order[i].bits;
 	}
+	if (d->key & X86_KEY_WIG32 && !v[X86_DIM_MODE])
+		v[X86_DIM_W] = 0;
+	for (i = sizeof(dim_order) / sizeof(dim_order[0]) - 1; i >= 0; i--)
+		if (dims & dim_order[i].dim &&
+			!row_takes(d, dim_order[i].dim, v[dim_order[i].dim]))
+			return false;
 	return true;
 }
 
@@ -332,7 +349,6 @@ static void gather_opcodes(void)
 
 			o->dims |= row_dims(d);
 			o->base = 1;
-			o->wig32 |= !!(d->key & X86_KEY_WIG32);
 			o->modign |= !!(d->key & X86_KEY_MODIGN);
 			o->modrm |= X86_KEY_REG(d->key) || row_mod(d) ||
 				    X86_KEY_RM(d->key);

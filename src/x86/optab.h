@@ -26,7 +26,7 @@
 #define X86_KEY_W(k)	  ((unsigned)((k) >> 27) & 3)  /* mask of W0 W1 */
 #define X86_KEY_L(k)	  ((unsigned)((k) >> 29) & 7)  /* mask of 128 256 512 */
 #define X86_KEY_SPAN(k)	  ((unsigned)((k) >> 32) & 15) /* further opcodes */
-#define X86_KEY_WIG32	  (1ull << 36) /* W counts as 0 outside 64-bit mode */
+#define X86_KEY_WIG32	  (1ull << 36) /* outside 64-bit mode W0 takes all */
 #define X86_KEY_MODIGN	  (1ull << 37) /* ModRM.mod is taken for 3 */
 #define X86_KEY_NOREXB	  (1ull << 38) /* only without REX.B */
 #define X86_KEY_DISTINCT  (1ull << 39) /* #UD if vector operands coincide */
@@ -40,7 +40,8 @@
 #define X86_EV_Z       (1u << 5)       /* zeroing allowed */
 #define X86_EV_KREQ    (1u << 6)       /* opmask other than k0 required */
 #define X86_EV_DISP(e) ((e) >> 8 & 15) /* disp8 scale if not memory size */
-#define X86_EV_VL512   (1u << 12)      /* ER and SAE: length is 512 */
+#define X86_EV_BLEND   (1u << 12)      /* masked-off elements do not merge */
+#define X86_EV_BIGN    (1u << 13)      /* register form: b is ignored */
 
 /* ---- operand specifications ---- */
 
@@ -103,6 +104,8 @@ extern const struct x86_opspec x86_opspecs[X86_NSPECS];
 #define X86_RI_VSIB  0x02
 #define X86_RI_MOFFS 0x04
 #define X86_RI_IS4   0x08
+#define X86_RI_VL    0x10 /* an operand has the vector length */
+#define X86_RI_LIG   0x20 /* neither key nor operands have a length */
 
 struct x86_rowinfo {
 	uint8_t nopnds, flags;
@@ -124,7 +127,7 @@ struct x86_rowinfo {
 struct x86_opcode {
 	uint16_t base; /* in x86_slots; 0 = no row at all */
 	uint8_t dims;
-	uint8_t modrm : 1, wig32 : 1, modign : 1;
+	uint8_t modrm : 1, modign : 1;
 };
 
 enum { X86_NTABLES = 12 };

@@ -22,8 +22,8 @@
 
 static void x86_seg_real(struct x86_seg *s, uint16_t sel, uint16_t type)
 {
-	*s = (struct x86_seg){ (uint32_t)sel << 4, 0xffff, sel,
-		X86_SEG_P | type };
+	*s = (struct x86_seg){
+		(uint32_t)sel << 4, 0xffff, sel, X86_SEG_P | type};
 }
 
 /* What RESET and INIT set alike. */
@@ -33,14 +33,13 @@ static void x86_state_common(struct x86_state *s)
 	s->rip = 0xfff0;
 	s->rflags = X86_FL_1;
 	for (unsigned i = X86_ES; i <= X86_GS; i++)
-		x86_seg_real(&s->seg[i], 0,
-			X86_SEG_S | X86_SEG_W | X86_SEG_A);
+		x86_seg_real(&s->seg[i], 0, X86_SEG_S | X86_SEG_W | X86_SEG_A);
 	x86_seg_real(&s->seg[X86_CS], 0xf000,
 		X86_SEG_S | X86_SEG_CODE | X86_SEG_W | X86_SEG_A);
 	s->seg[X86_CS].base = 0xffff0000;
 	x86_seg_real(&s->seg[X86_LDTR], 0, 2);
 	x86_seg_real(&s->seg[X86_TR], 0, 11);
-	s->gdtr = s->idtr = (struct x86_dtab){ 0, 0xffff };
+	s->gdtr = s->idtr = (struct x86_dtab){0, 0xffff};
 	s->cr2 = s->cr3 = s->cr4 = s->cr8 = 0;
 	memset(s->dr, 0, sizeof(s->dr));
 	s->dr6 = 0xffff0ff0;
@@ -112,23 +111,26 @@ static void diff_say(struct diff *d, const char *fmt, ...)
 	d->used += n > 0 ? (unsigned)n : 0;
 }
 
-static const char *const gpr_names[] = { "rax", "rcx", "rdx", "rbx", "rsp",
+static const char *const gpr_names[] = {"rax", "rcx", "rdx", "rbx", "rsp",
 	"rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-	"r15" };
-static const char *const seg_names[] = { "es", "cs", "ss", "ds", "fs", "gs",
-	"ldtr", "tr" };
+	"r15"};
+static const char *const seg_names[] = {
+	"es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"};
 
-#define F(name) { #name, offsetof(struct x86_state, name) }
+#define F(name)                                                                \
+	{                                                                      \
+#name, offsetof(struct x86_state, name)                        \
+	}
 static const struct {
 	const char *name;
 	size_t offset;
-} x86_fields[] = { F(rip), F(rflags), F(gdtr.base), F(idtr.base), F(cr0),
-	F(cr2), F(cr3), F(cr4), F(cr8), F(dr[0]), F(dr[1]), F(dr[2]), F(dr[3]),
-	F(dr6), F(dr7), F(xcr0), F(efer), F(star), F(lstar), F(cstar),
-	F(sfmask), F(kernel_gs_base), F(sysenter_cs), F(sysenter_esp),
-	F(sysenter_eip), F(tsc_offset), F(tsc_adjust), F(tsc_aux),
-	F(tsc_deadline), F(apic_base), F(pat), F(misc_enable), F(debugctl),
-	F(spec_ctrl), F(xss), F(mtrr_def_type) };
+} x86_fields[] = {F(rip), F(rflags), F(gdtr.base), F(idtr.base), F(cr0), F(cr2),
+	F(cr3), F(cr4), F(cr8), F(dr[0]), F(dr[1]), F(dr[2]), F(dr[3]), F(dr6),
+	F(dr7), F(xcr0), F(efer), F(star), F(lstar), F(cstar), F(sfmask),
+	F(kernel_gs_base), F(sysenter_cs), F(sysenter_esp), F(sysenter_eip),
+	F(tsc_offset), F(tsc_adjust), F(tsc_aux), F(tsc_deadline), F(apic_base),
+	F(pat), F(misc_enable), F(debugctl), F(spec_ctrl), F(xss),
+	F(mtrr_def_type)};
 #undef F
 
 static uint64_t x86_field(const struct x86_state *s, size_t offset)
@@ -139,8 +141,8 @@ static uint64_t x86_field(const struct x86_state *s, size_t offset)
 	return v;
 }
 
-static void x86_diff_segs(struct diff *d, const struct x86_state *a,
-	const struct x86_state *b)
+static void x86_diff_segs(
+	struct diff *d, const struct x86_state *a, const struct x86_state *b)
 {
 	for (unsigned i = 0; i < X86_NSEG; i++) {
 		const struct x86_seg *x = &a->seg[i], *y = &b->seg[i];
@@ -156,8 +158,8 @@ static void x86_diff_segs(struct diff *d, const struct x86_state *a,
 	}
 }
 
-static void x86_diff_fpu(struct diff *d, const struct x86_fpu *a,
-	const struct x86_fpu *b)
+static void x86_diff_fpu(
+	struct diff *d, const struct x86_fpu *a, const struct x86_fpu *b)
 {
 	for (unsigned i = 0; i < 160; i++)
 		if (a->fx[i] != b->fx[i])
@@ -185,7 +187,7 @@ static void x86_diff_fpu(struct diff *d, const struct x86_fpu *a,
 unsigned x86_state_diff(const struct x86_state *a, const struct x86_state *b,
 	char *buf, unsigned size)
 {
-	struct diff d = { buf, size, 0, 0 };
+	struct diff d = {buf, size, 0, 0};
 
 	if (size)
 		buf[0] = 0;
@@ -215,7 +217,8 @@ unsigned x86_state_diff(const struct x86_state *a, const struct x86_state *b,
 	if (a->activity != b->activity || a->sti_shadow != b->sti_shadow ||
 		a->movss_shadow != b->movss_shadow ||
 		a->nmi_blocked != b->nmi_blocked)
-		diff_say(&d, "activity %u sti %u movss %u nmi %u / %u %u %u %u\n",
+		diff_say(&d,
+			"activity %u sti %u movss %u nmi %u / %u %u %u %u\n",
 			a->activity, a->sti_shadow, a->movss_shadow,
 			a->nmi_blocked, b->activity, b->sti_shadow,
 			b->movss_shadow, b->nmi_blocked);
@@ -227,7 +230,7 @@ unsigned x86_state_diff(const struct x86_state *a, const struct x86_state *b,
 
 void x86_state_print(const struct x86_state *s, char *buf, unsigned size)
 {
-	struct diff d = { buf, size, 0, 0 };
+	struct diff d = {buf, size, 0, 0};
 
 	if (size)
 		buf[0] = 0;
@@ -237,14 +240,15 @@ void x86_state_print(const struct x86_state *s, char *buf, unsigned size)
 	diff_say(&d, "rip %016" PRIx64 "  rflags %08" PRIx64 "\n", s->rip,
 		s->rflags);
 	for (unsigned i = 0; i < X86_NSEG; i++)
-		diff_say(&d, "%-4s %04x base %016" PRIx64
-			" limit %08x attr %04x\n",
+		diff_say(&d,
+			"%-4s %04x base %016" PRIx64 " limit %08x attr %04x\n",
 			seg_names[i], s->seg[i].sel, s->seg[i].base,
 			s->seg[i].limit, s->seg[i].attr);
 	diff_say(&d, "gdtr %016" PRIx64 ":%04x  idtr %016" PRIx64 ":%04x\n",
 		s->gdtr.base, s->gdtr.limit, s->idtr.base, s->idtr.limit);
-	diff_say(&d, "cr0 %" PRIx64 " cr2 %" PRIx64 " cr3 %" PRIx64
-		" cr4 %" PRIx64 " cr8 %" PRIx64 " efer %" PRIx64 "\n",
+	diff_say(&d,
+		"cr0 %" PRIx64 " cr2 %" PRIx64 " cr3 %" PRIx64 " cr4 %" PRIx64
+		" cr8 %" PRIx64 " efer %" PRIx64 "\n",
 		s->cr0, s->cr2, s->cr3, s->cr4, s->cr8, s->efer);
 	diff_say(&d, "dr6 %" PRIx64 " dr7 %" PRIx64 " activity %u\n", s->dr6,
 		s->dr7, s->activity);
