@@ -81,50 +81,6 @@ static bool set_command(
 	return !(val & ~r->arg);
 }
 
-/* ---- time ---- */
-
-static bool get_tsc(struct soft_cpu *c, const struct msr_row *r, uint32_t msr,
-	uint64_t *val)
-{
-	*val = soft_rdtsc(c);
-	return true;
-}
-
-static bool set_tsc(
-	struct soft_cpu *c, const struct msr_row *r, uint32_t msr, uint64_t val)
-{
-	uint64_t delta = val - soft_rdtsc(c);
-
-	c->st.tsc_offset += delta;
-	c->st.tsc_adjust += delta;
-	return true;
-}
-
-static bool set_tsc_adjust(
-	struct soft_cpu *c, const struct msr_row *r, uint32_t msr, uint64_t val)
-{
-	c->st.tsc_offset += val - c->st.tsc_adjust;
-	c->st.tsc_adjust = val;
-	return true;
-}
-
-/* Ratio of the TSC to a bus clock of 100 MHz. */
-static bool get_platform_info(struct soft_cpu *c, const struct msr_row *r,
-	uint32_t msr, uint64_t *val)
-{
-	*val = (c->vm->model->tsc_hz / 100000000 & 0xff) << 8;
-	return true;
-}
-
-static bool get_perf_status(struct soft_cpu *c, const struct msr_row *r,
-	uint32_t msr, uint64_t *val)
-{
-	uint64_t ratio = c->vm->model->tsc_hz / 100000000 & 0xff;
-
-	*val = ratio << 8 | ratio << 40;
-	return true;
-}
-
 /* ---- local APIC ---- */
 
 static bool get_apic(struct soft_cpu *c, const struct msr_row *r, uint32_t msr,
@@ -174,6 +130,80 @@ static bool set_apic_base(
 	if (!set_apic(c, r, msr, val))
 		return false;
 	c->st.apic_base = val;
+	return true;
+}
+
+/* ---- time ---- */
+
+static bool get_tsc(struct soft_cpu *c, const struct msr_row *r, uint32_t msr,
+	uint64_t *val)
+{
+	*val = soft_rdtsc(c);
+	return true;
+}
+
+/* The local APIC counts in host ticks; zero means disarmed to both. */
+static bool get_deadline(struct soft_cpu *c, const struct msr_row *r,
+	uint32_t msr, uint64_t *val)
+{
+	if (!get_apic(c, r, msr, val))
+		return false;
+	if (*val)
+		*val += c->st.tsc_offset;
+	return true;
+}
+
+static bool set_deadline(
+	struct soft_cpu *c, const struct msr_row *r, uint32_t msr, uint64_t val)
+{
+	uint64_t host = val - c->st.tsc_offset;
+
+	c->st.tsc_deadline = val;
+	return set_apic(c, r, msr, val ? host + !host : 0);
+}
+
+/* Change the offset; an armed deadline is one of guest time. */
+static void move_tsc(struct soft_cpu *c, uint64_t delta)
+{
+	uint64_t armed = 0;
+
+	if (soft_has(c, X86_FEAT_TSC_DEADLINE) &&
+		!get_deadline(c, NULL, X86_MSR_TSC_DEADLINE, &armed))
+		armed = 0;
+	c->st.tsc_offset += delta;
+	c->st.tsc_adjust += delta;
+	if (armed)
+		set_deadline(c, NULL, X86_MSR_TSC_DEADLINE, armed);
+}
+
+static bool set_tsc(
+	struct soft_cpu *c, const struct msr_row *r, uint32_t msr, uint64_t val)
+{
+	move_tsc(c, val - soft_rdtsc(c));
+	return true;
+}
+
+static bool set_tsc_adjust(
+	struct soft_cpu *c, const struct msr_row *r, uint32_t msr, uint64_t val)
+{
+	move_tsc(c, val - c->st.tsc_adjust);
+	return true;
+}
+
+/* Ratio of the TSC to a bus clock of 100 MHz. */
+static bool get_platform_info(struct soft_cpu *c, const struct msr_row *r,
+	uint32_t msr, uint64_t *val)
+{
+	*val = (c->vm->model->tsc_hz / 100000000 & 0xff) << 8;
+	return true;
+}
+
+static bool get_perf_status(struct soft_cpu *c, const struct msr_row *r,
+	uint32_t msr, uint64_t *val)
+{
+	uint64_t ratio = c->vm->model->tsc_hz / 100000000 & 0xff;
+
+	*val = ratio << 8 | ratio << 40;
 	return true;
 }
 
@@ -486,7 +516,7 @@ static const struct msr_row rows[] = {
 	FUNC(X86_MSR_MC0_CTL, X86_MSR_MC0_CTL + 4 * X86_MC_BANKS - 1, FEAT(MCA),
 		0, get_const, set_mc_bank),
 	FUNC(X86_MSR_TSC_DEADLINE, X86_MSR_TSC_DEADLINE, FEAT(TSC_DEADLINE), 0,
-		get_apic, set_apic),
+		get_deadline, set_deadline),
 	FUNC(X86_MSR_X2APIC_FIRST, X86_MSR_X2APIC_LAST, FEAT(X2APIC), 0,
 		get_apic, set_apic),
 	FIELD(X86_MSR_XSS, FEAT(XSAVES), xss, 0),
