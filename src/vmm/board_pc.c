@@ -28,6 +28,7 @@
 
 #define BIOS_UNIT  0x10000u
 #define BIOS_MAX   0x1000000u
+#define FIRST_CARD 3
 #define PCI_IO	   0xc000
 #define PCI_IO_END 0xfffc
 
@@ -54,8 +55,13 @@ struct dev *board_add(struct machine *m, const char *cls, const char *id,
 {
 	const struct dev_class *c = dev_class_find(cls);
 
-	if (c && m->board.ndevs < BOARD_MAX_DEVICES)
-		return add_class(m, c, id, host, err);
+	struct dev_host h = *host;
+
+	h.pci_slot = m->board.next_slot;
+	if (c && m->board.ndevs < BOARD_MAX_DEVICES && h.pci_slot < 32) {
+		m->board.next_slot++;
+		return add_class(m, c, id, &h, err);
+	}
 	fw_error(err, c ? "there are too many devices" : "it is not built yet",
 		NULL, "cannot make the device %s (%s)", id, cls);
 	return NULL;
@@ -168,7 +174,6 @@ static bool add_serial(struct machine *m, struct dev_host h, GError **err)
 	h.chr = add_console(m, &m->conf->debugcon);
 	if (h.chr && !add_class(m, &debugcon_class, "debugcon", &h, err))
 		return false;
-	h.pci_slot = -1;
 	h.chr = add_console(m, &m->conf->console);
 	return !h.chr || board_add(m, "virtio-console", "console", &h, err);
 }
@@ -244,6 +249,7 @@ bool board_pc_init(struct machine *m, GError **err)
 	struct board *b = &m->board;
 	struct dev_host h = {.bus = m->bus, .pci_slot = -1};
 
+	b->next_slot = FIRST_CARD;
 	b->boot_paths = g_ptr_array_new_with_free_func(g_free);
 	b->blks = g_ptr_array_new();
 	b->nets = g_ptr_array_new();

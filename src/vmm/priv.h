@@ -37,6 +37,7 @@ struct board {
 	struct bus_irq kernel_gsi[BUS_NGSI]; /* KVM's interrupt controllers */
 	struct dev *dev[BOARD_MAX_DEVICES];  /* in order of making */
 	unsigned ndevs;
+	int next_slot; /* of PCI, for cards */
 	struct dev *intc, *hpet, *rtc, *host_bridge, *isa, *pm, *fw_cfg;
 	uint8_t *bios; /* mapped image */
 	uint32_t bios_bytes;
@@ -54,6 +55,7 @@ void board_pc_reset(struct machine *m);
 void board_pc_setup(struct machine *m);
 /* First address of the window for PCI memory. */
 uint32_t board_pc_pci_start(const struct machine *m);
+/* A PCI card in the next slot. */
 struct dev *board_add(struct machine *m, const char *cls, const char *id,
 	const struct dev_host *host, GError **err);
 
