@@ -1,0 +1,240 @@
+/*
+ * access.c - memory operands: address, TLB check, host operand.
+ *
+ * The check is the plain look-up
+ *
+ *	lea t0, [EA]; rorx t1, t0, 7; and t1, index mask
+ *	xor t0, [tag]; cmp t0, 4096 - size; ja miss
+ *
+ * or, for addresses formed with the stack pointer, the one-page cache
+ *
+ *	lea t1, [EA]; xor t1, [tag]; cmp t1, 4096 - size; ja miss
+ *
+ * The access may run into the miss again after it was filled, so nothing may
+ * have changed before; a miss restarts at the computation of the address.
+ */
+#include "cpu/bt/tr.h"
+
+const uint8_t bt_reg[16] = {H_RAX, H_RCX, H_RDX, H_RBX, BT_GRSP, H_RBP, H_RSI,
+	H_RDI, H_R8, H_R9, BT_HOMED, BT_HOMED, H_R12, H_R13, H_R14, BT_HOMED};
+
+static bool bt_fs_gs(const struct bt_tr *t, const struct x86_insn *in)
+{
+	unsigned seg = t->code64 ? in->seg_override : in->seg;
+
+	return seg == X86_FS || seg == X86_GS;
+}
+
+static unsigned bt_seg(const struct bt_tr *t, const struct x86_insn *in)
+{
+	return t->code64 ? in->seg_override : in->seg;
+}
+
+bool bt_can_address(struct bt_tr *t, const struct x86_insn *in, bool write)
+{
+	if (in->vsib || in->asize == 2)
+		return false;
+	if (in->base == X86_RIP) {
+		int64_t d = (int64_t)t->off[t->i] + in->len + in->disp;
+
+		return t->code64 && d == (int32_t)d;
+	}
+	if (t->code64)
+		return true;
+	switch (in->seg) {
+	case X86_ES: return t->key & BT_KEY_FLAT_ES;
+	case X86_SS: return t->key & BT_KEY_FLAT_SS;
+	case X86_DS: return t->key & BT_KEY_FLAT_DS;
+	case X86_FS: return t->key & BT_KEY_BIG_FS;
+	case X86_GS: return t->key & BT_KEY_BIG_GS;
+	default: return !write && (t->key & BT_KEY_CS_READ);
+	}
+}
+
+/* moffs: the whole address is in imm */
+static bool bt_is_moffs(const struct x86_insn *in)
+{
+	return in->op == X86_OP_MOV && !in->map && (in->opcode & 0xfc) == 0xa0;
+}
+
+/* Host register with guest register g, loaded into tmp if it is homed. */
+static unsigned bt_addr_reg(struct bt_tr *t, unsigned g, unsigned tmp)
+{
+	if (g == X86_NOREG)
+		return H_NONE;
+	if (bt_reg[g] != BT_HOMED)
+		return bt_reg[g];
+	em_load(&t->hot, 8, tmp, bt_home(g));
+	return tmp;
+}
+
+void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d)
+{
+	unsigned size = in->asize == 8 ? 8 : 4;
+	unsigned base, index;
+
+	if (in->base == X86_RIP) {
+		bt_emit_rip(t, d, (int64_t)t->off[t->i] + in->len + in->disp);
+		if (size == 4)
+			em_mov_rr(&t->hot, 4, d, d);
+		return;
+	}
+	if (bt_is_moffs(in)) {
+		em_mov_ri(&t->hot, d, size == 8 ? in->imm : (uint32_t)in->imm);
+		return;
+	}
+	base = bt_addr_reg(t, in->base, d);
+	index = bt_addr_reg(t, in->index, d == BT_T0 ? BT_T1 : BT_T0);
+	if (base == H_NONE && index == H_NONE) {
+		em_mov_ri(&t->hot, d, size == 8 ? (uint64_t)(int64_t)in->disp :
+						  (uint32_t)in->disp);
+		return;
+	}
+	if (index == H_NONE && !in->disp) {
+		if (size == 4 || base != d)
+			em_mov_rr(&t->hot, size, d, base);
+		return;
+	}
+	em_lea(&t->hot, size, d,
+		em_sib(base, index, in->scale ? in->scale : 1, in->disp));
+}
+
+static int32_t bt_tlb(struct bt_tr *t, bool write)
+{
+	return offsetof(struct soft_cpu, tlb) +
+		(t->mode * SOFT_NACCESS + (write ? SOFT_WRITE : SOFT_READ)) *
+		SOFT_TLB_SIZE * sizeof(struct soft_tlb_entry);
+}
+
+static uint32_t bt_access_info(struct bt_tr *t, const struct bt_access *acc)
+{
+	return bt_info(t) | (acc->write ? BT_INFO_WRITE : 0) |
+		(acc->align ? BT_INFO_ALIGN : 0) |
+		(acc->size - 1) << BT_INFO_SIZE_SHIFT;
+}
+
+static void bt_check(struct bt_tr *t, const struct bt_access *acc,
+	const uint8_t *retry)
+{
+	struct emit *e = &t->hot;
+	int32_t tlb = bt_tlb(t, acc->write);
+	struct bt_cold *cold;
+
+	if (t->vm->bmi2) { /* rorx t1, t0, 7 */
+		em_8(e, 0xc4);
+		em_8(e, 0x43);
+		em_8(e, 0xfb);
+		em_8(e, 0xf0);
+		em_modrm_reg(e, BT_T1, BT_T0);
+		em_8(e, 7);
+	} else {
+		em_mov_rr(e, 8, BT_T1, BT_T0);
+		em_op_rr(e, 8, 0xc1, 5, BT_T1);
+		em_8(e, 7);
+	}
+	em_alu_ri(e, 4, EM_AND, BT_T1, (SOFT_TLB_SIZE - 1) << 5);
+	em_op_rm(e, 8, 0x33, BT_T0, em_sib(H_RSP, BT_T1, 1, tlb));
+	em_alu_ri(e, 8, EM_CMP, BT_T0, (int32_t)BUS_PAGE_SIZE - acc->size);
+	cold = bt_cold(t, BT_TH_MISS, em_jcc(e, CC_A, e->p));
+	cold->data[0] = bt_access_info(t, acc);
+	cold->retry = retry;
+	if (acc->align) {
+		em_8(e, 0x41); /* test t0b, size - 1 */
+		em_8(e, 0xf6);
+		em_modrm_reg(e, 0, BT_T0);
+		em_8(e, acc->size - 1);
+		cold->patch[cold->npatch++] = em_jcc(e, CC_NE, e->p);
+	}
+}
+
+/* T0 = offset in the page, T1 = index: host address into T0. */
+static void bt_access_host(struct bt_tr *t, struct bt_access *acc)
+{
+	int32_t at = bt_tlb(t, acc->write) +
+		(int32_t)offsetof(struct soft_tlb_entry, host);
+
+	em_op_rm(&t->hot, 8, 0x03, BT_T0, em_sib(H_RSP, BT_T1, 1, at));
+	acc->m = em_at(BT_T0, 0);
+	acc->free = BT_T1;
+}
+
+void bt_access_stack(struct bt_tr *t, unsigned base, int32_t disp,
+	struct bt_access *acc)
+{
+	struct emit *e = &t->hot;
+	int32_t at = BT_AREA(stack) +
+		(int32_t)((t->mode * 2 + acc->write) *
+			sizeof(struct soft_tlb_entry));
+	const uint8_t *retry = e->p;
+	struct bt_cold *cold;
+	unsigned size = t->code64 ? 8 : 4;
+
+	if (disp)
+		em_lea(e, size, BT_T1, em_at(base, disp));
+	else
+		em_mov_rr(e, size, BT_T1, base);
+	em_op_rm(e, 8, 0x33, BT_T1, bt_at_rsp(at));
+	em_alu_ri(e, 8, EM_CMP, BT_T1, (int32_t)BUS_PAGE_SIZE - acc->size);
+	cold = bt_cold(t, BT_TH_MISS, em_jcc(e, CC_A, e->p));
+	cold->data[0] = bt_access_info(t, acc) | BT_INFO_STACK;
+	cold->retry = retry;
+	if (acc->align) {
+		em_8(e, 0x41);
+		em_8(e, 0xf6);
+		em_modrm_reg(e, 0, BT_T1);
+		em_8(e, acc->size - 1);
+		cold->patch[cold->npatch++] = em_jcc(e, CC_NE, e->p);
+	}
+	acc->free = BT_T0;
+	if (t->code64) {
+		em_load(e, 8, BT_T1, bt_at_rsp(at + 8));
+		acc->m = em_sib(base, BT_T1, 1, disp);
+		return;
+	}
+	em_op_rm(e, 8, 0x03, BT_T1, bt_at_rsp(at + 16));
+	acc->m = em_at(BT_T1, 0);
+}
+
+bool bt_access(struct bt_tr *t, const struct x86_insn *in,
+	struct bt_access *acc)
+{
+	struct emit *e = &t->hot;
+	const uint8_t *retry;
+	bool seg = bt_fs_gs(t, in);
+	int32_t tlb = bt_tlb(t, acc->write);
+
+	if (!bt_can_address(t, in, acc->write) || acc->size < 1 ||
+		acc->size > 64)
+		return false;
+	bt_flags_clobber(t);
+	if (in->base == X86_RSP && in->index == X86_NOREG && !seg &&
+		in->asize == (t->code64 ? 8 : 4)) {
+		bt_access_stack(t, BT_GRSP, in->disp, acc);
+		return true;
+	}
+	retry = e->p;
+	bt_effective(t, in, BT_T0);
+	if (seg)
+		em_op_rm(e, t->code64 ? 8 : 4, 0x03, BT_T0,
+			bt_at_rsp(BT_ST(seg) +
+				(int32_t)(bt_seg(t, in) *
+						sizeof(struct x86_seg) +
+					offsetof(struct x86_seg, base))));
+	bt_check(t, acc, retry);
+	if (t->code64 && !seg && in->asize == 8 && !bt_is_moffs(in) &&
+		in->base < X86_NGPR && bt_reg[in->base] != BT_HOMED &&
+		(in->index == X86_NOREG || bt_reg[in->index] != BT_HOMED)) {
+		em_load(e, 8, BT_T1, em_sib(H_RSP, BT_T1, 1, tlb + 8));
+		acc->free = BT_T0;
+		if (in->index == X86_NOREG) {
+			acc->m = em_sib(bt_reg[in->base], BT_T1, 1, in->disp);
+		} else {
+			em_op_rr(e, 8, 0x03, BT_T1, bt_reg[in->base]);
+			acc->m = em_sib(BT_T1, bt_reg[in->index], in->scale,
+				in->disp);
+		}
+		return true;
+	}
+	bt_access_host(t, acc);
+	return true;
+}

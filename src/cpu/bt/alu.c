@@ -1,0 +1,456 @@
+/*
+ * alu.c - instructions carried out by the same instruction on the host.
+ *
+ * Registers that live elsewhere are substituted, memory operands are replaced
+ * by the checked host operand; prefixes, opcode and immediate stay.
+ */
+#include "cpu/bt/tr.h"
+#include "x86/optab.h"
+
+static unsigned bt_place(const struct x86_insn *in, unsigned i)
+{
+	return x86_opspecs[in->def->opnd[i] & 0xff].place;
+}
+
+/* ---- encoding ---- */
+
+static void bt_encode_tail(struct bt_tr *t, const struct x86_insn *in,
+	const struct bt_enc *enc)
+{
+	const uint8_t *src = t->page + t->off[t->i];
+	struct em_mem m;
+
+	if (enc->m) {
+		m = *enc->m;
+		m.disp32 = in->enc == X86_ENC_EVEX;
+		em_modrm_mem(&t->hot, enc->reg, &m);
+	} else if (in->modrm_off) {
+		em_modrm_reg(&t->hot, enc->reg, enc->rm);
+	}
+	for (unsigned i = 0; i < in->imm_size; i++)
+		em_8(&t->hot, src[in->imm_off + i]);
+}
+
+static bool bt_byte_rex(const struct x86_insn *in)
+{
+	for (unsigned i = 0; i < in->nopnds; i++)
+		if (in->opnd[i].kind == X86_OK_GPR && in->opnd[i].size == 1 &&
+			!in->opnd[i].high8 && in->opnd[i].reg >= 4)
+			return true;
+	return false;
+}
+
+static void bt_encode_legacy(struct bt_tr *t, const struct x86_insn *in,
+	const struct bt_enc *enc)
+{
+	struct emit *e = &t->hot;
+	unsigned rex = in->rex & X86_REX_W;
+
+	if (in->prefix & X86_PFX_LOCK)
+		em_8(e, 0xf0);
+	if (in->prefix & X86_PFX_OPSIZE)
+		em_8(e, 0x66);
+	if (in->prefix & X86_PFX_REP)
+		em_8(e, 0xf3);
+	if (in->prefix & X86_PFX_REPNE)
+		em_8(e, 0xf2);
+	if (enc->reg & 8)
+		rex |= X86_REX_R;
+	if (enc->m)
+		rex |= em_rex_mem(enc->m);
+	else if (enc->rm & 8)
+		rex |= X86_REX_B;
+	if (rex || bt_byte_rex(in))
+		em_8(e, 0x40 | rex);
+	if (in->map)
+		em_8(e, 0x0f);
+	if (in->map == 2)
+		em_8(e, 0x38);
+	else if (in->map == 3)
+		em_8(e, 0x3a);
+	if (in->modrm_off || enc->m)
+		em_8(e, enc->opcode);
+	else
+		em_8(e, (enc->opcode & ~7u) | (enc->rm & 7));
+	bt_encode_tail(t, in, enc);
+}
+
+static void bt_encode_vex(struct bt_tr *t, const struct x86_insn *in,
+	const struct bt_enc *enc)
+{
+	struct emit *e = &t->hot;
+	const uint8_t *op = t->page + t->off[t->i] + in->opcode_off;
+	unsigned last = op[-1], map = 1, w = 0;
+	unsigned x = 0, b = 0;
+
+	if (op[-2] != 0xc5) {
+		map = op[-2] & 0x1f;
+		w = last & 0x80;
+	}
+	if (enc->m) {
+		b = em_rex_mem(enc->m) & 1;
+		x = em_rex_mem(enc->m) & 2;
+	} else {
+		b = enc->rm & 8;
+	}
+	em_8(e, 0xc4);
+	em_8(e, (enc->reg & 8 ? 0 : 0x80) | (x ? 0 : 0x40) | (b ? 0 : 0x20) |
+			map);
+	em_8(e, w | (~enc->vvvv & 15) << 3 | (last & 7));
+	em_8(e, enc->opcode);
+	bt_encode_tail(t, in, enc);
+}
+
+static void bt_encode_evex(struct bt_tr *t, const struct x86_insn *in,
+	const struct bt_enc *enc)
+{
+	struct emit *e = &t->hot;
+	const uint8_t *op = t->page + t->off[t->i] + in->opcode_off;
+	unsigned p0 = op[-3], p1 = op[-2];
+
+	p0 = (p0 & ~0x80u) | (enc->reg & 8 ? 0 : 0x80);
+	if (enc->m) {
+		p0 &= ~0x60u;
+		p0 |= (em_rex_mem(enc->m) & 2 ? 0 : 0x40) |
+			(em_rex_mem(enc->m) & 1 ? 0 : 0x20);
+	} else {
+		p0 = (p0 & ~0x20u) | (enc->rm & 8 ? 0 : 0x20);
+	}
+	p1 = (p1 & ~0x78u) | (~enc->vvvv & 15) << 3;
+	em_8(e, 0x62);
+	em_8(e, p0);
+	em_8(e, p1);
+	em_8(e, op[-1]);
+	em_8(e, enc->opcode);
+	bt_encode_tail(t, in, enc);
+}
+
+void bt_encode(struct bt_tr *t, const struct x86_insn *in,
+	const struct bt_enc *enc)
+{
+	if (in->enc == X86_ENC_LEGACY)
+		bt_encode_legacy(t, in, enc);
+	else if (in->enc == X86_ENC_VEX)
+		bt_encode_vex(t, in, enc);
+	else
+		bt_encode_evex(t, in, enc);
+}
+
+/* ---- guest registers ---- */
+
+void bt_get(struct bt_tr *t, unsigned size, unsigned d, unsigned g)
+{
+	if (bt_reg[g] == BT_HOMED)
+		em_load(&t->hot, size, d, bt_home(g));
+	else
+		em_mov_rr(&t->hot, size, d, bt_reg[g]);
+}
+
+/* The whole of host register s; a size of 4 means it is zero-extended. */
+void bt_put(struct bt_tr *t, unsigned size, unsigned g, unsigned s)
+{
+	if (bt_reg[g] == BT_HOMED)
+		em_store(&t->hot, 8, bt_home(g), s);
+	else
+		em_mov_rr(&t->hot, size, bt_reg[g], s);
+}
+
+/* ---- the same instruction ---- */
+
+struct bt_copy {
+	struct bt_enc enc;
+	int mem;	   /* operand number of the memory operand or -1 */
+	int home;	   /* of a register used in its home, or -1 */
+	unsigned ntemp;
+	struct {
+		uint8_t opnd;
+		unsigned *field;
+	} temp[4];
+	bool same; /* the bytes can stay */
+	bool high8, extended;
+};
+
+static bool bt_home_ok(const struct x86_insn *in, unsigned i)
+{
+	const struct x86_opnd *o = &in->opnd[i];
+
+	if (bt_place(in, i) != X86_PL_RM)
+		return false;
+	if (o->access == X86_OA_W)
+		return in->op == X86_OP_MOV && o->size != 4;
+	if (o->access != X86_OA_R)
+		return false;
+	switch (in->op) {
+	case X86_OP_MOV:
+	case X86_OP_MOVZX:
+	case X86_OP_MOVSX:
+	case X86_OP_MOVSXD:
+	case X86_OP_ADD:
+	case X86_OP_OR:
+	case X86_OP_ADC:
+	case X86_OP_SBB:
+	case X86_OP_AND:
+	case X86_OP_SUB:
+	case X86_OP_XOR:
+	case X86_OP_CMP:
+	case X86_OP_TEST:
+	case X86_OP_IMUL:
+	case X86_OP_CMOVCC: return true;
+	default: return false;
+	}
+}
+
+static unsigned *bt_copy_field(struct bt_copy *p, const struct x86_insn *in,
+	unsigned i)
+{
+	switch (bt_place(in, i)) {
+	case X86_PL_REG: return &p->enc.reg;
+	case X86_PL_RM:
+	case X86_PL_RMREG:
+	case X86_PL_OPC: return &p->enc.rm;
+	case X86_PL_VVVV: return &p->enc.vvvv;
+	default: return NULL;
+	}
+}
+
+static void bt_plan_gpr(struct bt_copy *p, const struct x86_insn *in,
+	unsigned i)
+{
+	const struct x86_opnd *o = &in->opnd[i];
+	unsigned *field = bt_copy_field(p, in, i);
+
+	if (!field)
+		return;
+	if (o->high8) {
+		p->high8 = true;
+		*field = o->reg + 4;
+		return;
+	}
+	if (bt_reg[o->reg] != BT_HOMED) {
+		*field = bt_reg[o->reg];
+		p->same &= *field == o->reg;
+		p->extended |= *field >= 8;
+		return;
+	}
+	p->same = false;
+	p->extended = true;
+	if (p->home < 0 && p->mem < 0 && bt_home_ok(in, i)) {
+		p->home = i;
+		return;
+	}
+	p->temp[p->ntemp].opnd = i;
+	p->temp[p->ntemp++].field = field;
+}
+
+static void bt_plan(struct bt_tr *t, struct bt_copy *p,
+	const struct x86_insn *in)
+{
+	memset(p, 0, sizeof(*p));
+	p->enc.reg = (in->modrm >> 3 & 7) | (in->rex & X86_REX_R ? 8 : 0);
+	p->enc.rm = (in->modrm & 7) | (in->rex & X86_REX_B ? 8 : 0);
+	p->enc.vvvv = in->vvvv;
+	p->enc.opcode = in->opcode;
+	p->mem = p->home = -1;
+	p->same = true;
+	if (!t->code64 && !in->map && in->enc == X86_ENC_LEGACY &&
+		((in->opcode & 0xf0) == 0x40 || in->opcode == 0x82))
+		p->same = false;
+	for (unsigned i = 0; i < in->nopnds; i++)
+		if (in->opnd[i].kind == X86_OK_MEM)
+			p->mem = i;
+	for (unsigned i = 0; i < in->nopnds; i++)
+		if (in->opnd[i].kind == X86_OK_GPR)
+			bt_plan_gpr(p, in, i);
+}
+
+bool bt_copyable(struct bt_tr *t, const struct x86_insn *in)
+{
+	struct bt_copy p;
+
+	bt_plan(t, &p, in);
+	if (p.high8 && (p.extended || p.mem >= 0))
+		return false;
+	if (p.mem < 0)
+		return p.ntemp <= 2;
+	return p.ntemp <= 1 && in->opnd[p.mem].size &&
+		in->opnd[p.mem].size <= 64 &&
+		bt_can_address(t, in, in->opnd[p.mem].access & X86_OA_W);
+}
+
+/* inc, dec and 82 /n of 32-bit code, moffs: other opcodes in 64-bit mode. */
+static struct x86_insn bt_reencode(const struct x86_insn *in,
+	struct bt_enc *enc)
+{
+	struct x86_insn r = *in;
+
+	if (in->opcode == 0x82) {
+		enc->opcode = 0x80;
+	} else if ((in->opcode & 0xfc) == 0xa0) {
+		enc->opcode = (in->opcode & 1) | (in->opcode & 2 ? 0x88 : 0x8a);
+		enc->reg = H_RAX;
+		r.modrm_off = 1;
+		r.imm_size = 0;
+	} else {
+		enc->opcode = 0xff;
+		enc->rm = in->opcode & 7;
+		if (enc->rm == X86_RSP)
+			enc->rm = BT_GRSP;
+		enc->reg = in->opcode >> 3 & 1;
+		r.modrm_off = 1;
+	}
+	return r;
+}
+
+static bool bt_needs_reencode(struct bt_tr *t, const struct x86_insn *in)
+{
+	if (in->map || in->enc != X86_ENC_LEGACY)
+		return false;
+	if (in->op == X86_OP_MOV && (in->opcode & 0xfc) == 0xa0)
+		return true;
+	return !t->code64 &&
+		((in->opcode & 0xf0) == 0x40 || in->opcode == 0x82);
+}
+
+static unsigned bt_alignment(const struct x86_insn *in)
+{
+	return (in->def->attr & X86_AT_ALIGN) || in->op == X86_OP_CMPXCHG16B;
+}
+
+void bt_emit_copy(struct bt_tr *t, const struct x86_insn *in)
+{
+	struct bt_copy p;
+	struct bt_access acc = {0};
+	struct em_mem m;
+	unsigned scratch[2] = {BT_T0, BT_T1};
+	struct x86_insn r = *in;
+
+	bt_plan(t, &p, in);
+	if (p.mem >= 0) {
+		acc.size = in->opnd[p.mem].size;
+		acc.write = (in->opnd[p.mem].access & X86_OA_W) ||
+			in->op == X86_OP_CMPXCHG;
+		acc.align = bt_alignment(in);
+		bt_access(t, in, &acc);
+		p.enc.m = &acc.m;
+		scratch[0] = acc.free;
+	}
+	bt_flags_need(t);
+	if (p.mem < 0 && p.same) {
+		memcpy(t->hot.p, t->page + t->off[t->i], in->len);
+		t->hot.p += in->len;
+		bt_flags_done(t);
+		return;
+	}
+	if (p.home >= 0) {
+		m = bt_home(in->opnd[p.home].reg);
+		p.enc.m = &m;
+	}
+	for (unsigned i = 0; i < p.ntemp; i++) {
+		const struct x86_opnd *o = &in->opnd[p.temp[i].opnd];
+
+		*p.temp[i].field = scratch[i];
+		if ((o->access & X86_OA_R) || o->size < 4)
+			em_load(&t->hot, 8, scratch[i], bt_home(o->reg));
+	}
+	if (bt_needs_reencode(t, in))
+		r = bt_reencode(in, &p.enc);
+	bt_encode(t, &r, &p.enc);
+	for (unsigned i = 0; i < p.ntemp; i++) {
+		const struct x86_opnd *o = &in->opnd[p.temp[i].opnd];
+
+		if (o->access & X86_OA_W)
+			em_store(&t->hot, 8, bt_home(o->reg), scratch[i]);
+	}
+	bt_flags_done(t);
+}
+
+void bt_emit_nothing(struct bt_tr *t, const struct x86_insn *in)
+{
+}
+
+void bt_emit_lea(struct bt_tr *t, const struct x86_insn *in)
+{
+	unsigned g = in->opnd[0].reg, d = bt_reg[g], size = in->opnd[0].size;
+
+	bt_effective(t, in, BT_T0);
+	if (size == 2) { /* merges */
+		if (d == BT_HOMED) {
+			em_8(&t->hot, 0x66);
+			em_store(&t->hot, 4, bt_home(g), BT_T0);
+			return;
+		}
+		em_8(&t->hot, 0x66);
+		em_mov_rr(&t->hot, 4, d, BT_T0);
+		return;
+	}
+	if (size == 4 && d == BT_HOMED)
+		em_mov_rr(&t->hot, 4, BT_T0, BT_T0);
+	bt_put(t, size, g, BT_T0);
+}
+
+/*
+ * DIV and IDIV: what would raise #DE is sent to the interpreter by tests that
+ * are exact for DIV, and for IDIV accept the dividends that a preceding CDQ or
+ * CQO makes.  The flags stay as they were, which is as good as undefined.
+ */
+static void bt_div_check(struct bt_tr *t, const struct x86_insn *in,
+	unsigned d, struct bt_cold *cold)
+{
+	struct emit *e = &t->hot;
+	unsigned size = in->osize;
+
+	if (in->op == X86_OP_DIV) {
+		em_op_rr(e, size, 0x3b, H_RDX, d); /* cmp rdx, d; jae */
+		cold->patch[cold->npatch++] = em_jcc(e, CC_AE, e->p);
+		return;
+	}
+	/* neither 0 nor -1 */
+	em_lea(e, size, BT_T1, em_at(d, 1));
+	em_alu_ri(e, size, EM_CMP, BT_T1, 1);
+	cold->patch[cold->npatch++] = em_jcc(e, CC_BE, e->p);
+	em_mov_rr(e, size, BT_T1, H_RAX);
+	em_op_rr(e, size, 0xc1, 7, BT_T1); /* sar */
+	em_8(e, size == 8 ? 63 : 31);
+	em_op_rr(e, size, 0x3b, BT_T1, H_RDX);
+	cold->patch[cold->npatch++] = em_jcc(e, CC_NE, e->p);
+}
+
+void bt_emit_div(struct bt_tr *t, const struct x86_insn *in)
+{
+	struct emit *e = &t->hot;
+	struct bt_access acc = {.size = in->osize};
+	struct bt_cold *cold;
+	unsigned d = BT_T0, size = in->osize;
+
+	if (in->has_mem) {
+		bt_access(t, in, &acc);
+		em_load(e, size, BT_T0, acc.m);
+	} else {
+		bt_flags_clobber(t);
+		if (bt_reg[in->opnd[0].reg] == BT_HOMED)
+			bt_get(t, size, BT_T0, in->opnd[0].reg);
+		else
+			d = bt_reg[in->opnd[0].reg];
+	}
+	cold = bt_cold(t, BT_TH_INTERP, NULL);
+	cold->data[0] = bt_info(t);
+	bt_div_check(t, in, d, cold);
+	em_op_rr(e, size, 0xf7, in->op == X86_OP_DIV ? 6 : 7, d);
+}
+
+/* Vector instructions: the guest's registers are the host's once loaded. */
+void bt_emit_vec(struct bt_tr *t, const struct x86_insn *in)
+{
+	struct emit *e = &t->hot;
+	struct bt_cold *cold;
+
+	if (!t->vec_checked) {
+		bt_flags_clobber(t);
+		em_op_rm(e, 4, 0x80, 7, bt_at_rsp(BT_AREA(vec_live)));
+		em_8(e, 0);
+		cold = bt_cold(t, BT_TH_FPU, em_jcc(e, CC_E, e->p));
+		cold->retry = e->p;
+		t->vec_checked = true;
+	}
+	bt_emit_copy(t, in);
+}

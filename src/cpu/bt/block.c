@@ -1,0 +1,280 @@
+/*
+ * block.c - which block belongs to the current state.
+ *
+ * Blocks are found by the RAM page and offset of their first byte and by the
+ * key, so one translation serves every mapping of a page.  Code outside RAM
+ * (a ROM) is interpreted.
+ *
+ * The hash table and the records are read without the lock: a record is
+ * complete before it is linked in, and memory is reused only when no processor
+ * is in the code or on its way there.
+ */
+#include "cpu/bt/priv.h"
+
+#define HASH_BITS 17
+
+static unsigned bt_hash(uint64_t ram_page, unsigned off, uint32_t key)
+{
+	uint64_t h = (ram_page << 12 | off) * 0x9e3779b97f4a7c15ull;
+
+	h ^= (uint64_t)key * 0xff51afd7ed558ccdull;
+	return h >> (64 - HASH_BITS);
+}
+
+/* ---- keys ---- */
+
+static bool bt_seg_flat(const struct x86_seg *s, bool any_base)
+{
+	return (any_base || !s->base) && s->limit == UINT32_MAX &&
+		(s->attr & (X86_SEG_P | X86_SEG_S | X86_SEG_CODE |
+				   X86_SEG_W | X86_SEG_E)) ==
+			(X86_SEG_P | X86_SEG_S | X86_SEG_W);
+}
+
+static uint32_t bt_key_segs(const struct soft_cpu *c)
+{
+	const struct x86_seg *s = c->st.seg;
+	uint32_t key = 0;
+
+	if (s[X86_CS].base || s[X86_CS].limit != UINT32_MAX ||
+		!(s[X86_SS].attr & X86_SEG_DB) || c->code_size != 4)
+		return 0;
+	if (bt_seg_flat(&s[X86_ES], false))
+		key |= BT_KEY_FLAT_ES;
+	if (bt_seg_flat(&s[X86_SS], false))
+		key |= BT_KEY_FLAT_SS;
+	if (bt_seg_flat(&s[X86_DS], false))
+		key |= BT_KEY_FLAT_DS;
+	if (bt_seg_flat(&s[X86_FS], true))
+		key |= BT_KEY_BIG_FS;
+	if (bt_seg_flat(&s[X86_GS], true))
+		key |= BT_KEY_BIG_GS;
+	if (s[X86_CS].attr & X86_SEG_W)
+		key |= BT_KEY_CS_READ;
+	return key | 1;
+}
+
+static uint32_t bt_key_fpu(const struct soft_cpu *c)
+{
+	const struct x86_state *s = &c->st;
+	uint32_t mxcsr, key = 0;
+	uint16_t fcw, fsw;
+
+	if (s->cr0 & (X86_CR0_EM | X86_CR0_TS))
+		return 0;
+	memcpy(&fcw, s->fpu.fx, 2);
+	memcpy(&fsw, s->fpu.fx + 2, 2);
+	memcpy(&mxcsr, s->fpu.fx + 24, 4);
+	if ((fcw & 0x3f) == 0x3f && !(fsw & 0x80))
+		key |= BT_KEY_X87;
+	if (!(s->cr4 & X86_CR4_OSFXSR) || (mxcsr & 0x1f80) != 0x1f80)
+		return key;
+	key |= BT_KEY_SSE;
+	if (!(s->cr4 & X86_CR4_OSXSAVE) || (s->xcr0 & 6) != 6)
+		return key;
+	key |= BT_KEY_AVX;
+	if ((s->xcr0 & 0xe6) == 0xe6)
+		key |= BT_KEY_AVX512;
+	return key;
+}
+
+uint32_t bt_key(const struct soft_cpu *c)
+{
+	const struct x86_state *s = &c->st;
+	uint32_t key;
+
+	if (s->rflags & (X86_FL_TF | X86_FL_VM | X86_FL_RF))
+		return 0;
+	if (c->insn_bp || c->data_bp || !c->protected_mode || s->activity ||
+		s->sti_shadow || s->movss_shadow)
+		return 0;
+	if (c->code64) {
+		key = 2;
+	} else {
+		key = bt_key_segs(c);
+		if (!key)
+			return 0;
+	}
+	key |= (uint32_t)c->tlb_mode << BT_KEY_MODE_SHIFT |
+		(uint32_t)c->cpl << BT_KEY_CPL_SHIFT | bt_key_fpu(c);
+	if (!c->env && !(c->cpl && (s->cr4 & X86_CR4_TSD)))
+		key |= BT_KEY_TSC;
+	if (((const struct cpu *)c->engine)->stepping)
+		key |= BT_KEY_STEP;
+	return key | BT_KEY_VALID;
+}
+
+/* ---- the table ---- */
+
+struct bt_block *bt_block_lookup(struct cpu_vm *vm, uint64_t ram_page,
+	unsigned off, uint32_t key)
+{
+	uint32_t i = __atomic_load_n(&vm->hash[bt_hash(ram_page, off, key)],
+		__ATOMIC_ACQUIRE);
+
+	while (i) {
+		struct bt_block *b = &vm->blocks[i];
+
+		if (b->ram_page == ram_page && b->off == off &&
+			b->key == key && b->valid)
+			return b;
+		i = b->hash_next;
+	}
+	return NULL;
+}
+
+static void bt_block_insert(struct cpu_vm *vm, struct bt_block *b)
+{
+	uint32_t *head = &vm->hash[bt_hash(b->ram_page, b->off, b->key)];
+	struct bt_page *page = &vm->pages[b->ram_page];
+	uint32_t i = b - vm->blocks;
+
+	b->page_next = page->first;
+	page->first = i;
+	page->nblocks++;
+	page->mask |= b->mask;
+	b->hash_next = *head;
+	__atomic_store_n(head, i, __ATOMIC_RELEASE);
+}
+
+void bt_block_remove(struct cpu_vm *vm, struct bt_block *b)
+{
+	uint32_t *p = &vm->hash[bt_hash(b->ram_page, b->off, b->key)];
+	uint32_t i = b - vm->blocks;
+
+	while (*p && *p != i)
+		p = &vm->blocks[*p].hash_next;
+	if (*p == i)
+		__atomic_store_n(p, b->hash_next, __ATOMIC_RELEASE);
+}
+
+static struct bt_block *bt_block_make(struct soft_cpu *c, uint64_t ram_page,
+	unsigned off, uint32_t key)
+{
+	struct cpu_vm *vm = bt_vm(c);
+	struct bt_block *b;
+
+	pthread_mutex_lock(&vm->lock);
+	b = bt_block_lookup(vm, ram_page, off, key);
+	if (!b && !bt_cache_room(vm)) {
+		atomic_store(&vm->flush_wanted, true);
+	} else if (!b) {
+		bt_smc_watch(c, ram_page);
+		b = bt_translate(c, ram_page, off, key);
+		if (b)
+			bt_block_insert(vm, b);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return b;
+}
+
+/* RAM offset of the instruction at RIP, or -1. */
+static int64_t bt_code_offset(struct soft_cpu *c)
+{
+	gva_t a = c->st.rip;
+	struct soft_tlb_entry *e =
+		&c->tlb[c->tlb_mode][SOFT_EXEC][soft_tlb_index(a)];
+	uint8_t *host;
+
+	if ((a ^ e->tag) < BUS_PAGE_SIZE)
+		host = (uint8_t *)e->addend + (a & (BUS_PAGE_SIZE - 1));
+	else
+		host = soft_host(c, a, 1, SOFT_EXEC, c->tlb_mode);
+	if (!host || host < c->vm->ram_host ||
+		host >= c->vm->ram_host + c->vm->ram->bytes)
+		return -1;
+	return host - c->vm->ram_host;
+}
+
+struct bt_block *bt_block_get(struct soft_cpu *c)
+{
+	uint32_t key = bt_key(c);
+	int64_t at;
+	struct bt_block *b;
+
+	if (!key)
+		return NULL;
+	if (c->code64) {
+		if ((int64_t)(c->st.rip << 16) >> 16 != (int64_t)c->st.rip)
+			return NULL;
+	} else if (c->st.rip >> 32) {
+		return NULL;
+	}
+	at = bt_code_offset(c);
+	if (at < 0)
+		return NULL;
+	b = bt_block_lookup(bt_vm(c), at >> BUS_PAGE_SHIFT,
+		at & (BUS_PAGE_SIZE - 1), key);
+	if (!b)
+		b = bt_block_make(c, at >> BUS_PAGE_SHIFT,
+			at & (BUS_PAGE_SIZE - 1), key);
+	return b;
+}
+
+struct bt_block *bt_block_follow(struct soft_cpu *c, uint32_t exit)
+{
+	struct cpu_vm *vm = bt_vm(c);
+	struct bt_exit *x = &vm->exits[exit];
+	struct bt_block *from = &vm->blocks[x->block], *b;
+
+	if (!from->valid)
+		return NULL;
+	b = bt_block_lookup(vm, from->ram_page, x->off, from->key);
+	if (!b)
+		b = bt_block_make(c, from->ram_page, x->off, from->key);
+	if (!b)
+		return NULL;
+	pthread_mutex_lock(&vm->lock);
+	if (!x->target && b->valid && from->valid) {
+		x->target = b - vm->blocks;
+		x->next = b->incoming;
+		b->incoming = exit;
+		em_patch(x->disp, b->near_entry);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return b;
+}
+
+/* ---- the jump cache ---- */
+
+void bt_jc_fill(struct soft_cpu *c, uint64_t rip, struct bt_block *b)
+{
+	struct cpu *cpu = bt_cpu(c);
+	unsigned m = c->tlb_mode, i = bt_jc_index(rip);
+	struct bt_jc *e = &bt_area(c)->jc[m][i];
+
+	if (!i || (b->key & BT_KEY_STEP))
+		return;
+	if (cpu->jc_key[m] != b->key) {
+		bt_jc_flush(c, m);
+		cpu->jc_key[m] = b->key;
+	}
+	if (!e->rip) {
+		if (cpu->jc_fills[m] < 128)
+			cpu->jc_journal[m][cpu->jc_fills[m]] = i;
+		cpu->jc_fills[m]++;
+	}
+	__atomic_store_n(&e->rip, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&e->host, b->far_entry, __ATOMIC_RELEASE);
+	__atomic_store_n(&e->rip, rip, __ATOMIC_SEQ_CST);
+	/* Whoever invalidates clears valid first, then looks here. */
+	if (!atomic_load(&b->valid))
+		__atomic_store_n(&e->rip, 0, __ATOMIC_RELAXED);
+}
+
+void bt_jc_flush(struct soft_cpu *c, unsigned mode)
+{
+	struct cpu *cpu = bt_cpu(c);
+	struct bt_jc *jc = bt_area(c)->jc[mode];
+
+	if (cpu->jc_fills[mode] > 128) {
+		for (unsigned i = 0; i < BT_JC_SIZE; i++)
+			__atomic_store_n(&jc[i].rip, 0, __ATOMIC_RELAXED);
+	} else {
+		for (unsigned i = 0; i < cpu->jc_fills[mode]; i++)
+			__atomic_store_n(&jc[cpu->jc_journal[mode][i]].rip, 0,
+				__ATOMIC_RELAXED);
+	}
+	cpu->jc_fills[mode] = 0;
+	cpu->counters[BT_CNT_JC_FLUSH]++;
+}

@@ -1,0 +1,320 @@
+/*
+ * branch.c - the stack and near transfers of control.
+ *
+ * Within the page, exits are jumps that are linked to the target's block once
+ * it is known; everything else goes through the jump cache, whose entries were
+ * made under the current mapping and are dropped with it.
+ */
+#include "cpu/bt/tr.h"
+
+void bt_emit_rip(struct bt_tr *t, unsigned d, int64_t off)
+{
+	unsigned size = t->code64 ? 8 : 4;
+
+	em_load(&t->hot, size, d, bt_at_rsp(BT_AREA(rip_base)));
+	if (off)
+		em_lea(&t->hot, size, d, em_at(d, off));
+}
+
+/* ---- leaving a block ---- */
+
+static void bt_exit_jump(struct bt_tr *t, int cc, unsigned off)
+{
+	struct emit *e = &t->hot;
+	uint32_t n = t->vm->nexits++;
+	struct bt_exit *x = &t->vm->exits[n];
+	struct bt_cold *cold;
+
+	em_align_disp(e, cc < 0 ? 1 : 2);
+	*x = (struct bt_exit){.block = t->b - t->vm->blocks, .off = off};
+	x->disp = cc < 0 ? em_jmp(e, e->p) : em_jcc(e, cc, e->p);
+	t->b->nexits++;
+	cold = bt_cold(t, BT_TH_LINK, x->disp);
+	cold->data[0] = n;
+}
+
+/* T0 = RIP to go to.  undo: what to add to RSP if that is not canonical. */
+static void bt_emit_indirect(struct bt_tr *t, int32_t undo)
+{
+	struct emit *e = &t->hot;
+	int32_t jc = BT_AREA(jc) +
+		(int32_t)(t->mode * BT_JC_SIZE * sizeof(struct bt_jc));
+	struct bt_cold *cold;
+
+	bt_flags_clobber(t);
+	if (t->step) {
+		cold = bt_cold(t, BT_TH_JC, em_jmp(e, e->p));
+		cold->data[0] = bt_info(t);
+		cold->data[1] = undo;
+		return;
+	}
+	if (t->vm->bmi2) { /* rorx t1, t0, 62 */
+		em_8(e, 0xc4);
+		em_8(e, 0x43);
+		em_8(e, 0xfb);
+		em_8(e, 0xf0);
+		em_modrm_reg(e, BT_T1, BT_T0);
+		em_8(e, 62);
+	} else {
+		em_mov_rr(e, 8, BT_T1, BT_T0);
+		em_op_rr(e, 8, 0xc1, 4, BT_T1);
+		em_8(e, 2);
+	}
+	em_op_rm(e, 4, 0x23, BT_T1, bt_at_rsp(BT_AREA(jc_mask)));
+	em_op_rm(e, 8, 0x3b, BT_T0, em_sib(H_RSP, BT_T1, 1, jc));
+	cold = bt_cold(t, BT_TH_JC, em_jcc(e, CC_NE, e->p));
+	cold->data[0] = bt_info(t);
+	cold->data[1] = undo;
+	em_jmp_mem(e, em_sib(H_RSP, BT_T1, 1, jc + 8));
+}
+
+void bt_emit_goto(struct bt_tr *t, int64_t off)
+{
+	if (!t->step && off >= 0 && off < (int64_t)BUS_PAGE_SIZE) {
+		if (t->fl == BT_FL_SAVED && t->live[t->i + 1])
+			bt_emit_flags_load(&t->hot);
+		bt_exit_jump(t, -1, off);
+		return;
+	}
+	bt_flags_clobber(t);
+	bt_emit_rip(t, BT_T0, off);
+	bt_emit_indirect(t, 0);
+}
+
+static int64_t bt_next(struct bt_tr *t)
+{
+	return t->off[t->i] + t->insn[t->i].len;
+}
+
+static int64_t bt_target(struct bt_tr *t)
+{
+	return bt_next(t) + (int64_t)t->insn[t->i].imm;
+}
+
+static void bt_skip_to_here(struct bt_tr *t, uint8_t *disp)
+{
+	em_patch(disp, t->hot.p);
+}
+
+void bt_emit_jcc(struct bt_tr *t, const struct x86_insn *in)
+{
+	unsigned cc = in->opcode & 15;
+	int64_t to = bt_target(t);
+	enum bt_flags_at fl;
+	uint8_t *over;
+
+	bt_flags_need(t);
+	if (!t->step && to >= 0 && to < (int64_t)BUS_PAGE_SIZE) {
+		bt_exit_jump(t, cc, to);
+	} else {
+		over = em_jcc(&t->hot, cc ^ 1, t->hot.p);
+		fl = t->fl;
+		bt_emit_goto(t, to);
+		t->fl = fl;
+		bt_skip_to_here(t, over);
+	}
+	if (t->i + 1 == t->n)
+		bt_emit_goto(t, bt_next(t));
+}
+
+void bt_emit_jmp_rel(struct bt_tr *t, const struct x86_insn *in)
+{
+	bt_emit_goto(t, bt_target(t));
+}
+
+static uint8_t *bt_jrcxz(struct bt_tr *t, const struct x86_insn *in)
+{
+	if (in->asize != 8)
+		em_8(&t->hot, 0x67);
+	em_8(&t->hot, 0xe3); /* over the short jump to the long one */
+	em_8(&t->hot, 2);
+	em_8(&t->hot, 0xeb);
+	em_8(&t->hot, 5);
+	return em_jmp(&t->hot, t->hot.p);
+}
+
+void bt_emit_jcxz(struct bt_tr *t, const struct x86_insn *in)
+{
+	enum bt_flags_at fl = t->fl;
+	uint8_t *zero = bt_jrcxz(t, in);
+
+	bt_emit_goto(t, bt_next(t));
+	t->fl = fl;
+	bt_skip_to_here(t, zero);
+	bt_emit_goto(t, bt_target(t));
+}
+
+void bt_emit_loop(struct bt_tr *t, const struct x86_insn *in)
+{
+	enum bt_flags_at fl = t->fl;
+	uint8_t *zero;
+
+	em_lea(&t->hot, in->asize, H_RCX, em_at(H_RCX, -1));
+	zero = bt_jrcxz(t, in);
+	bt_emit_goto(t, bt_target(t));
+	t->fl = fl;
+	bt_skip_to_here(t, zero);
+	bt_emit_goto(t, bt_next(t));
+}
+
+/* ---- stack ---- */
+
+static unsigned bt_word(struct bt_tr *t)
+{
+	return t->code64 ? 8 : 4;
+}
+
+static void bt_move_rsp(struct bt_tr *t, int32_t by)
+{
+	em_lea(&t->hot, bt_word(t), BT_GRSP, em_at(BT_GRSP, by));
+}
+
+/* Push host register r, which is not T1. */
+static void bt_push_reg(struct bt_tr *t, unsigned r)
+{
+	unsigned size = bt_word(t);
+	struct bt_access acc = {.size = size, .write = true};
+
+	bt_flags_clobber(t);
+	bt_access_stack(t, BT_GRSP, -(int)size, &acc);
+	em_store(&t->hot, size, acc.m, r);
+	bt_move_rsp(t, -(int)size);
+}
+
+void bt_emit_push(struct bt_tr *t, const struct x86_insn *in)
+{
+	unsigned size = bt_word(t);
+	struct bt_access acc = {.size = size};
+	const struct x86_opnd *o = &in->opnd[0];
+
+	bt_flags_clobber(t);
+	if (o->kind == X86_OK_IMM) {
+		acc.write = true;
+		bt_access_stack(t, BT_GRSP, -(int)size, &acc);
+		em_mov_mi(&t->hot, size, acc.m, in->imm);
+		bt_move_rsp(t, -(int)size);
+		return;
+	}
+	if (o->kind == X86_OK_GPR && bt_reg[o->reg] != BT_HOMED) {
+		bt_push_reg(t, bt_reg[o->reg]);
+		return;
+	}
+	if (o->kind == X86_OK_GPR) {
+		bt_get(t, size, BT_T0, o->reg);
+	} else {
+		bt_access(t, in, &acc);
+		em_load(&t->hot, size, BT_T0, acc.m);
+	}
+	bt_push_reg(t, BT_T0);
+}
+
+void bt_emit_pop(struct bt_tr *t, const struct x86_insn *in)
+{
+	unsigned size = bt_word(t), g = in->opnd[0].reg;
+	struct bt_access acc = {.size = size};
+
+	bt_flags_clobber(t);
+	bt_access_stack(t, BT_GRSP, 0, &acc);
+	if (bt_reg[g] == BT_HOMED) {
+		em_load(&t->hot, size, BT_T0, acc.m);
+		bt_put(t, size, g, BT_T0);
+	} else {
+		em_load(&t->hot, size, bt_reg[g], acc.m);
+	}
+	if (g != X86_RSP)
+		bt_move_rsp(t, size);
+}
+
+void bt_emit_leave(struct bt_tr *t, const struct x86_insn *in)
+{
+	unsigned size = bt_word(t);
+	struct bt_access acc = {.size = size};
+
+	bt_flags_clobber(t);
+	bt_access_stack(t, H_RBP, 0, &acc);
+	em_load(&t->hot, size, BT_T0, acc.m);
+	em_lea(&t->hot, size, BT_GRSP, em_at(H_RBP, size));
+	em_mov_rr(&t->hot, size, H_RBP, BT_T0);
+}
+
+/* RFLAGS as PUSHF shows them: VM and RF clear. */
+void bt_emit_pushf(struct bt_tr *t, const struct x86_insn *in)
+{
+	struct emit *e = &t->hot;
+
+	bt_flags_clobber(t);
+	em_load(e, 4, BT_T0, bt_at_rsp(BT_ST(rflags)));
+	em_alu_ri(e, 4, EM_AND, BT_T0, 0xfcffff & ~X86_FL_ARITH);
+	em_op_rm(e, 4, 0x0fb6, BT_T1, bt_at_rsp(BT_AREA(fl) + 1));
+	em_op_rr(e, 4, 0x0b, BT_T0, BT_T1);
+	em_op_rm(e, 4, 0x0fb6, BT_T1, bt_at_rsp(BT_AREA(fl)));
+	em_op_rr(e, 4, 0xc1, 4, BT_T1);
+	em_8(e, 11);
+	em_op_rr(e, 4, 0x0b, BT_T0, BT_T1);
+	bt_push_reg(t, BT_T0);
+}
+
+/* ---- calls and returns ---- */
+
+static void bt_push_next(struct bt_tr *t)
+{
+	bt_flags_clobber(t);
+	bt_emit_rip(t, BT_T0, bt_next(t));
+	bt_push_reg(t, BT_T0);
+}
+
+void bt_emit_call_rel(struct bt_tr *t, const struct x86_insn *in)
+{
+	bt_push_next(t);
+	bt_emit_goto(t, bt_target(t));
+}
+
+void bt_emit_call_ind(struct bt_tr *t, const struct x86_insn *in)
+{
+	unsigned size = bt_word(t), g = in->opnd[0].reg;
+	struct bt_access acc = {.size = size};
+	bool keep = in->has_mem || g == X86_RSP;
+
+	bt_flags_clobber(t);
+	if (in->has_mem) {
+		bt_access(t, in, &acc);
+		em_load(&t->hot, size, BT_T0, acc.m);
+	} else if (keep) {
+		bt_get(t, size, BT_T0, g);
+	}
+	if (keep)
+		em_store(&t->hot, 8, bt_at_rsp(BT_AREA(tmp2)), BT_T0);
+	bt_push_next(t);
+	if (keep)
+		em_load(&t->hot, 8, BT_T0, bt_at_rsp(BT_AREA(tmp2)));
+	else
+		bt_get(t, size, BT_T0, g);
+	bt_emit_indirect(t, size);
+}
+
+void bt_emit_jmp_ind(struct bt_tr *t, const struct x86_insn *in)
+{
+	struct bt_access acc = {.size = bt_word(t)};
+
+	bt_flags_clobber(t);
+	if (in->has_mem) {
+		bt_access(t, in, &acc);
+		em_load(&t->hot, acc.size, BT_T0, acc.m);
+	} else {
+		bt_get(t, acc.size, BT_T0, in->opnd[0].reg);
+	}
+	bt_emit_indirect(t, 0);
+}
+
+void bt_emit_ret(struct bt_tr *t, const struct x86_insn *in)
+{
+	unsigned size = bt_word(t);
+	struct bt_access acc = {.size = size};
+	int32_t by = size + (in->opcode == 0xc2 ? (uint16_t)in->imm : 0);
+
+	bt_flags_clobber(t);
+	bt_access_stack(t, BT_GRSP, 0, &acc);
+	em_load(&t->hot, size, BT_T0, acc.m);
+	bt_move_rsp(t, by);
+	bt_emit_indirect(t, -by);
+}

@@ -1,0 +1,243 @@
+/*
+ * classify.c - which instructions are translated, and how.
+ *
+ * What is not listed is carried out by the interpreter; so are encodings that
+ * the processor's model does not have, and those that a mode makes special.
+ */
+#include "cpu/bt/tr.h"
+
+#define VECTOR                                                                 \
+	(X86_AT_MMX | X86_AT_SSE | X86_AT_AVX | X86_AT_AVX512 | X86_AT_X87)
+
+static bool bt_allowed(struct bt_tr *t, const struct x86_insn *in)
+{
+	unsigned f = in->def->feature;
+
+	return !f || t->vm->soft.model->feature[f];
+}
+
+static bool bt_vec_ok(struct bt_tr *t, const struct x86_insn *in)
+{
+	uint32_t need = BT_KEY_SSE, attr = in->def->attr;
+
+	if (attr & (X86_AT_MMX | X86_AT_X87))
+		return false;
+	if (attr & X86_AT_AVX)
+		need = BT_KEY_AVX;
+	if (attr & X86_AT_AVX512)
+		need = BT_KEY_AVX512;
+	if (!(t->key & need) || in->vsib)
+		return false;
+	for (unsigned i = 0; i < in->nopnds; i++)
+		if (in->opnd[i].kind == X86_OK_MMX ||
+			in->opnd[i].kind == X86_OK_ST)
+			return false;
+	switch (in->op) {
+	case X86_OP_LDMXCSR:
+	case X86_OP_MASKMOVDQU:
+	case X86_OP_CVTPI2PS:
+	case X86_OP_CVTPI2PD: return false;
+	default: return bt_copyable(t, in);
+	}
+}
+
+static bt_emitter *bt_copy_or_interp(struct bt_tr *t,
+	const struct x86_insn *in)
+{
+	return bt_copyable(t, in) ? bt_emit_copy : bt_emit_interp;
+}
+
+static bool bt_stack_ok(struct bt_tr *t, const struct x86_insn *in)
+{
+	if (t->code64)
+		return in->osize == 8;
+	return in->osize == 4 && (t->key & BT_KEY_FLAT_SS);
+}
+
+static bt_emitter *bt_class_stack(struct bt_tr *t, const struct x86_insn *in)
+{
+	if (!bt_stack_ok(t, in))
+		return bt_emit_interp;
+	switch (in->op) {
+	case X86_OP_PUSH:
+		if (in->has_mem && !bt_can_address(t, in, false))
+			return bt_emit_interp;
+		return bt_emit_push;
+	case X86_OP_POP: return in->has_mem ? bt_emit_interp : bt_emit_pop;
+	case X86_OP_LEAVE: return bt_emit_leave;
+	default: return bt_emit_pushf;
+	}
+}
+
+static bt_emitter *bt_class_branch(struct bt_tr *t, const struct x86_insn *in)
+{
+	bool mem_ok = !in->has_mem || bt_can_address(t, in, false);
+	bool word = in->osize == (t->code64 ? 8 : 4);
+
+	if (!word)
+		return NULL;
+	switch (in->op) {
+	case X86_OP_JCC: return bt_emit_jcc;
+	case X86_OP_JMP_REL: return bt_emit_jmp_rel;
+	case X86_OP_JMP_IND: return mem_ok ? bt_emit_jmp_ind : NULL;
+	case X86_OP_JCXZ: return in->asize > 2 ? bt_emit_jcxz : NULL;
+	case X86_OP_LOOP: return in->asize > 2 ? bt_emit_loop : NULL;
+	default: break;
+	}
+	if (!bt_stack_ok(t, in))
+		return NULL;
+	switch (in->op) {
+	case X86_OP_CALL_REL: return bt_emit_call_rel;
+	case X86_OP_CALL_IND: return mem_ok ? bt_emit_call_ind : NULL;
+	case X86_OP_RET: return bt_emit_ret;
+	default: return NULL;
+	}
+}
+
+static bt_emitter *bt_class_system(struct bt_tr *t, const struct x86_insn *in)
+{
+	bool cpl0 = !(t->key & BT_KEY_CPL);
+
+	switch (in->op) {
+	case X86_OP_STI: return cpl0 && !t->step ? bt_emit_sti : NULL;
+	case X86_OP_CLI: return cpl0 ? bt_emit_cli : NULL;
+	case X86_OP_SWAPGS: return cpl0 && t->code64 ? bt_emit_swapgs : NULL;
+	case X86_OP_SYSCALL:
+	case X86_OP_SYSRET:
+	case X86_OP_IRET: return t->code64 ? bt_emit_sys : NULL;
+	default: return NULL;
+	}
+}
+
+static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
+{
+	switch (in->op) {
+	case X86_OP_NOP:
+	case X86_OP_HINT_NOP:
+	case X86_OP_ENDBR32:
+	case X86_OP_ENDBR64:
+	case X86_OP_PREFETCHNTA:
+	case X86_OP_PREFETCHT0:
+	case X86_OP_PREFETCHT1:
+	case X86_OP_PREFETCHT2:
+	case X86_OP_PREFETCH:
+	case X86_OP_PREFETCHW: return bt_emit_nothing;
+	case X86_OP_LEA:
+		return in->asize > 2 && bt_can_address(t, in, false) ?
+			bt_emit_lea : bt_emit_interp;
+	case X86_OP_DIV:
+	case X86_OP_IDIV:
+		return in->osize >= 4 && in->opcode == 0xf7 &&
+			(!in->has_mem || bt_can_address(t, in, false)) ?
+			bt_emit_div : bt_emit_interp;
+	case X86_OP_PUSH:
+	case X86_OP_POP:
+	case X86_OP_LEAVE:
+	case X86_OP_PUSHF: return bt_class_stack(t, in);
+	case X86_OP_CLD: return bt_emit_cld;
+	case X86_OP_STD: return bt_emit_std;
+	case X86_OP_RDTSC:
+		return t->key & BT_KEY_TSC ? bt_emit_rdtsc : bt_emit_interp;
+	case X86_OP_BT:
+	case X86_OP_BTS:
+	case X86_OP_BTR:
+	case X86_OP_BTC:
+		if (in->has_mem && in->opnd[1].kind == X86_OK_GPR)
+			return bt_emit_interp;
+		return bt_copy_or_interp(t, in);
+	case X86_OP_ADD:
+	case X86_OP_OR:
+	case X86_OP_ADC:
+	case X86_OP_SBB:
+	case X86_OP_AND:
+	case X86_OP_SUB:
+	case X86_OP_XOR:
+	case X86_OP_CMP:
+	case X86_OP_INC:
+	case X86_OP_DEC:
+	case X86_OP_NEG:
+	case X86_OP_NOT:
+	case X86_OP_TEST:
+	case X86_OP_MUL:
+	case X86_OP_IMUL:
+	case X86_OP_ROL:
+	case X86_OP_ROR:
+	case X86_OP_RCL:
+	case X86_OP_RCR:
+	case X86_OP_SHL:
+	case X86_OP_SHR:
+	case X86_OP_SAR:
+	case X86_OP_SHLD:
+	case X86_OP_SHRD:
+	case X86_OP_MOV:
+	case X86_OP_MOVZX:
+	case X86_OP_MOVSX:
+	case X86_OP_MOVSXD:
+	case X86_OP_MOVBE:
+	case X86_OP_BSWAP:
+	case X86_OP_XCHG:
+	case X86_OP_XADD:
+	case X86_OP_CMPXCHG:
+	case X86_OP_CMPXCHG8B:
+	case X86_OP_CMPXCHG16B:
+	case X86_OP_CBW:
+	case X86_OP_CWD:
+	case X86_OP_LAHF:
+	case X86_OP_SAHF:
+	case X86_OP_SETCC:
+	case X86_OP_CMOVCC:
+	case X86_OP_BSF:
+	case X86_OP_BSR:
+	case X86_OP_TZCNT:
+	case X86_OP_LZCNT:
+	case X86_OP_POPCNT:
+	case X86_OP_CRC32:
+	case X86_OP_ADCX:
+	case X86_OP_ADOX:
+	case X86_OP_ANDN:
+	case X86_OP_BEXTR:
+	case X86_OP_BLSI:
+	case X86_OP_BLSMSK:
+	case X86_OP_BLSR:
+	case X86_OP_BZHI:
+	case X86_OP_MULX:
+	case X86_OP_PDEP:
+	case X86_OP_PEXT:
+	case X86_OP_RORX:
+	case X86_OP_SARX:
+	case X86_OP_SHLX:
+	case X86_OP_SHRX:
+	case X86_OP_CLC:
+	case X86_OP_STC:
+	case X86_OP_CMC:
+	case X86_OP_MOVNTI:
+	case X86_OP_PAUSE:
+	case X86_OP_LFENCE:
+	case X86_OP_MFENCE:
+	case X86_OP_SFENCE: return bt_copy_or_interp(t, in);
+	default: return bt_emit_interp;
+	}
+}
+
+bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in, bool *ends)
+{
+	uint32_t attr = in->def->attr;
+	bt_emitter *fn;
+
+	*ends = attr & (X86_AT_BRANCH | X86_AT_SYSTEM);
+	if (!bt_allowed(t, in))
+		return *ends ? bt_emit_interp_end : bt_emit_interp;
+	if (attr & VECTOR)
+		return bt_vec_ok(t, in) ? bt_emit_vec : bt_emit_interp;
+	if (in->op == X86_OP_POPF)
+		return bt_emit_interp_end;
+	if (*ends) {
+		fn = attr & X86_AT_SYSTEM ? bt_class_system(t, in) :
+					    bt_class_branch(t, in);
+		if (fn == bt_emit_sti || fn == bt_emit_cli ||
+			fn == bt_emit_swapgs)
+			*ends = false;
+		return fn ? fn : bt_emit_interp_end;
+	}
+	return bt_class_plain(t, in);
+}

@@ -1,0 +1,198 @@
+/*
+ * dispatch.c - the run loop.
+ *
+ * Code returns here for events, for states that only the interpreter carries
+ * out, and when the cache is full.  Exceptions raised in C below code unwind
+ * to the setjmp here; st is complete then.
+ */
+#include <sched.h>
+#include <string.h>
+
+#include "cpu/bt/priv.h"
+
+void bt_kick(void *opaque)
+{
+	struct cpu *cpu = opaque;
+	struct bt_area *a = bt_area(cpu->c);
+
+	atomic_store(&a->jc_mask, 0);
+	atomic_store(&a->poll, 1);
+}
+
+/* ---- an empty cache ---- */
+
+static bool bt_others_out(struct cpu_vm *vm, struct soft_cpu *c)
+{
+	bool out = true;
+
+	for (unsigned i = 0; i < vm->soft.ncpus; i++) {
+		struct soft_cpu *o = vm->soft.cpus[i];
+
+		if (!o || o == c || !o->engine ||
+			atomic_load(&bt_area(o)->in_code) == BT_OUT)
+			continue;
+		bt_kick(o->engine);
+		out = false;
+	}
+	return out;
+}
+
+/* This processor is OUT. */
+static void bt_flush_world(struct cpu *cpu)
+{
+	struct cpu_vm *vm = cpu->vm;
+
+	pthread_mutex_lock(&vm->lock);
+	while (atomic_load(&vm->flush_wanted)) {
+		if (bt_others_out(vm, cpu->c)) {
+			bt_cache_reset(vm);
+			vm->n_flushes++;
+			atomic_store(&vm->flush_wanted, false);
+			break;
+		}
+		pthread_mutex_unlock(&vm->lock);
+		sched_yield();
+		pthread_mutex_lock(&vm->lock);
+	}
+	pthread_mutex_unlock(&vm->lock);
+}
+
+/* From OUT to IN_C, from where blocks may be held. */
+static void bt_come_in(struct cpu *cpu)
+{
+	struct bt_area *a = bt_area(cpu->c);
+	uint32_t epoch;
+
+	for (;;) {
+		atomic_store(&a->in_code, BT_IN_C);
+		if (!atomic_load(&cpu->vm->flush_wanted))
+			break;
+		atomic_store(&a->in_code, BT_OUT);
+		bt_flush_world(cpu);
+	}
+	epoch = atomic_load(&cpu->vm->epoch);
+	if (cpu->epoch != epoch) {
+		cpu->epoch = epoch;
+		for (unsigned m = 0; m < SOFT_NMODES; m++)
+			bt_jc_flush(cpu->c, m);
+	}
+	bt_sync(cpu->c);
+}
+
+/* ---- running ---- */
+
+/* Code from the current state, or one instruction by the interpreter. */
+static void bt_go_in(struct cpu *cpu)
+{
+	struct soft_cpu *c = cpu->c;
+	struct bt_area *a = bt_area(c);
+	struct bt_block *b;
+
+	bt_come_in(cpu);
+	b = bt_block_get(c);
+	if (b) {
+		bt_flags_from_st(c);
+		a->t0 = c->st.rip;
+		cpu->vm->enter(c, b->far_entry);
+	} else if (!atomic_load(&cpu->vm->flush_wanted)) {
+		cpu->counters[BT_CNT_STEP]++;
+		interp_step(c);
+	}
+	atomic_store(&a->in_code, BT_OUT);
+}
+
+/* True: return to the run loop. */
+static bool bt_events(struct cpu *cpu, struct cpu_exit *exit)
+{
+	struct soft_cpu *c = cpu->c;
+	struct bt_area *a = bt_area(c);
+	bool shadow;
+
+	atomic_store(&a->poll, 0);
+	atomic_store(&a->jc_mask, BT_JC_MASK);
+	if (!soft_attention(c))
+		return false;
+	shadow = c->st.sti_shadow | c->st.movss_shadow;
+	if (soft_poll(c, exit))
+		return true;
+	if (shadow)
+		interp_step(c);
+	return false;
+}
+
+void bt_run(struct cpu *cpu, struct cpu_exit *exit)
+{
+	struct soft_cpu *volatile c = cpu->c;
+	struct cpu *volatile self = cpu;
+	struct cpu_exit *volatile out = exit;
+
+	if (__builtin_setjmp(c->jmp)) {
+		atomic_store(&bt_area(c)->in_code, BT_OUT);
+		soft_deliver_fault(c);
+	}
+	while (!bt_events(self, out))
+		bt_go_in(self);
+}
+
+/* ---- one block at a time ---- */
+
+struct soft_cpu *bt_soft(struct cpu *cpu)
+{
+	return cpu->c;
+}
+
+void bt_set_stepping(struct soft_cpu *c, bool on)
+{
+	bt_cpu(c)->stepping = on;
+}
+
+static unsigned bt_count(struct soft_cpu *c)
+{
+	struct bt_block *b;
+
+	bt_come_in(bt_cpu(c));
+	b = bt_block_get(c);
+	if (!b && atomic_load(&bt_vm(c)->flush_wanted)) {
+		atomic_store(&bt_area(c)->in_code, BT_OUT);
+		bt_come_in(bt_cpu(c));
+		b = bt_block_get(c);
+	}
+	return b ? b->ninsns : 1;
+}
+
+unsigned bt_block_insns(struct soft_cpu *cpu)
+{
+	struct soft_cpu *volatile c = cpu;
+	volatile unsigned n = 1;
+
+	if (!__builtin_setjmp(c->jmp))
+		n = bt_count(c);
+	atomic_store(&bt_area(c)->in_code, BT_OUT);
+	return n;
+}
+
+bool bt_step_block(struct soft_cpu *cpu, unsigned *n_insns,
+	struct cpu_exit *exit)
+{
+	struct soft_cpu *volatile c = cpu;
+	unsigned *volatile n = n_insns;
+	struct cpu_exit *volatile out = exit;
+
+	bt_cpu(c)->done = 0;
+	if (__builtin_setjmp(c->jmp)) {
+		atomic_store(&bt_area(c)->in_code, BT_OUT);
+		*n = bt_cpu(c)->done + 1;
+		soft_deliver_fault(c);
+	} else if (soft_end_shadow(c)) {
+		interp_step(c);
+		*n = 1;
+	} else {
+		bt_go_in(bt_cpu(c));
+		*n = bt_cpu(c)->done ? bt_cpu(c)->done : 1;
+	}
+	if (c->st.activity != X86_ACT_SHUTDOWN)
+		return false;
+	out->reason = CPU_EXIT_SHUTDOWN;
+	out->text[0] = 0;
+	return true;
+}

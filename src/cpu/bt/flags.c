@@ -1,0 +1,145 @@
+/*
+ * flags.c - where the arithmetic flags are, and which of them matter.
+ */
+#include "cpu/bt/tr.h"
+
+#define LOOKAHEAD 8
+
+uint32_t bt_flags_read(const struct x86_insn *in)
+{
+	const struct x86_opdef *d = in->def;
+
+	switch (in->op) {
+	case X86_OP_CLI:
+	case X86_OP_STI:
+	case X86_OP_CLAC:
+	case X86_OP_STAC:
+	case X86_OP_SWAPGS: return 0;
+	default: break;
+	}
+	if (d->attr & (X86_AT_SYSTEM | X86_AT_PRIV | X86_AT_IOPL))
+		return X86_FL_ARITH;
+	return d->flags_read & X86_FL_ARITH;
+}
+
+uint32_t bt_flags_killed(const struct x86_insn *in)
+{
+	const struct x86_opdef *d = in->def;
+
+	if (in->op == X86_OP_DIV || in->op == X86_OP_IDIV)
+		return 0;
+	if (d->attr & X86_AT_MAYFLAGS) {
+		/* shifts by an immediate that is not zero do write; a rotate
+		 * keeps what it does not write anyway */
+		if (in->nopnds < 2 || !in->imm_size ||
+			in->opnd[in->nopnds - 1].kind != X86_OK_IMM ||
+			!(in->imm & (in->osize == 8 ? 63 : 31)) ||
+			(in->op != X86_OP_SHL && in->op != X86_OP_SHR &&
+				in->op != X86_OP_SAR))
+			return 0;
+	}
+	return (d->flags_written | d->flags_undef) & X86_FL_ARITH;
+}
+
+/* Flags live at a page offset, by looking a few instructions ahead. */
+static uint32_t bt_flags_ahead(struct bt_tr *t, int64_t off, unsigned budget)
+{
+	uint32_t live = 0, open = X86_FL_ARITH;
+	struct x86_insn in;
+	struct bt_block *b;
+	uint8_t buf[15];
+	unsigned n;
+
+	if (t->step)
+		return X86_FL_ARITH;
+	while (budget--) {
+		if (off < 0 || off >= (int64_t)BUS_PAGE_SIZE)
+			return live | open;
+		b = bt_block_lookup(t->vm, t->b->ram_page, off, t->key);
+		if (b) {
+			t->b->mask |= b->mask;
+			return live | (b->live_in & open);
+		}
+		n = BUS_PAGE_SIZE - off < 15 ? BUS_PAGE_SIZE - off : 15;
+		memcpy(buf, t->live_page + off, n);
+		if (x86_decode(&in, buf, n, t->code64 ? 8 : 4) != X86_DEC_OK)
+			return live | open;
+		t->b->mask |= 1ull << (off >> 6) |
+			1ull << ((off + in.len - 1) >> 6);
+		live |= bt_flags_read(&in) & open;
+		open &= ~bt_flags_killed(&in);
+		if (!open)
+			return live;
+		off += in.len;
+		if (in.op == X86_OP_JMP_REL)
+			off += (int64_t)in.imm;
+		else if (in.def->attr & (X86_AT_BRANCH | X86_AT_SYSTEM))
+			return live | open;
+	}
+	return live | open;
+}
+
+static uint32_t bt_flags_out(struct bt_tr *t, unsigned i, uint32_t next)
+{
+	const struct x86_insn *in = &t->insn[i];
+	int64_t to = (int64_t)t->off[i] + in->len + (int64_t)in->imm;
+
+	if (in->op == X86_OP_JCC)
+		return next | bt_flags_ahead(t, to, LOOKAHEAD);
+	if (in->op == X86_OP_JMP_REL)
+		return bt_flags_ahead(t, to, LOOKAHEAD);
+	if (in->def->attr & X86_AT_BRANCH)
+		return X86_FL_ARITH;
+	return next;
+}
+
+void bt_flags_liveness(struct bt_tr *t)
+{
+	uint32_t live = X86_FL_ARITH;
+
+	if (!t->ended && !t->straddle)
+		live = bt_flags_ahead(t, t->end, LOOKAHEAD);
+	if (t->ended && t->n && t->insn[t->n - 1].op == X86_OP_JCC)
+		live = bt_flags_ahead(t, t->end, LOOKAHEAD);
+	t->live[t->n] = live;
+	for (unsigned i = t->n; i--;) {
+		live = bt_flags_out(t, i, live);
+		/* live[] after the last instruction is used by its emitter */
+		if (i + 1 == t->n)
+			t->live[t->n] = live;
+		live = (live & ~bt_flags_killed(&t->insn[i])) |
+			bt_flags_read(&t->insn[i]);
+		t->live[i] = live;
+	}
+}
+
+/* The next four work on insn t->i: live[i] before it, live[i + 1] after. */
+
+void bt_flags_clobber(struct bt_tr *t)
+{
+	if (t->fl == BT_FL_HOST && t->live[t->i])
+		bt_emit_flags_save(&t->hot);
+	t->fl = BT_FL_SAVED;
+}
+
+void bt_flags_need(struct bt_tr *t)
+{
+	const struct x86_insn *in = &t->insn[t->i];
+	uint32_t written = (in->def->flags_written | in->def->flags_undef) &
+		X86_FL_ARITH;
+	uint32_t keep = written ?
+		t->live[t->i + 1] & ~bt_flags_killed(in) : 0;
+
+	if (t->fl != BT_FL_SAVED || !(bt_flags_read(in) | keep))
+		return;
+	bt_emit_flags_load(&t->hot);
+	t->fl = BT_FL_BOTH;
+}
+
+void bt_flags_done(struct bt_tr *t)
+{
+	const struct x86_insn *in = &t->insn[t->i];
+
+	if ((in->def->flags_written | in->def->flags_undef) & X86_FL_ARITH)
+		t->fl = BT_FL_HOST;
+}

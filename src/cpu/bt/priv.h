@@ -1,0 +1,309 @@
+/*
+ * priv.h - inside the binary translator.
+ *
+ * Registers of translated code: RSP = the soft_cpu; guest RAX RCX RDX RBX RBP
+ * RSI RDI R8 R9 R12 R13 R14 live in the host registers of the same name, guest
+ * RSP in R15; guest R10, R11 and R15 live in st.gpr; host R10 (T0) and R11
+ * (T1) are scratch.
+ *
+ * Arithmetic flags are in the host's EFLAGS or in bt_area.fl, as the translator
+ * knows at each point; all other bits of RFLAGS are always in st.rflags.
+ *
+ * RIP is not kept.  A block is translated for a page of RAM, wherever it is
+ * mapped: bt_area.rip_base + offset in the page = RIP, and every call into C
+ * carries the offset of its instruction.
+ */
+#ifndef CPU_BT_PRIV_H
+#define CPU_BT_PRIV_H
+
+#include <stddef.h>
+
+#include "cpu/bt/bt.h"
+#include "cpu/bt/emit.h"
+#include "cpu/interp/interp.h"
+
+#define BT_T0	 H_R10
+#define BT_T1	 H_R11
+#define BT_GRSP	 H_R15
+#define BT_HOMED 0xfe
+
+#define BT_MAX_INSNS  40
+#define BT_MAX_EXITS  8
+#define BT_BLOCK_ROOM 8192 /* bytes of hot or cold code a block may need */
+
+/* ---- what generated code sees of a processor ---- */
+
+#define BT_JC_BITS 10
+#define BT_JC_SIZE (1u << BT_JC_BITS)
+#define BT_JC_MASK ((BT_JC_SIZE - 1) << 4)
+
+/* Jump cache entry: guest RIP -> host code.  Empty: rip = 0 in any entry but
+ * that of RIP 0, which is never filled: a kick makes all look-ups go there. */
+struct bt_jc {
+	uint64_t rip;
+	const uint8_t *host;
+};
+
+static inline unsigned bt_jc_index(uint64_t rip)
+{
+	return (rip >> 2) & (BT_JC_SIZE - 1);
+}
+
+struct bt_area {
+	uint64_t rip_base;
+	uint64_t t0, t1;
+	uint64_t tmp, tmp2;
+	const uint8_t *resume;
+	const uint8_t *site; /* return address of the last call into C */
+	uint64_t host_rsp;
+	_Atomic(uint32_t) poll; /* leave the code at the next occasion */
+	_Atomic(uint32_t) jc_mask; /* BT_JC_MASK, 0 = kicked */
+	uint16_t fl;		   /* OF in bit 0, EFLAGS 7:0 in 15:8 */
+	_Atomic(uint8_t) in_code;  /* enum bt_where */
+	uint8_t vec_live, x87_live; /* guest's registers are the host's */
+	/* One-page caches for accesses through the stack pointer. */
+	struct soft_tlb_entry stack[SOFT_NMODES][2];
+	struct bt_jc jc[SOFT_NMODES][BT_JC_SIZE];
+};
+
+/* OUT: in the run loop, holding no block.  IN_C: called from code, returns into it. */
+enum bt_where { BT_OUT, BT_IN_C, BT_IN_CODE };
+
+_Static_assert(sizeof(struct bt_area) <= SOFT_ENGINE_AREA_BYTES,
+	"engine area too small");
+
+#define BT_AREA(field)                                                         \
+	((int32_t)(offsetof(struct soft_cpu, engine_area) +                    \
+		offsetof(struct bt_area, field)))
+#define BT_ST(field) ((int32_t)offsetof(struct soft_cpu, st.field))
+
+static inline struct bt_area *bt_area(struct soft_cpu *c)
+{
+	return (struct bt_area *)(void *)c->engine_area;
+}
+
+/* ---- keys: what code depends on beside its bytes ---- */
+
+#define BT_KEY_SIZE	0x00000003 /* code: 1 32-bit, 2 64-bit */
+#define BT_KEY_MODE	0x0000000c /* enum soft_mode */
+#define BT_KEY_CPL	0x00000030
+#define BT_KEY_FLAT_ES	0x00000040 /* 32-bit: base 0, limit 4 GiB, writable */
+#define BT_KEY_FLAT_SS	0x00000080
+#define BT_KEY_FLAT_DS	0x00000100
+#define BT_KEY_BIG_FS	0x00000200 /* 32-bit: limit 4 GiB, writable */
+#define BT_KEY_BIG_GS	0x00000400
+#define BT_KEY_CS_READ	0x00000800 /* 32-bit: CS readable */
+#define BT_KEY_X87	0x00001000 /* may run x87 and MMX, all masked */
+#define BT_KEY_SSE	0x00002000
+#define BT_KEY_AVX	0x00004000
+#define BT_KEY_AVX512	0x00008000
+#define BT_KEY_TSC	0x00010000 /* RDTSC inline */
+#define BT_KEY_STEP	0x00020000 /* bt_step_block */
+#define BT_KEY_VALID	0x80000000
+
+#define BT_KEY_MODE_SHIFT 2
+#define BT_KEY_CPL_SHIFT  4
+
+/* The key of the current state; 0 if it must be interpreted. */
+uint32_t bt_key(const struct soft_cpu *c);
+
+/* ---- blocks ---- */
+
+struct bt_exit {
+	uint8_t *disp;	 /* displacement of the jump */
+	uint8_t *stub;	 /* where it points unlinked */
+	uint32_t block;	 /* whose exit it is */
+	uint32_t target; /* block linked to, 0 = none */
+	uint32_t next;	 /* in the target's list of incoming exits */
+	uint16_t off;	 /* page offset it goes to */
+};
+
+struct bt_block {
+	uint64_t ram_page; /* RAM offset >> 12 */
+	uint64_t mask;	   /* 64-byte parts of the page it depends on */
+	const uint8_t *far_entry; /* by jump cache: T0 = RIP, flags in fl */
+	const uint8_t *near_entry; /* by link: flags in EFLAGS */
+	uint32_t key;
+	uint32_t live_in; /* arithmetic flags it needs */
+	uint32_t hash_next, page_next, incoming;
+	uint32_t first_exit;
+	uint16_t off;
+	uint8_t ninsns, nexits;
+	_Atomic(bool) valid;
+};
+
+struct bt_page {
+	uint32_t first; /* block */
+	uint32_t nblocks;
+	uint64_t mask;
+};
+
+/* ---- calls out of code ---- */
+
+enum bt_thunk {
+	BT_TH_MISS,   /* data: info, retry, next */
+	BT_TH_INTERP, /* data: info, next (0 = ends the block), enum x86_op */
+	BT_TH_SYS,    /* data: info, operation: ends the block */
+	BT_TH_LINK,   /* data: exit */
+	BT_TH_JC,     /* data: info, undo */
+	BT_TH_POLL,   /* data: info */
+	BT_TH_STI,    /* data: info of the next instruction */
+	BT_TH_FPU,    /* data: where to go on */
+	BT_NTHUNKS,
+};
+
+/* info: page offset of the instruction, its number in the block, its length,
+ * and for BT_TH_MISS what the access is. */
+#define BT_INFO(off, n, len)                                                   \
+	((uint32_t)(off) | (uint32_t)(n) << 13 | (uint32_t)(len) << 28)
+#define BT_INFO_OFF(i)	   ((i) & 0x1fff)
+#define BT_INFO_N(i)	   ((i) >> 13 & 0x3f)
+#define BT_INFO_LEN(i)	   ((i) >> 28)
+#define BT_INFO_WRITE	   (1u << 19)
+#define BT_INFO_STACK	   (1u << 20) /* one-page cache, address in T1 */
+#define BT_INFO_ALIGN	   (1u << 21) /* must be aligned to its size */
+#define BT_INFO_SIZE_SHIFT 22	      /* bytes - 1, 0..63 */
+
+/* ---- the machine ---- */
+
+struct cpu_vm {
+	struct soft_vm soft; /* first */
+	pthread_mutex_t lock; /* translation, links, invalidation */
+
+	uint8_t *cache;
+	size_t cache_bytes;
+	uint8_t *hot, *hot_start, *hot_end; /* free; bounds */
+	uint8_t *cold, *cold_start, *cold_end;
+
+	struct bt_block *blocks; /* [0] is not used */
+	uint32_t nblocks, max_blocks;
+	struct bt_exit *exits;
+	uint32_t nexits, max_exits;
+	uint32_t *hash;
+	struct bt_page *pages; /* per RAM page */
+	uint64_t npages;
+	_Atomic(uint32_t) inval_seq; /* counts invalidated blocks */
+
+	const uint8_t *thunk[BT_NTHUNKS];
+	void (*enter)(struct soft_cpu *c, const uint8_t *code);
+	const uint8_t *leave;
+	const uint8_t *jc_miss; /* jump to T0, nothing to undo */
+	void (*vec_save)(struct soft_cpu *c), (*vec_load)(struct soft_cpu *c);
+	bool bmi2, avx, avx512;
+
+	/* The cache is full: start anew once every processor is out of it. */
+	_Atomic(bool) flush_wanted;
+	_Atomic(uint32_t) epoch;
+
+	struct bt_tr *tr; /* the translation being made; lock held */
+
+	_Atomic(uint64_t) n_blocks, n_insns, n_invals, n_flushes, n_bytes;
+};
+
+enum bt_counter {
+	BT_CNT_MISS, BT_CNT_EMULATED, BT_CNT_INTERP, BT_CNT_STEP, BT_CNT_LINK,
+	BT_CNT_JC_MISS, BT_CNT_POLL, BT_CNT_SYS, BT_CNT_JC_FLUSH, BT_NCOUNTERS,
+};
+
+struct cpu {
+	struct soft_cpu *c; /* c->engine is this */
+	struct cpu_vm *vm;
+	bool stepping;
+	uint32_t tlb_gen, exec_gen, epoch;
+	uint32_t jc_key[SOFT_NMODES]; /* key of the blocks in the jump cache */
+	uint16_t jc_journal[SOFT_NMODES][128];
+	uint32_t jc_fills[SOFT_NMODES];
+	unsigned done;	    /* instructions of the block done, when stepping */
+	uint64_t counters[BT_NCOUNTERS];
+	uint32_t interp_ops[X86_NOPS];
+};
+
+static inline struct cpu_vm *bt_vm(struct soft_cpu *c)
+{
+	return (struct cpu_vm *)c->vm;
+}
+
+static inline struct cpu *bt_cpu(struct soft_cpu *c)
+{
+	return c->engine;
+}
+
+/* ---- cache.c: memory for code and blocks ---- */
+
+int bt_cache_init(struct cpu_vm *vm, uint64_t bytes);
+void bt_cache_fini(struct cpu_vm *vm);
+bool bt_cache_room(struct cpu_vm *vm); /* for one more block */
+void bt_cache_reset(struct cpu_vm *vm); /* nobody runs in it */
+
+/* ---- stubs.c: generated once ---- */
+
+void bt_stubs_make(struct cpu_vm *vm, struct emit *e);
+void bt_emit_flags_save(struct emit *e);
+void bt_emit_flags_load(struct emit *e);
+
+/* ---- block.c: finding blocks ---- */
+
+/* The block at the current state, translated if need be.  NULL: interpret, or
+ * the cache is full (flush_wanted is set then).  May raise on the fetch. */
+struct bt_block *bt_block_get(struct soft_cpu *c);
+struct bt_block *bt_block_lookup(struct cpu_vm *vm, uint64_t ram_page,
+	unsigned off, uint32_t key);
+/* Same page as the exit's, same key.  Lock not held. */
+struct bt_block *bt_block_follow(struct soft_cpu *c, uint32_t exit);
+
+void bt_jc_fill(struct soft_cpu *c, uint64_t rip, struct bt_block *b);
+void bt_jc_flush(struct soft_cpu *c, unsigned mode);
+
+/* ---- smc.c ---- */
+
+void bt_smc_watch(struct soft_cpu *c, uint64_t ram_page);
+void bt_smc_written(struct soft_vm *vm, struct soft_cpu *c, uint64_t ram_offset,
+	unsigned len);
+
+/* ---- slow.c: what thunks call ---- */
+
+typedef const uint8_t *bt_helper(struct soft_cpu *c, const uint8_t *site);
+extern bt_helper *const bt_helpers[BT_NTHUNKS];
+
+/* Unhook from the table; the page's list is the caller's. */
+void bt_block_remove(struct cpu_vm *vm, struct bt_block *b);
+
+/* State in st and area <-> complete state in st. */
+void bt_flags_to_st(struct soft_cpu *c);
+void bt_flags_from_st(struct soft_cpu *c);
+/* The guest's vector registers back into st. */
+void bt_fpu_save(struct soft_cpu *c);
+/* Bring caches of translations up to date after C code ran. */
+void bt_sync(struct soft_cpu *c);
+
+static inline bool bt_attention(struct soft_cpu *c)
+{
+	uint32_t ev = atomic_load_explicit(&c->bc->events,
+		memory_order_relaxed);
+
+	if (!(c->st.rflags & X86_FL_IF))
+		ev &= ~(uint32_t)BUS_EV_INTR;
+	if (c->st.nmi_blocked)
+		ev &= ~(uint32_t)BUS_EV_NMI;
+	return ev | c->st.sti_shadow | c->st.movss_shadow | c->st.activity;
+}
+
+/* ---- translate.c ---- */
+
+enum bt_sys {
+	BT_SYS_SYSCALL, BT_SYS_SYSRET4, BT_SYS_SYSRET8, BT_SYS_IRET4,
+	BT_SYS_IRET8, BT_NSYS,
+};
+
+/* Translate the block at offset off of the RAM page.  Lock held. */
+struct bt_block *bt_translate(struct soft_cpu *c, uint64_t ram_page,
+	unsigned off, uint32_t key);
+struct bt_tr *bt_tr_new(void);
+void bt_tr_free(struct bt_tr *t);
+
+/* ---- dispatch.c ---- */
+
+void bt_run(struct cpu *cpu, struct cpu_exit *exit);
+void bt_kick(void *opaque);
+
+#endif

@@ -1,0 +1,274 @@
+/*
+ * slow.c - what translated code calls.
+ *
+ * Compiled without vector instructions: while the guest's vector registers
+ * are live in the host's (vec_live), they must be saved before anything else
+ * is called.  A helper that may raise has completed st before.
+ */
+#include "cpu/bt/priv.h"
+
+static uint32_t rd32(const uint8_t *p)
+{
+	uint32_t v;
+
+	__builtin_memcpy(&v, p, 4);
+	return v;
+}
+
+void bt_flags_to_st(struct soft_cpu *c)
+{
+	unsigned fl = bt_area(c)->fl;
+
+	c->st.rflags = (c->st.rflags & ~(uint64_t)X86_FL_ARITH) |
+		(fl >> 8 & X86_FL_ARITH) | (fl & 1) << 11;
+}
+
+void bt_flags_from_st(struct soft_cpu *c)
+{
+	bt_area(c)->fl = (c->st.rflags & 0xd5) << 8 |
+		(c->st.rflags >> 11 & 1);
+}
+
+void bt_fpu_save(struct soft_cpu *c)
+{
+	struct bt_area *a = bt_area(c);
+
+	if (a->vec_live) {
+		a->vec_live = 0;
+		bt_vm(c)->vec_save(c);
+	}
+}
+
+static void bt_fpu_reload(struct soft_cpu *c)
+{
+	bt_vm(c)->vec_load(c);
+	bt_area(c)->vec_live = 1;
+}
+
+void bt_sync(struct soft_cpu *c)
+{
+	struct cpu *cpu = bt_cpu(c);
+	struct bt_area *a = bt_area(c);
+
+	if (cpu->tlb_gen != c->tlb_gen) {
+		cpu->tlb_gen = c->tlb_gen;
+		for (unsigned m = 0; m < SOFT_NMODES; m++) {
+			a->stack[m][0].tag = SOFT_TLB_EMPTY;
+			a->stack[m][1].tag = SOFT_TLB_EMPTY;
+		}
+	}
+	if (cpu->exec_gen != c->exec_gen) {
+		cpu->exec_gen = c->exec_gen;
+		for (unsigned m = 0; m < SOFT_NMODES; m++)
+			if (cpu->jc_fills[m])
+				bt_jc_flush(c, m);
+	}
+}
+
+/* Complete st for the instruction that info tells. */
+static void bt_enter_c(struct soft_cpu *c, uint32_t info)
+{
+	uint64_t rip = bt_area(c)->rip_base + BT_INFO_OFF(info);
+
+	c->st.rip = c->code64 ? rip : (uint32_t)rip;
+	bt_cpu(c)->done = BT_INFO_N(info);
+	bt_flags_to_st(c);
+	bt_fpu_save(c);
+}
+
+/* Go on at st, in code if possible. */
+static const uint8_t *bt_go(struct soft_cpu *c)
+{
+	struct bt_area *a = bt_area(c);
+	struct cpu_vm *vm = bt_vm(c);
+	struct bt_block *b;
+
+	bt_sync(c);
+	if (bt_cpu(c)->stepping || atomic_load(&a->poll) || bt_attention(c) ||
+		vm->flush_wanted)
+		return vm->leave;
+	b = bt_block_get(c);
+	if (!b)
+		return vm->leave;
+	bt_jc_fill(c, c->st.rip, b);
+	bt_flags_from_st(c);
+	a->t0 = c->st.rip;
+	return b->far_entry;
+}
+
+/* Where the instruction after the one that was carried out goes on. */
+static const uint8_t *bt_interpret(struct soft_cpu *c, uint32_t info,
+	const uint8_t *next, bool vec)
+{
+	struct cpu_vm *vm = bt_vm(c);
+	struct cpu *cpu = bt_cpu(c);
+	uint32_t seq = atomic_load(&vm->inval_seq);
+	uint32_t key = bt_key(c);
+	uint64_t rip = c->st.rip + BT_INFO_LEN(info);
+
+	if (!c->code64)
+		rip = (uint32_t)rip;
+	interp_step(c);
+	cpu->done++;
+	if (!next || c->st.rip != rip || atomic_load(&vm->inval_seq) != seq ||
+		bt_key(c) != key)
+		return bt_go(c);
+	if (!cpu->stepping &&
+		(atomic_load(&bt_area(c)->poll) || bt_attention(c)))
+		return vm->leave;
+	bt_sync(c);
+	bt_flags_from_st(c);
+	if (vec)
+		bt_fpu_reload(c);
+	return next;
+}
+
+static bool bt_canonical(struct soft_cpu *c, gva_t a)
+{
+	return !c->code64 || (int64_t)(a << 16) >> 16 == (int64_t)a;
+}
+
+/* Fill the TLB for the access; false if it must be carried out singly. */
+static bool bt_fill(struct soft_cpu *c, uint32_t info, gva_t ea,
+	struct soft_tlb_entry *stack)
+{
+	unsigned size = (info >> BT_INFO_SIZE_SHIFT & 0x3f) + 1;
+	enum soft_access acc = info & BT_INFO_WRITE ? SOFT_WRITE : SOFT_READ;
+	struct soft_tlb_entry *e =
+		&c->tlb[c->tlb_mode][acc][soft_tlb_index(ea)];
+
+	if (!bt_canonical(c, ea) ||
+		((info & BT_INFO_ALIGN) && (ea & (size - 1))))
+		return false;
+	if (!soft_host(c, ea, size, acc, c->tlb_mode) ||
+		(ea ^ e->tag) > BUS_PAGE_SIZE - size)
+		return false;
+	if (stack)
+		*stack = *e;
+	return true;
+}
+
+static const uint8_t *bt_h_miss(struct soft_cpu *c, const uint8_t *site)
+{
+	struct bt_area *a = bt_area(c);
+	uint32_t info = rd32(site);
+	bool vec = a->vec_live, write = info & BT_INFO_WRITE;
+	struct soft_tlb_entry *e, *stack = NULL;
+	gva_t ea;
+
+	bt_cpu(c)->counters[BT_CNT_MISS]++;
+	bt_enter_c(c, info);
+	/* The entry's tag was exclusive-ored to the address.  Had another
+	 * processor cleared it since, the index would differ or the address
+	 * be non-canonical: then the instruction is interpreted. */
+	if (info & BT_INFO_STACK) {
+		e = stack = &a->stack[c->tlb_mode][write];
+		ea = a->t1 ^ e->tag;
+	} else {
+		e = &c->tlb[c->tlb_mode][write ? SOFT_WRITE : SOFT_READ]
+			   [a->t1 >> 5];
+		ea = a->t0 ^ e->tag;
+	}
+	if ((stack || soft_tlb_index(ea) == a->t1 >> 5) &&
+		bt_fill(c, info, ea, stack)) {
+		bt_sync(c);
+		if (vec)
+			bt_fpu_reload(c);
+		return site + (int32_t)rd32(site + 4);
+	}
+	bt_cpu(c)->counters[BT_CNT_EMULATED]++;
+	return bt_interpret(c, info, site + (int32_t)rd32(site + 8), vec);
+}
+
+static const uint8_t *bt_h_interp(struct soft_cpu *c, const uint8_t *site)
+{
+	uint32_t info = rd32(site), next = rd32(site + 4);
+	bool vec = bt_area(c)->vec_live;
+
+	bt_cpu(c)->counters[BT_CNT_INTERP]++;
+	bt_cpu(c)->interp_ops[rd32(site + 8)]++;
+	bt_enter_c(c, info);
+	return bt_interpret(c, info, next ? site + (int32_t)next : NULL, vec);
+}
+
+static const uint8_t *bt_h_sys(struct soft_cpu *c, const uint8_t *site)
+{
+	uint32_t info = rd32(site), op = rd32(site + 4);
+	uint64_t next;
+
+	bt_cpu(c)->counters[BT_CNT_SYS]++;
+	bt_enter_c(c, info);
+	next = c->st.rip + BT_INFO_LEN(info);
+	switch ((enum bt_sys)op) {
+	case BT_SYS_SYSCALL: soft_syscall(c, next); break;
+	case BT_SYS_SYSRET4: soft_sysret(c, 4); break;
+	case BT_SYS_SYSRET8: soft_sysret(c, 8); break;
+	case BT_SYS_IRET4: soft_iret(c, 4, next); break;
+	case BT_SYS_IRET8: soft_iret(c, 8, next); break;
+	case BT_NSYS: break;
+	}
+	bt_cpu(c)->done++;
+	return bt_go(c);
+}
+
+static const uint8_t *bt_h_link(struct soft_cpu *c, const uint8_t *site)
+{
+	struct cpu_vm *vm = bt_vm(c);
+	uint32_t x = rd32(site);
+	struct bt_block *b;
+
+	bt_cpu(c)->counters[BT_CNT_LINK]++;
+	bt_enter_c(c, BT_INFO(vm->exits[x].off, 0, 0));
+	if (atomic_load(&bt_area(c)->poll) || vm->flush_wanted)
+		return vm->leave;
+	b = bt_block_follow(c, x);
+	return b ? b->near_entry : vm->leave;
+}
+
+static const uint8_t *bt_h_jc(struct soft_cpu *c, const uint8_t *site)
+{
+	uint32_t info = rd32(site), undo = rd32(site + 4);
+	uint64_t target = bt_area(c)->t0;
+
+	bt_cpu(c)->counters[BT_CNT_JC_MISS]++;
+	bt_enter_c(c, info);
+	if (undo != ~0u && !bt_canonical(c, target)) {
+		c->st.gpr[X86_RSP] += (int64_t)(int32_t)undo;
+		soft_raise_err(c, X86_GP, 0);
+	}
+	c->st.rip = target;
+	bt_cpu(c)->done++;
+	return bt_go(c);
+}
+
+static const uint8_t *bt_h_poll(struct soft_cpu *c, const uint8_t *site)
+{
+	bt_cpu(c)->counters[BT_CNT_POLL]++;
+	bt_enter_c(c, rd32(site));
+	return bt_vm(c)->leave;
+}
+
+/* STI with events pending: they come after the next instruction. */
+static const uint8_t *bt_h_sti(struct soft_cpu *c, const uint8_t *site)
+{
+	bt_enter_c(c, rd32(site));
+	c->st.sti_shadow = 1;
+	return bt_vm(c)->leave;
+}
+
+static const uint8_t *bt_h_fpu(struct soft_cpu *c, const uint8_t *site)
+{
+	bt_fpu_reload(c);
+	return site + (int32_t)rd32(site);
+}
+
+bt_helper *const bt_helpers[BT_NTHUNKS] = {
+	[BT_TH_MISS] = bt_h_miss,
+	[BT_TH_INTERP] = bt_h_interp,
+	[BT_TH_SYS] = bt_h_sys,
+	[BT_TH_LINK] = bt_h_link,
+	[BT_TH_JC] = bt_h_jc,
+	[BT_TH_POLL] = bt_h_poll,
+	[BT_TH_STI] = bt_h_sti,
+	[BT_TH_FPU] = bt_h_fpu,
+};

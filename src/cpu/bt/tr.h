@@ -1,0 +1,159 @@
+/*
+ * tr.h - the translation of one block in progress.
+ *
+ * First the instructions are decoded up to the end of the block, then the
+ * liveness of arithmetic flags is computed backwards, then code is emitted
+ * forwards.  Checks of memory accesses destroy EFLAGS; flags that are live
+ * across one are saved before.
+ */
+#ifndef CPU_BT_TR_H
+#define CPU_BT_TR_H
+
+#include "cpu/bt/priv.h"
+
+#define BT_MAX_COLD (BT_MAX_INSNS * 4 + 16)
+
+enum bt_flags_at {
+	BT_FL_HOST,  /* in EFLAGS */
+	BT_FL_SAVED, /* in fl */
+	BT_FL_BOTH,
+};
+
+struct bt_tr;
+
+/* How one operation is translated. */
+typedef void bt_emitter(struct bt_tr *t, const struct x86_insn *in);
+
+struct bt_cold {
+	uint8_t thunk;
+	uint8_t insn;
+	uint8_t npatch;
+	uint8_t *patch[3]; /* displacements of jumps to it */
+	const uint8_t *retry;
+	uint32_t data[2];
+};
+
+struct bt_tr {
+	struct emit hot, cold;
+	struct soft_cpu *c;
+	struct cpu_vm *vm;
+	struct bt_block *b;
+	const uint8_t *page; /* guest code: copy, as if of the whole page */
+	unsigned page_end;   /* page offset where the copy ends */
+	const uint8_t *live_page; /* the guest's own; to be read once */
+	uint32_t key;
+	bool code64, step;
+	unsigned mode; /* enum soft_mode */
+	unsigned n;    /* instructions */
+	unsigned i;    /* the one being emitted */
+	unsigned end;  /* page offset behind the last */
+	enum bt_flags_at fl;
+	bool ended;    /* the last instruction leaves by itself */
+	bool straddle; /* the last one crosses the page: step it */
+	bool vec_checked;
+	unsigned ncold;
+	struct x86_insn insn[BT_MAX_INSNS];
+	uint16_t off[BT_MAX_INSNS + 1];
+	uint32_t live[BT_MAX_INSNS + 1]; /* flags live before insn i */
+	bt_emitter *emitter[BT_MAX_INSNS];
+	const uint8_t *at[BT_MAX_INSNS + 1]; /* host code of insn i */
+	struct bt_cold coldrec[BT_MAX_COLD];
+	uint8_t copy[BT_MAX_INSNS * 15];
+};
+
+static inline struct em_mem bt_at_rsp(int32_t disp)
+{
+	return em_at(H_RSP, disp);
+}
+
+static inline struct em_mem bt_home(unsigned guest)
+{
+	return em_at(H_RSP, (int32_t)guest * 8);
+}
+
+/* Host register of a guest register, BT_HOMED for those in memory. */
+extern const uint8_t bt_reg[16];
+
+/* ---- flags.c ---- */
+
+/* Flags that in reads, and those it surely overwrites. */
+uint32_t bt_flags_read(const struct x86_insn *in);
+uint32_t bt_flags_killed(const struct x86_insn *in);
+/* Compute live[] of the decoded block. */
+void bt_flags_liveness(struct bt_tr *t);
+/* EFLAGS is about to be destroyed before or by insn i, not by its result. */
+void bt_flags_clobber(struct bt_tr *t);
+/* Make EFLAGS hold what insn i reads or keeps. */
+void bt_flags_need(struct bt_tr *t);
+/* insn i has been carried out by the host. */
+void bt_flags_done(struct bt_tr *t);
+
+/* ---- access.c ---- */
+
+/*
+ * Check the memory operand of in (or [base + disp] of bt_access_stack) for an
+ * access of size bytes; *m is then the host operand.  Destroys T1, EFLAGS, and
+ * T0 unless it is the stack; afterwards *free is a scratch register that m
+ * does not use (T0 or T1).  False: cannot be encoded, nothing was emitted.
+ */
+struct bt_access {
+	unsigned size;
+	bool write, align;
+	struct em_mem m;
+	uint8_t free;
+};
+
+bool bt_access(struct bt_tr *t, const struct x86_insn *in,
+	struct bt_access *acc);
+void bt_access_stack(struct bt_tr *t, unsigned base, int32_t disp,
+	struct bt_access *acc);
+/* Effective address without segment base into register d (T0 or T1). */
+void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d);
+bool bt_can_address(struct bt_tr *t, const struct x86_insn *in, bool write);
+
+/* ---- alu.c ---- */
+
+bt_emitter bt_emit_copy, bt_emit_vec, bt_emit_lea, bt_emit_nothing, bt_emit_div;
+/* May in be translated by bt_emit_copy? */
+bool bt_copyable(struct bt_tr *t, const struct x86_insn *in);
+/* in with host registers: reg and rm by number (GPR operands only), or memory
+ * m; vvvv as is unless it is a GPR. */
+struct bt_enc {
+	unsigned reg, rm, vvvv;
+	const struct em_mem *m;
+	unsigned opcode;
+};
+void bt_encode(struct bt_tr *t, const struct x86_insn *in,
+	const struct bt_enc *enc);
+/* Read guest register g into host register d / write it. */
+void bt_get(struct bt_tr *t, unsigned size, unsigned d, unsigned g);
+void bt_put(struct bt_tr *t, unsigned size, unsigned g, unsigned s);
+
+/* ---- branch.c ---- */
+
+bt_emitter bt_emit_push, bt_emit_pop, bt_emit_leave, bt_emit_call_rel,
+	bt_emit_call_ind, bt_emit_jmp_rel, bt_emit_jmp_ind, bt_emit_ret,
+	bt_emit_jcc, bt_emit_pushf, bt_emit_jcxz, bt_emit_loop;
+/* Go to page offset off (may be outside the page). */
+void bt_emit_goto(struct bt_tr *t, int64_t off);
+/* d = the guest's RIP at page offset off. */
+void bt_emit_rip(struct bt_tr *t, unsigned d, int64_t off);
+
+/* ---- system.c ---- */
+
+bt_emitter bt_emit_interp, bt_emit_interp_end, bt_emit_sti, bt_emit_cli,
+	bt_emit_cld, bt_emit_std, bt_emit_rdtsc, bt_emit_sys, bt_emit_swapgs;
+
+/* ---- classify.c ---- */
+
+/* How insn t->i is translated, and whether the block ends with it. */
+bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
+	bool *ends);
+
+/* ---- translate.c ---- */
+
+/* A rare path reached by the jump at disp (NULL: fill in patch later). */
+struct bt_cold *bt_cold(struct bt_tr *t, unsigned thunk, uint8_t *disp);
+uint32_t bt_info(struct bt_tr *t);
+
+#endif

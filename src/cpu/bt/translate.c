@@ -1,0 +1,288 @@
+/*
+ * translate.c - one block, from guest bytes to linked host code.
+ *
+ * A block starts with an entry for the jump cache (T0 = RIP) followed by the
+ * one for links:
+ *
+ *	far:	and t0, -4096; mov [rip_base], t0
+ *		(load flags, or jump over their saving)
+ *	near:	(save flags)
+ *		(poll, if an exit leads backwards)
+ *		instructions ...
+ *
+ * It goes on behind conditional branches that are not taken, up to the end of
+ * the page.  An instruction that crosses it is stepped by the interpreter.
+ */
+#include <stdlib.h>
+
+#include "cpu/bt/tr.h"
+
+struct bt_cold *bt_cold(struct bt_tr *t, unsigned thunk, uint8_t *disp)
+{
+	struct bt_cold *cold = &t->coldrec[t->ncold++];
+
+	memset(cold, 0, sizeof(*cold));
+	cold->thunk = thunk;
+	cold->insn = t->i;
+	if (disp)
+		cold->patch[cold->npatch++] = disp;
+	return cold;
+}
+
+uint32_t bt_info(struct bt_tr *t)
+{
+	return BT_INFO(t->off[t->i], t->i, t->insn[t->i].len);
+}
+
+struct bt_tr *bt_tr_new(void)
+{
+	return calloc(1, sizeof(struct bt_tr));
+}
+
+void bt_tr_free(struct bt_tr *t)
+{
+	free(t);
+}
+
+/* ---- decoding ---- */
+
+/* May the block go on behind this branch? */
+static bool bt_go_on(struct bt_tr *t, const struct x86_insn *in, unsigned i)
+{
+	int64_t next = t->off[i] + in->len, to = next + (int64_t)in->imm;
+
+	if (t->step || in->op != X86_OP_JCC)
+		return false;
+	if (to < 0 || to >= (int64_t)BUS_PAGE_SIZE ||
+		next >= (int64_t)BUS_PAGE_SIZE)
+		return false;
+	return !bt_block_lookup(t->vm, t->b->ram_page, next, t->key);
+}
+
+static void bt_decode(struct bt_tr *t, unsigned off)
+{
+	unsigned exits = 0;
+	bool ends = false;
+
+	while (!ends && t->n < BT_MAX_INSNS && off < t->page_end) {
+		struct x86_insn *in = &t->insn[t->n];
+		enum x86_dec_status st = x86_decode(in, t->page + off,
+			t->page_end - off, t->code64 ? 8 : 4);
+
+		t->off[t->n] = off;
+		if (st != X86_DEC_OK) {
+			/* the rest of the page, or #UD */
+			if (!t->n)
+				t->straddle = true;
+			break;
+		}
+		t->i = t->n;
+		t->emitter[t->n] = bt_classify(t, in, &ends);
+		t->b->mask |= 1ull << (off >> 6) |
+			1ull << ((off + in->len - 1) >> 6);
+		if (ends && ++exits + 1 < BT_MAX_EXITS &&
+			bt_go_on(t, in, t->n))
+			ends = false;
+		off += in->len;
+		t->n++;
+	}
+	t->end = off;
+	t->ended = ends;
+}
+
+/* ---- entries ---- */
+
+enum bt_entry { BT_EN_NONE, BT_EN_SAVE, BT_EN_HOST };
+
+static bool bt_backward(struct bt_tr *t)
+{
+	for (unsigned i = 0; i < t->n; i++) {
+		const struct x86_insn *in = &t->insn[i];
+
+		switch (in->op) {
+		case X86_OP_JCC:
+		case X86_OP_JMP_REL:
+		case X86_OP_CALL_REL:
+		case X86_OP_LOOP:
+		case X86_OP_JCXZ:
+			if ((int64_t)in->imm < 0)
+				return true;
+			break;
+		default: break;
+		}
+	}
+	return false;
+}
+
+/* What the block does first with the flags that it needs. */
+static enum bt_entry bt_entry_kind(struct bt_tr *t, bool poll)
+{
+	if (!t->live[0])
+		return BT_EN_NONE;
+	if (poll || t->straddle)
+		return BT_EN_SAVE;
+	for (unsigned i = 0; i < t->n; i++) {
+		const struct x86_insn *in = &t->insn[i];
+		uint32_t written = (in->def->flags_written |
+			in->def->flags_undef) & X86_FL_ARITH;
+
+		if (in->has_mem || (in->def->attr & X86_AT_STACK) ||
+			t->emitter[i] == bt_emit_interp ||
+			t->emitter[i] == bt_emit_interp_end ||
+			t->emitter[i] == bt_emit_vec ||
+			t->emitter[i] == bt_emit_div ||
+			t->emitter[i] == bt_emit_sys)
+			return BT_EN_SAVE;
+		if (bt_flags_read(in) || written)
+			return BT_EN_HOST;
+	}
+	return BT_EN_SAVE;
+}
+
+static void bt_emit_entries(struct bt_tr *t)
+{
+	struct emit *e = &t->hot;
+	bool poll = !t->step && bt_backward(t);
+	enum bt_entry kind = bt_entry_kind(t, poll);
+	uint8_t *over = NULL;
+	struct bt_cold *cold;
+
+	while ((uintptr_t)e->p & 15)
+		em_8(e, 0xcc);
+	t->b->far_entry = e->p;
+	em_alu_ri(e, 8, EM_AND, BT_T0, -(int32_t)BUS_PAGE_SIZE);
+	em_store(e, 8, bt_at_rsp(BT_AREA(rip_base)), BT_T0);
+	if (kind == BT_EN_HOST)
+		bt_emit_flags_load(e);
+	else if (kind == BT_EN_SAVE)
+		over = em_jmp(e, e->p);
+	t->b->near_entry = e->p;
+	if (kind == BT_EN_SAVE) {
+		bt_emit_flags_save(e);
+		em_patch(over, e->p);
+	}
+	t->fl = kind == BT_EN_HOST ? BT_FL_HOST : BT_FL_SAVED;
+	t->i = 0;
+	if (poll) {
+		em_alu_mi(e, 4, EM_CMP, bt_at_rsp(BT_AREA(poll)), 0);
+		cold = bt_cold(t, BT_TH_POLL, em_jcc(e, CC_NE, e->p));
+		cold->data[0] = BT_INFO(t->b->off, 0, 0);
+	}
+}
+
+/* ---- rare paths ---- */
+
+static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
+{
+	struct emit *e = &t->cold;
+	const uint8_t *next = t->at[r->insn + 1], *site;
+
+	for (unsigned i = 0; i < r->npatch; i++)
+		em_patch(r->patch[i], e->p);
+	if (r->thunk == BT_TH_LINK)
+		t->vm->exits[r->data[0]].stub = e->p;
+	em_call(e, t->vm->thunk[r->thunk]);
+	site = e->p;
+	switch ((enum bt_thunk)r->thunk) {
+	case BT_TH_MISS:
+		em_32(e, r->data[0]);
+		em_32(e, (uint32_t)(r->retry - site));
+		em_32(e, (uint32_t)(next - site));
+		break;
+	case BT_TH_INTERP:
+		em_32(e, r->data[0]);
+		em_32(e, (uint32_t)(next - site));
+		em_32(e, t->insn[r->insn].op);
+		break;
+	case BT_TH_JC:
+		em_32(e, r->data[0]);
+		em_32(e, r->data[1]);
+		break;
+	case BT_TH_FPU: em_32(e, (uint32_t)(r->retry - site)); break;
+	default: em_32(e, r->data[0]); break;
+	}
+}
+
+/* ---- all of it ---- */
+
+static void bt_emit_body(struct bt_tr *t)
+{
+	for (t->i = 0; t->i < t->n; t->i++) {
+		t->at[t->i] = t->hot.p;
+		t->emitter[t->i](t, &t->insn[t->i]);
+	}
+	if (t->straddle) {
+		/* off[0] is where it starts */
+		em_call(&t->hot, t->vm->thunk[BT_TH_INTERP]);
+		em_32(&t->hot, BT_INFO(t->off[0], 0, 0));
+		em_32(&t->hot, 0);
+		em_32(&t->hot, X86_OP_INVALID);
+	} else if (!t->ended) {
+		t->i = t->n - 1;
+		t->at[t->n] = t->hot.p;
+		bt_emit_goto(t, t->end);
+		return;
+	}
+	t->at[t->n] = t->hot.p;
+}
+
+static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, uint32_t key)
+{
+	struct cpu_vm *vm = bt_vm(c);
+
+	t->c = c;
+	t->vm = vm;
+	t->b = &vm->blocks[vm->nblocks];
+	t->key = key;
+	t->code64 = (key & BT_KEY_SIZE) == 2;
+	t->step = key & BT_KEY_STEP;
+	t->mode = (key & BT_KEY_MODE) >> BT_KEY_MODE_SHIFT;
+	t->hot.p = vm->hot;
+	t->cold.p = vm->cold;
+	t->n = t->ncold = 0;
+	t->straddle = t->ended = t->vec_checked = false;
+}
+
+struct bt_block *bt_translate(struct soft_cpu *c, uint64_t ram_page,
+	unsigned off, uint32_t key)
+{
+	struct cpu_vm *vm = bt_vm(c);
+	struct bt_tr *t = vm->tr;
+	struct bt_block *b;
+	unsigned n;
+
+	bt_tr_init(t, c, key);
+	b = t->b;
+	memset(b, 0, sizeof(*b));
+	b->ram_page = ram_page;
+	b->off = off;
+	b->key = key;
+	b->first_exit = vm->nexits;
+	t->live_page = vm->soft.ram_host + (ram_page << BUS_PAGE_SHIFT);
+	/* Read once: the guest may change it while we look. */
+	n = BUS_PAGE_SIZE - off;
+	if (n > sizeof(t->copy))
+		n = sizeof(t->copy);
+	memcpy(t->copy, t->live_page + off, n);
+	t->page = t->copy - off;
+	t->page_end = off + n;
+	b->mask = 1ull << (off >> 6);
+
+	bt_decode(t, off);
+	bt_flags_liveness(t);
+	b->live_in = t->live[0];
+	bt_emit_entries(t);
+	bt_emit_body(t);
+	for (unsigned i = 0; i < t->ncold; i++)
+		bt_emit_cold(t, &t->coldrec[i]);
+
+	b->ninsns = t->n ? t->n : 1;
+	b->valid = true;
+	vm->n_blocks++;
+	vm->n_insns += b->ninsns;
+	vm->n_bytes += (t->hot.p - vm->hot) + (t->cold.p - vm->cold);
+	vm->hot = t->hot.p;
+	vm->cold = t->cold.p;
+	vm->nblocks++;
+	return b;
+}
