@@ -22,6 +22,9 @@ void interp_step(struct soft_cpu *c);
 /* Carry out an already decoded instruction at st.rip.  May raise. */
 void interp_exec(struct soft_cpu *c, const struct x86_insn *insn);
 
+/* Free what the above keep for the processor; before soft_cpu_free(). */
+void interp_cpu_fini(struct soft_cpu *c);
+
 /*
  * Run up to max instructions from the current state, delivering exceptions
  * and (if events is true) external events at boundaries; stops early when

@@ -180,6 +180,7 @@ struct soft_cpu {
 	uint64_t exec_filter[64], large_filter[64], giant_filter;
 
 	void *engine; /* the engine's own part (bt: struct bt_cpu) */
+	void *interp; /* the interpreter's caches */
 	/* The engine's own part that generated code addresses through RSP;
 	 * zeroed by soft_cpu_alloc and left alone otherwise. */
 	_Alignas(64) uint8_t engine_area[SOFT_ENGINE_AREA_BYTES];

@@ -1,0 +1,299 @@
+/*
+ * engine.c - the interpreter as an execution engine.
+ */
+#include <glib.h>
+#include <time.h>
+
+#include "cpu/interp/priv.h"
+
+struct cpu_vm {
+	struct soft_vm soft;
+};
+
+struct cpu {
+	struct soft_cpu *soft;
+};
+
+/* ---- what it can do ---- */
+
+/* Features that need nothing of the host. */
+static const uint16_t engine_own[] = {
+	X86_FEAT_MONITOR,
+	X86_FEAT_CX16,
+	X86_FEAT_PCID,
+	X86_FEAT_X2APIC,
+	X86_FEAT_MOVBE,
+	X86_FEAT_TSC_DEADLINE,
+	X86_FEAT_XSAVE,
+	X86_FEAT_OSXSAVE,
+	X86_FEAT_RDRAND,
+	X86_FEAT_HYPERVISOR,
+	X86_FEAT_FPU,
+	X86_FEAT_VME,
+	X86_FEAT_DE,
+	X86_FEAT_PSE,
+	X86_FEAT_TSC,
+	X86_FEAT_MSR,
+	X86_FEAT_PAE,
+	X86_FEAT_MCE,
+	X86_FEAT_CX8,
+	X86_FEAT_APIC,
+	X86_FEAT_SEP,
+	X86_FEAT_MTRR,
+	X86_FEAT_PGE,
+	X86_FEAT_MCA,
+	X86_FEAT_CMOV,
+	X86_FEAT_PAT,
+	X86_FEAT_PSE36,
+	X86_FEAT_CLFSH,
+	X86_FEAT_FXSR,
+	X86_FEAT_HTT,
+	X86_FEAT_ARAT,
+	X86_FEAT_FSGSBASE,
+	X86_FEAT_TSC_ADJUST,
+	X86_FEAT_SMEP,
+	X86_FEAT_ERMS,
+	X86_FEAT_INVPCID,
+	X86_FEAT_ZERO_FCS_FDS,
+	X86_FEAT_RDSEED,
+	X86_FEAT_ADX,
+	X86_FEAT_SMAP,
+	X86_FEAT_CLFLUSHOPT,
+	X86_FEAT_CLWB,
+	X86_FEAT_UMIP,
+	X86_FEAT_RDPID,
+	X86_FEAT_CLDEMOTE,
+	X86_FEAT_MOVDIRI,
+	X86_FEAT_MOVDIR64B,
+	X86_FEAT_FSRM,
+	X86_FEAT_SERIALIZE,
+	X86_FEAT_XSAVEOPT,
+	X86_FEAT_XSAVEC,
+	X86_FEAT_XGETBV1,
+	X86_FEAT_XSAVES,
+	X86_FEAT_LAHF64,
+	X86_FEAT_CMP_LEGACY,
+	X86_FEAT_PREFETCHW,
+	X86_FEAT_PREFETCHWT1,
+	X86_FEAT_TOPOEXT,
+	X86_FEAT_SYSCALL,
+	X86_FEAT_NX,
+	X86_FEAT_PDPE1GB,
+	X86_FEAT_RDTSCP,
+	X86_FEAT_LM,
+	X86_FEAT_INVTSC,
+	X86_FEAT_CLZERO,
+	X86_FEAT_WBNOINVD,
+	X86_FEAT_CR8_LEGACY,
+	X86_FEAT_FSRS,
+	X86_FEAT_FSRC,
+	X86_FEAT_FZRM,
+	X86_FEAT_FXSR_OPT,
+	X86_FEAT_EXTAPIC,
+};
+
+/* Instructions that the host carries out: given if the host has them. */
+static const uint16_t engine_host[] = {
+	X86_FEAT_MMX,
+	X86_FEAT_SSE,
+	X86_FEAT_SSE2,
+	X86_FEAT_SSE3,
+	X86_FEAT_SSSE3,
+	X86_FEAT_SSE4_1,
+	X86_FEAT_SSE4_2,
+	X86_FEAT_SSE4A,
+	X86_FEAT_MISALIGNSSE,
+	X86_FEAT_MMXEXT,
+	X86_FEAT_POPCNT,
+	X86_FEAT_AES,
+	X86_FEAT_PCLMULQDQ,
+	X86_FEAT_AVX,
+	X86_FEAT_F16C,
+	X86_FEAT_FMA,
+	X86_FEAT_BMI1,
+	X86_FEAT_BMI2,
+	X86_FEAT_LZCNT,
+	X86_FEAT_AVX2,
+	X86_FEAT_SHA,
+	X86_FEAT_GFNI,
+	X86_FEAT_VAES,
+	X86_FEAT_VPCLMULQDQ,
+	X86_FEAT_FDP_EXCPTN,
+	X86_FEAT_AVX512F,
+	X86_FEAT_AVX512DQ,
+	X86_FEAT_AVX512IFMA,
+	X86_FEAT_AVX512CD,
+	X86_FEAT_AVX512BW,
+	X86_FEAT_AVX512VL,
+	X86_FEAT_AVX512_VBMI,
+	X86_FEAT_AVX512_VBMI2,
+	X86_FEAT_AVX512_VNNI,
+	X86_FEAT_AVX512_BITALG,
+	X86_FEAT_AVX512_VPOPCNTDQ,
+	X86_FEAT_AVX512_VP2INTERSECT,
+	X86_FEAT_AVX512_FP16,
+	X86_FEAT_AVX512_BF16,
+	X86_FEAT_AVX_VNNI,
+	X86_FEAT_SHA512,
+	X86_FEAT_SM3,
+	X86_FEAT_SM4,
+	X86_FEAT_AVX_IFMA,
+	X86_FEAT_AVX_VNNI_INT8,
+	X86_FEAT_AVX_VNNI_INT16,
+	X86_FEAT_AVX_NE_CONVERT,
+};
+
+void interp_features(bool can[X86_NFEATURES])
+{
+	memset(can, 0, X86_NFEATURES * sizeof(can[0]));
+	for (unsigned i = 0; i < G_N_ELEMENTS(engine_own); i++)
+		can[engine_own[i]] = true;
+	for (unsigned i = 0; i < G_N_ELEMENTS(engine_host); i++)
+		can[engine_host[i]] = x86_host_has(engine_host[i]);
+}
+
+/* ---- probe ---- */
+
+/* mov cx, 20000; 1: add ax, cx; dec cx; jnz 1b; hlt */
+static const uint8_t engine_probe_code[] = {
+	0xb9, 0x20, 0x4e, 0x01, 0xc8, 0x49, 0x75, 0xfb, 0xf4};
+#define ENGINE_PROBE_INSNS 60000.0
+
+static double engine_now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1e6 + t.tv_nsec / 1e3;
+}
+
+/* Million instructions a second over a short loop in real mode. */
+static double engine_measure(void)
+{
+	struct bus *b = bus_new(1 << 16, 1 << 16);
+	struct x86_cpu_model *model;
+	const char *missing;
+	struct cpu_exit exit = {0};
+	struct soft_cpu *c;
+	struct soft_vm vm;
+	double t = 0;
+	uint64_t done;
+
+	if (!b)
+		return 0;
+	model = g_new0(struct x86_cpu_model, 1);
+	x86_cpu_model_init(
+		model, "auto", NULL, &(struct x86_topology){1, 1, 1}, &missing);
+	memcpy(bus_ram(b)->host, engine_probe_code, sizeof(engine_probe_code));
+	soft_vm_init(&vm, b, model);
+	c = soft_cpu_alloc(&vm, bus_cpu_new(b, 0));
+	if (c) {
+		c->st.rip = 0;
+		c->st.seg[X86_CS].sel = 0;
+		c->st.seg[X86_CS].base = 0;
+		soft_update_mode(c);
+		t = engine_now_us();
+		interp_run(c, 1 << 20, false, &done, &exit);
+		t = engine_now_us() - t;
+		interp_cpu_fini(c);
+		soft_cpu_free(c);
+	}
+	soft_vm_fini(&vm);
+	bus_free(b);
+	g_free(model);
+	return t > 0 ? ENGINE_PROBE_INSNS / t : 0;
+}
+
+static void engine_probe(struct cpu_probe *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->usable = true;
+	interp_features(out->can);
+	out->mips = engine_measure();
+	g_strlcpy(out->why, "exact reference interpreter, always there",
+		sizeof(out->why));
+}
+
+/* ---- life ---- */
+
+static int engine_vm_new(struct cpu_vm **out, struct bus *bus,
+	const struct cpu_vm_conf *conf, char *err, unsigned errsize)
+{
+	struct cpu_vm *vm = g_new0(struct cpu_vm, 1);
+
+	bus_lock(bus);
+	soft_vm_init(&vm->soft, bus, conf->model);
+	bus_unlock(bus);
+	*out = vm;
+	return 0;
+}
+
+static void engine_vm_free(struct cpu_vm *vm)
+{
+	bus_lock(vm->soft.bus);
+	soft_vm_fini(&vm->soft);
+	bus_unlock(vm->soft.bus);
+	g_free(vm);
+}
+
+static int engine_cpu_new(struct cpu **out, struct cpu_vm *vm,
+	struct bus_cpu *bc, char *err, unsigned errsize)
+{
+	struct cpu *cpu = g_new0(struct cpu, 1);
+	int e;
+
+	cpu->soft = soft_cpu_alloc(&vm->soft, bc);
+	if (!cpu->soft) {
+		e = -errno;
+		g_snprintf(err, errsize, "cannot make a processor: %s",
+			g_strerror(-e));
+		g_free(cpu);
+		return e;
+	}
+	*out = cpu;
+	return 0;
+}
+
+static void engine_cpu_free(struct cpu *cpu)
+{
+	interp_cpu_fini(cpu->soft);
+	soft_cpu_free(cpu->soft);
+	g_free(cpu);
+}
+
+/* Events are looked at before each instruction, so a kick needs nothing. */
+static void engine_run(struct cpu *cpu, struct cpu_exit *exit)
+{
+	uint64_t done;
+
+	while (!interp_run(cpu->soft, 1 << 30, true, &done, exit))
+		;
+}
+
+static void engine_get(struct cpu *cpu, struct x86_state *s)
+{
+	soft_get_state(cpu->soft, s);
+}
+
+static int engine_set(struct cpu *cpu, const struct x86_state *s)
+{
+	return soft_set_state(cpu->soft, s);
+}
+
+static unsigned engine_stats(struct cpu *cpu, struct cpu_stat *out, unsigned n)
+{
+	return soft_stats(cpu->soft, out, n);
+}
+
+const struct cpu_engine cpu_interp = {
+	.name = "interp",
+	.probe = engine_probe,
+	.vm_new = engine_vm_new,
+	.vm_free = engine_vm_free,
+	.cpu_new = engine_cpu_new,
+	.cpu_free = engine_cpu_free,
+	.run = engine_run,
+	.get = engine_get,
+	.set = engine_set,
+	.stats = engine_stats,
+};

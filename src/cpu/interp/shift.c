@@ -1,0 +1,105 @@
+/*
+ * shift.c - shifts and rotates, by the host's own instructions.
+ *
+ * The guest's flags are loaded first: a masked count of zero leaves them, and
+ * rotates keep most of them.
+ */
+#include "cpu/interp/ops.h"
+
+#define SHIFT_FN(name, insn, sfx, type)                                        \
+	interp_inline uint64_t name(uint64_t a, uint64_t b, uint64_t *fl)      \
+	{                                                                      \
+		type x = a;                                                    \
+		uint16_t ax = interp_flags_ax(*fl);                            \
+		asm(INTERP_FLAGS_IN insn sfx " %%cl, %1" INTERP_FLAGS_OUT      \
+			: "+&a"(ax), "+&r"(x)                                  \
+			: "c"((uint8_t)b)                                      \
+			: "cc");                                               \
+		*fl = interp_flags_merge(*fl, ax);                             \
+		return x;                                                      \
+	}
+
+#define SHIFT_OP(name, n, sfx, type)                                           \
+	SHIFT_FN(name##n, #name, sfx, type)                                    \
+	INTERP_FN(name##n)                                                     \
+	{                                                                      \
+		interp_modify(c, i, n, name##n, interp_read(c, i, 1, 1));      \
+	}
+
+#define SHIFT(name)                                                            \
+	SHIFT_OP(name, 1, "b", uint8_t)                                        \
+	SHIFT_OP(name, 2, "w", uint16_t)                                       \
+	SHIFT_OP(name, 4, "l", uint32_t)                                       \
+	SHIFT_OP(name, 8, "q", uint64_t)
+
+SHIFT(rol)
+SHIFT(ror)
+SHIFT(rcl)
+SHIFT(rcr)
+SHIFT(shl)
+SHIFT(shr)
+SHIFT(sar)
+
+/* ---- double shifts ---- */
+
+struct shift_double {
+	uint64_t src;
+	uint8_t count, size;
+	bool right;
+};
+
+#define SHIFT_DOUBLE(name, insn, sfx, type)                                    \
+	static uint64_t name(                                                  \
+		uint64_t a, const struct shift_double *d, uint64_t *fl)        \
+	{                                                                      \
+		type x = a;                                                    \
+		uint16_t ax = interp_flags_ax(*fl);                            \
+		asm(INTERP_FLAGS_IN insn sfx " %%cl, %2, %1" INTERP_FLAGS_OUT  \
+			: "+&a"(ax), "+&r"(x)                                  \
+			: "r"((type)d->src), "c"(d->count)                     \
+			: "cc");                                               \
+		*fl = interp_flags_merge(*fl, ax);                             \
+		return x;                                                      \
+	}
+
+SHIFT_DOUBLE(shld2, "shld", "w", uint16_t)
+SHIFT_DOUBLE(shld4, "shld", "l", uint32_t)
+SHIFT_DOUBLE(shld8, "shld", "q", uint64_t)
+SHIFT_DOUBLE(shrd2, "shrd", "w", uint16_t)
+SHIFT_DOUBLE(shrd4, "shrd", "l", uint32_t)
+SHIFT_DOUBLE(shrd8, "shrd", "q", uint64_t)
+
+static uint64_t shift_double_step(uint64_t a, uint64_t closure, uint64_t *fl)
+{
+	const struct shift_double *d = (const struct shift_double *)closure;
+
+	switch (d->size) {
+	case 2: return d->right ? shrd2(a, d, fl) : shld2(a, d, fl);
+	case 4: return d->right ? shrd4(a, d, fl) : shld4(a, d, fl);
+	default: return d->right ? shrd8(a, d, fl) : shld8(a, d, fl);
+	}
+}
+
+static void shift_double(
+	struct soft_cpu *c, const struct x86_insn *i, bool right)
+{
+	unsigned size = i->opnd[0].size;
+	struct shift_double d = {
+		.src = interp_read(c, i, 1, size),
+		.count = interp_read(c, i, 2, 1),
+		.size = size,
+		.right = right,
+	};
+
+	interp_modify(c, i, size, shift_double_step, (uintptr_t)&d);
+}
+
+INTERP_FN(shld)
+{
+	shift_double(c, i, false);
+}
+
+INTERP_FN(shrd)
+{
+	shift_double(c, i, true);
+}

@@ -1,0 +1,309 @@
+/*
+ * string.c - MOVS, CMPS, SCAS, LODS, STOS, INS, OUTS and REP.
+ *
+ * Registers are committed after each iteration, so a fault leaves those of the
+ * last complete one.  A repeated instruction leaves with RIP still on it when
+ * an event is pending or after a bounded piece of work; RF is then set, as the
+ * hardware does, so that breakpoints on it do not hit again.  Runs of plain
+ * memory within a page are copied or filled at once.
+ */
+#include "cpu/interp/ops.h"
+
+/* Iterations before the run loop gets a look in. */
+#define STRING_CHUNK 4096u
+
+enum string_stop { STRING_ALWAYS, STRING_WHILE_ZF };
+
+static uint64_t string_reg(
+	const struct soft_cpu *c, const struct x86_insn *i, unsigned reg)
+{
+	return interp_asize_mask(i, c->st.gpr[reg]);
+}
+
+static void string_advance(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned reg, uint64_t bytes)
+{
+	uint64_t v = c->st.gpr[reg];
+
+	v = c->st.rflags & X86_FL_DF ? v - bytes : v + bytes;
+	interp_set_reg(c, reg, i->asize, v);
+}
+
+static unsigned string_seg(const struct x86_insn *i)
+{
+	return i->seg_override == X86_NOREG ? X86_DS : i->seg_override;
+}
+
+static gva_t string_src(
+	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+{
+	return interp_linear(
+		c, string_seg(i), string_reg(c, i, X86_RSI), size, SOFT_READ);
+}
+
+static gva_t string_dst(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, enum soft_access acc)
+{
+	return interp_linear(c, X86_ES, string_reg(c, i, X86_RDI), size, acc);
+}
+
+/* ---- one iteration each ---- */
+
+static void string_movs(
+	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+{
+	gva_t src = string_src(c, i, size);
+	uint64_t v = soft_fast_load(c, src, size, c->tlb_mode);
+	gva_t dst = string_dst(c, i, size, SOFT_WRITE);
+
+	soft_fast_store(c, dst, size, v, c->tlb_mode);
+	string_advance(c, i, X86_RSI, size);
+	string_advance(c, i, X86_RDI, size);
+}
+
+static void string_stos(
+	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+{
+	gva_t dst = string_dst(c, i, size, SOFT_WRITE);
+
+	soft_fast_store(c, dst, size, c->st.gpr[X86_RAX], c->tlb_mode);
+	string_advance(c, i, X86_RDI, size);
+}
+
+static void string_lods(
+	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+{
+	gva_t src = string_src(c, i, size);
+	uint64_t v = soft_fast_load(c, src, size, c->tlb_mode);
+
+	interp_set_reg(c, X86_RAX, size, v);
+	string_advance(c, i, X86_RSI, size);
+}
+
+static void string_cmps(
+	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+{
+	gva_t src = string_src(c, i, size), dst;
+	uint64_t a = soft_fast_load(c, src, size, c->tlb_mode), b;
+
+	dst = string_dst(c, i, size, SOFT_READ);
+	b = soft_fast_load(c, dst, size, c->tlb_mode);
+	interp_compare(size, a, b, &c->st.rflags);
+	string_advance(c, i, X86_RSI, size);
+	string_advance(c, i, X86_RDI, size);
+}
+
+static void string_scas(
+	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+{
+	gva_t dst = string_dst(c, i, size, SOFT_READ);
+	uint64_t b = soft_fast_load(c, dst, size, c->tlb_mode);
+
+	interp_compare(size, c->st.gpr[X86_RAX], b, &c->st.rflags);
+	string_advance(c, i, X86_RDI, size);
+}
+
+static void string_ins(
+	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+{
+	uint16_t port = c->st.gpr[X86_RDX];
+	gva_t dst;
+
+	/* The device must not be read if the store would fault. */
+	soft_io_check(c, port, size);
+	dst = string_dst(c, i, size, SOFT_WRITE);
+	soft_probe_write(c, dst, size, c->tlb_mode);
+	soft_store(c, dst, size, soft_in(c, port, size), c->tlb_mode);
+	string_advance(c, i, X86_RDI, size);
+}
+
+static void string_outs(
+	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+{
+	uint16_t port = c->st.gpr[X86_RDX];
+	gva_t src;
+
+	soft_io_check(c, port, size);
+	src = string_src(c, i, size);
+	soft_out(c, port, size, soft_load(c, src, size, c->tlb_mode));
+	string_advance(c, i, X86_RSI, size);
+}
+
+/* ---- runs of plain memory ---- */
+
+/* Bytes from off that stay inside the page, the segment and the address size;
+ * 0 if that is not easily said. */
+static uint64_t string_span(const struct soft_cpu *c, const struct x86_insn *i,
+	unsigned seg, uint64_t off, gva_t a)
+{
+	const struct x86_seg *s = &c->st.seg[seg];
+	uint64_t n = BUS_PAGE_SIZE - (a & (BUS_PAGE_SIZE - 1));
+	uint64_t room;
+
+	if (i->asize != 8) {
+		room = interp_mask(i->asize) - off + 1;
+		n = n < room ? n : room;
+	}
+	if (c->code64)
+		return n;
+	if (!(s->attr & X86_SEG_CODE) && s->attr & X86_SEG_E)
+		return 0;
+	if (off > s->limit)
+		return 0;
+	room = (uint64_t)s->limit - off + 1;
+	return n < room ? n : room;
+}
+
+/* Overlapping forward copies repeat what they have just written. */
+static void string_copy(uint8_t *d, const uint8_t *s, uint64_t n, unsigned size)
+{
+	if (d >= s + n || d <= s) {
+		memmove(d, s, n);
+		return;
+	}
+	for (uint64_t at = 0; at < n; at += size)
+		soft_host_store(d + at, size, soft_host_load(s + at, size));
+}
+
+/* Up to count iterations of MOVS at once; how many were done. */
+static uint64_t string_movs_run(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t count)
+{
+	uint64_t si = string_reg(c, i, X86_RSI), n, m;
+	uint64_t di = string_reg(c, i, X86_RDI);
+	unsigned seg = string_seg(i);
+	gva_t src, dst;
+	uint8_t *s, *d;
+
+	src = soft_fast_linear(c, seg, si, size, SOFT_READ);
+	s = soft_host(c, src, size, SOFT_READ, c->tlb_mode);
+	dst = soft_fast_linear(c, X86_ES, di, size, SOFT_WRITE);
+	d = soft_host(c, dst, size, SOFT_WRITE, c->tlb_mode);
+	if (!s || !d)
+		return 0;
+	n = string_span(c, i, seg, si, src);
+	m = string_span(c, i, X86_ES, di, dst);
+	n = (n < m ? n : m) / size;
+	n = n < count ? n : count;
+	string_copy(d, s, n * size, size);
+	string_advance(c, i, X86_RSI, n * size);
+	string_advance(c, i, X86_RDI, n * size);
+	return n;
+}
+
+static uint64_t string_stos_run(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t count)
+{
+	uint64_t di = string_reg(c, i, X86_RDI), v = c->st.gpr[X86_RAX], n;
+	gva_t dst = soft_fast_linear(c, X86_ES, di, size, SOFT_WRITE);
+	uint8_t *d = soft_host(c, dst, size, SOFT_WRITE, c->tlb_mode);
+
+	if (!d)
+		return 0;
+	n = string_span(c, i, X86_ES, di, dst) / size;
+	n = n < count ? n : count;
+	if (size == 1)
+		memset(d, (uint8_t)v, n);
+	else
+		for (uint64_t k = 0; k < n; k++)
+			soft_host_store(d + k * size, size, v);
+	string_advance(c, i, X86_RDI, n * size);
+	return n;
+}
+
+/* ---- repetition ---- */
+
+typedef void string_fn(
+	struct soft_cpu *c, const struct x86_insn *i, unsigned size);
+typedef uint64_t string_run_fn(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t count);
+
+struct string_kind {
+	string_fn *one;
+	string_run_fn *run;
+	bool compares;
+};
+
+/* Must traps be looked at after every single iteration? */
+static bool string_by_one(const struct soft_cpu *c)
+{
+	return c->st.rflags & X86_FL_TF || c->data_bp;
+}
+
+static bool string_done(const struct soft_cpu *c, const struct x86_insn *i,
+	const struct string_kind *k, uint64_t left)
+{
+	if (!left)
+		return true;
+	if (!k->compares)
+		return false;
+	return !(c->st.rflags & X86_FL_ZF) == !(i->prefix & X86_PFX_REPNE);
+}
+
+static void string_repeat(struct soft_cpu *c, const struct x86_insn *i,
+	const struct string_kind *k, unsigned size)
+{
+	bool runs = k->run && !(c->st.rflags & X86_FL_DF);
+	uint64_t left = string_reg(c, i, X86_RCX), budget = STRING_CHUNK;
+
+	if (string_by_one(c))
+		budget = 1;
+	if (left) {
+		do {
+			uint64_t n = 0;
+
+			if (runs && budget > 1)
+				n = k->run(c, i, size,
+					left < budget ? left : budget);
+			if (!n) {
+				k->one(c, i, size);
+				n = 1;
+			}
+			left -= n;
+			budget -= n;
+			interp_set_reg(c, X86_RCX, i->asize, left);
+			if (string_done(c, i, k, left))
+				goto done;
+		} while (budget && !soft_attention(c));
+		c->st.rflags |= X86_FL_RF;
+		return;
+	}
+done:
+	c->st.rflags &= ~(uint64_t)X86_FL_RF;
+	c->st.rip = interp_next(c, i);
+}
+
+static void string_exec(struct soft_cpu *c, const struct x86_insn *i,
+	const struct string_kind *k, unsigned size)
+{
+	if (i->prefix & (X86_PFX_REP | X86_PFX_REPNE)) {
+		string_repeat(c, i, k, size);
+		return;
+	}
+	k->one(c, i, size);
+	c->st.rip = interp_next(c, i);
+}
+
+#define STRING_OP(name, run, compares)                                         \
+	INTERP_FN(name)                                                        \
+	{                                                                      \
+		static const struct string_kind k = {                          \
+			string_##name, run, compares};                         \
+		string_exec(c, i, &k, string_size(i));                         \
+	}
+
+static unsigned string_size(const struct x86_insn *i)
+{
+	/* Bit 0 of the opcode chooses between bytes and the operand size. */
+	if (!(i->opcode & 1))
+		return 1;
+	return i->opcode < 0x70 && i->osize == 8 ? 4 : i->osize;
+}
+
+STRING_OP(movs, string_movs_run, false)
+STRING_OP(stos, string_stos_run, false)
+STRING_OP(lods, NULL, false)
+STRING_OP(cmps, NULL, true)
+STRING_OP(scas, NULL, true)
+STRING_OP(ins, NULL, false)
+STRING_OP(outs, NULL, false)
