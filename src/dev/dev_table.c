@@ -9,8 +9,10 @@
 #include "dev/dev.h"
 #include "dev/input/i8042.h"
 #include "dev/irq/intc.h"
+#include "dev/misc/apm_port.h"
 #include "dev/misc/fw_cfg.h"
 #include "dev/misc/port92.h"
+#include "dev/misc/testdev.h"
 #include "dev/pci/i440fx.h"
 #include "dev/pci/piix3.h"
 #include "dev/serial/debugcon.h"
@@ -33,6 +35,8 @@ const struct dev_class *const dev_table[] = {
 	&debugcon_class,
 	&i8042_class,
 	&port92_class,
+	&apm_port_class,
+	&testdev_class,
 	&fw_cfg_class,
 	&virtio_blk_class,
 	&virtio_net_class,

@@ -2,6 +2,8 @@
 #include "dev-board.h"
 #include "dev/input/i8042.h"
 #include "dev/misc/fw_cfg.h"
+#include "dev/misc/testdev.h"
+#include "dev/pci/i440fx.h"
 
 static void fw_select(struct board *b, uint16_t key)
 {
@@ -281,6 +283,82 @@ static void test_port92(void)
 	board_fini(&b);
 }
 
+/* With firmware at the reset vector only the processors are reset. */
+static void test_soft_reset(void)
+{
+	struct board b;
+	struct dev *h;
+	uint8_t *bios = g_malloc0(64 << 10);
+
+	board_init(&b, 2);
+	h = board_add(&b, "i440fx");
+	board_add(&b, "port92");
+	board_add(&b, "i8042");
+	board_add(&b, "piix3");
+	bus_lock(b.bus);
+	i440fx_set_bios(h, bios, 64 << 10);
+	bus_unlock(b.bus);
+	for (unsigned i = 0; i < 3; i++) {
+		if (i == 0)
+			outb(&b, 0x92, 0x01);
+		else if (i == 1)
+			outb(&b, 0x64, 0xfe);
+		else
+			outb(&b, 0xcf9, 0x04);
+		for (unsigned c = 0; c < 2; c++) {
+			struct bus_cpu *cpu = bus_cpu_at(b.bus, c);
+
+			g_assert_true(cpu->events & BUS_EV_INIT);
+			bus_cpu_clear(cpu, BUS_EV_INIT);
+		}
+	}
+	g_assert_cmpuint(b.resets, ==, 0);
+	g_assert_cmphex(inb(&b, 0x92) & 1, ==, 1);
+	outb(&b, 0xcf9, 0x02);
+	outb(&b, 0xcf9, 0x06);
+	g_assert_cmpuint(b.resets, ==, 1);
+	board_fini(&b);
+	g_free(bios);
+}
+
+static void test_apm_port(void)
+{
+	struct board b;
+
+	board_init(&b, 1);
+	board_add(&b, "apm-port");
+	for (const char *p = "ShutShutdow"; *p; p++)
+		outb(&b, 0x8900, *p);
+	g_assert_cmpuint(b.poweroffs, ==, 0);
+	outb(&b, 0x8900, 'n');
+	g_assert_cmpuint(b.poweroffs, ==, 1);
+	board_fini(&b);
+}
+
+static void test_testdev(void)
+{
+	struct board b;
+	struct dev *d;
+
+	board_init(&b, 1);
+	d = board_add(&b, "testdev");
+	outl(&b, 0xe0, 0x12345678);
+	g_assert_cmphex(inb(&b, 0xe1), ==, 0x56);
+	bus_mmio_write(b.bus, NULL, 0xff000010, 8, 0x1122334455667788);
+	g_assert_cmphex(
+		bus_mmio_read(b.bus, NULL, 0xff000014, 4), ==, 0x11223344);
+	bus_mmio_write(b.bus, bus_cpu_at(b.bus, 0), 0xfee000f0, 4, 0x1ff);
+	bus_mmio_write(b.bus, NULL, 0xfec00000, 4, 0x10 + 2 * 14);
+	bus_mmio_write(b.bus, NULL, 0xfec00010, 4, 0x76);
+	outb(&b, 0x200e, 1);
+	outb(&b, 0x200e, 0);
+	g_assert_cmpint(board_ack(&b, 0), ==, 0x76);
+	outb(&b, 0xf4, 3);
+	g_assert_cmpuint(b.poweroffs, ==, 1);
+	g_assert_cmpint(testdev_exit_code(d), ==, 3);
+	board_fini(&b);
+}
+
 /* Anything may be written anywhere; nothing breaks or takes for ever. */
 static void test_rubbish(void)
 {
@@ -344,6 +422,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/i8042/translation", test_i8042_translation);
 	g_test_add_func("/i8042/mouse", test_i8042_mouse);
 	g_test_add_func("/port92", test_port92);
+	g_test_add_func("/soft-reset", test_soft_reset);
+	g_test_add_func("/apm-port", test_apm_port);
+	g_test_add_func("/testdev", test_testdev);
 	g_test_add_func("/rubbish", test_rubbish);
 	return g_test_run();
 }

@@ -14,6 +14,7 @@
 
 #include "dev/input/i8042.h"
 #include "dev/input/ps2.h"
+#include "dev/misc/cpu_init.h"
 
 #define STS_OBF	   0x01
 #define STS_SYS	   0x04
@@ -128,7 +129,7 @@ static void i8042_write_out_port(struct i8042 *k, uint8_t val)
 	k->out_port = val;
 	bus_set_a20(k->dev.host.bus, val & OUT_A20);
 	if (!(val & OUT_RESET))
-		bus_request(k->dev.host.bus, BUS_REQ_RESET);
+		cpu_init_pulse(k->dev.host.bus);
 }
 
 static uint8_t i8042_read_out_port(const struct i8042 *k)
@@ -175,7 +176,7 @@ static void i8042_command(struct i8042 *k, uint8_t val)
 	case 0xe0: i8042_answer(k, 0x03); break; /* test inputs: clocks high */
 	case 0xf0 ... 0xff: /* pulse output bits 3:0 that are 0 */
 		if (!(val & 1))
-			bus_request(k->dev.host.bus, BUS_REQ_RESET);
+			cpu_init_pulse(k->dev.host.bus);
 		break;
 	}
 	i8042_load(k);

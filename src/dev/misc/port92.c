@@ -3,8 +3,10 @@
  *
  * 82371SB data sheet 290550, section 2.5.6 (reset and A20 control).  Whoever
  * wrote last, this port or the keyboard controller, has set the A20 gate, and
- * bit 1 reads what the gate is.  Bit 0 going from 0 to 1 resets.
+ * bit 1 reads what the gate is.  Bit 0 going from 0 to 1 resets the
+ * processors.
  */
+#include "dev/misc/cpu_init.h"
 #include "dev/misc/port92.h"
 
 struct port92 {
@@ -29,7 +31,7 @@ static void port92_write(
 	p->val = val & 3;
 	bus_set_a20(p->dev.host.bus, val & 2);
 	if (rise)
-		bus_request(p->dev.host.bus, BUS_REQ_RESET);
+		cpu_init_pulse(p->dev.host.bus);
 }
 
 static const struct bus_io_ops port92_ops = {

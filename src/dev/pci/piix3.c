@@ -8,6 +8,7 @@
  * A PIRQ that is not routed leads nowhere; several may share an interrupt,
  * which is then high while one of them is.
  */
+#include "dev/misc/cpu_init.h"
 #include "dev/pci/pci_priv.h"
 #include "dev/pci/piix3.h"
 
@@ -76,8 +77,12 @@ static void piix3_cf9_write(void *opaque, uint8_t val)
 	bool rise = (val & RC_RESET) && !(p->reset_control & RC_RESET);
 
 	p->reset_control = val & (RC_HARD | RC_RESET);
-	if (rise)
+	if (!rise)
+		return;
+	if (val & RC_HARD)
 		bus_request(p->dev.host.bus, BUS_REQ_RESET);
+	else
+		cpu_init_pulse(p->dev.host.bus);
 }
 
 void piix3_route_default(struct dev *d)

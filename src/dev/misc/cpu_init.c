@@ -1,0 +1,27 @@
+/*
+ * cpu_init.c - pulses INIT# of all processors.
+ *
+ * 82371SB data sheet 290550, 2.5.6 (RC#, fast reset and soft reset by the
+ * reset control register assert INIT); SDM vol. 3, 10.1 and 11.4.7.3.  The
+ * pulse travels as a message with INIT delivery to everybody, which every
+ * interrupt complex understands.  Memory and devices keep their state, so that
+ * a return from protected mode through CMOS byte 0x0f works.
+ */
+#include "dev/misc/cpu_init.h"
+
+#define RESET_VECTOR  0xfffffff0ull
+#define MSI_EVERYBODY (0xfee00000ull | 0xff << 12)
+#define MSI_INIT      (1u << 14 | 5u << 8)
+
+void cpu_init_pulse(struct bus *b)
+{
+	struct bus_page page;
+
+	bus_resolve(b, RESET_VECTOR, &page);
+	if (!page.read) {
+		bus_request(b, BUS_REQ_RESET);
+		return;
+	}
+	bus_set_a20(b, true);
+	bus_msi_send(b, MSI_EVERYBODY, MSI_INIT);
+}
