@@ -95,8 +95,8 @@ static int bt_cpu_new(struct cpu **out, struct cpu_vm *vm, struct bus_cpu *bc,
 	a->jc_mask = BT_JC_MASK;
 	for (unsigned m = 0; m < SOFT_NMODES; m++) {
 		a->jc[m][0].host = vm->jc_miss;
-		a->stack[m][0].tag = SOFT_TLB_EMPTY;
-		a->stack[m][1].tag = SOFT_TLB_EMPTY;
+		a->stack[m][0].tag = BT_SLOT_EMPTY;
+		a->stack[m][1].tag = BT_SLOT_EMPTY;
 	}
 	cpu->epoch = vm->epoch;
 	cpu->c->engine = cpu;

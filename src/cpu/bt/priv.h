@@ -49,6 +49,9 @@ static inline unsigned bt_jc_index(uint64_t rip)
 	return (rip >> 2) & (BT_JC_SIZE - 1);
 }
 
+/* Tag of an unused stack slot: one page out of 2^52, not canonical. */
+#define BT_SLOT_EMPTY 0x5bd1e995a7c3d000ull
+
 struct bt_area {
 	uint64_t rip_base;
 	uint64_t t0, t1;

@@ -53,8 +53,8 @@ void bt_sync(struct soft_cpu *c)
 	if (cpu->tlb_gen != c->tlb_gen) {
 		cpu->tlb_gen = c->tlb_gen;
 		for (unsigned m = 0; m < SOFT_NMODES; m++) {
-			a->stack[m][0].tag = SOFT_TLB_EMPTY;
-			a->stack[m][1].tag = SOFT_TLB_EMPTY;
+			a->stack[m][0].tag = BT_SLOT_EMPTY;
+			a->stack[m][1].tag = BT_SLOT_EMPTY;
 		}
 	}
 	if (cpu->exec_gen != c->exec_gen) {

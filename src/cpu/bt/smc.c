@@ -31,13 +31,13 @@ static bool bt_drop_remote(struct soft_cpu *o, uintptr_t host)
 
 			if (tag + e[i].addend != host)
 				continue;
-			__atomic_store_n(&e[i].tag, SOFT_TLB_EMPTY,
+			__atomic_store_n(&e[i].tag, soft_tlb_empty(i),
 				__ATOMIC_SEQ_CST);
 			found = true;
 		}
 		e = &a->stack[m][SOFT_WRITE];
 		if (e->tag + e->addend == host) {
-			__atomic_store_n(&e->tag, SOFT_TLB_EMPTY,
+			__atomic_store_n(&e->tag, BT_SLOT_EMPTY,
 				__ATOMIC_SEQ_CST);
 			found = true;
 		}

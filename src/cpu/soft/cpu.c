@@ -32,7 +32,7 @@ struct soft_cpu *soft_cpu_alloc(struct soft_vm *vm, struct bus_cpu *bc)
 	e = &c->tlb[0][0][0];
 	for (unsigned i = 0; i < SOFT_NMODES * SOFT_NACCESS * SOFT_TLB_SIZE;
 		i++)
-		e[i].tag = SOFT_TLB_EMPTY;
+		e[i].tag = soft_tlb_empty(i);
 	x86_state_reset(&c->st, false, bc->index == 0);
 	soft_update_mode(c);
 	soft_update_dr7(c);

@@ -26,14 +26,14 @@
 /*
  * One array per access and mode.  An entry hits a access of n bytes at linear
  * address a if (a ^ tag) <= 4096 - n (unsigned 64-bit): same page, no page
- * crossing.  Then host = a + addend.  Empty: tag = SOFT_TLB_EMPTY, which never
- * hits.  Pages that are not memory, and for writes pages that hold translated
+ * crossing.  Then host = a + addend.  Empty: tag = soft_tlb_empty(index), which
+ * never hits: it is not canonical, and an address that equals it nevertheless
+ * (guests may compute any) belongs to another index.  Pages that are not memory, and for writes pages that hold translated
  * code, never get an entry.  A and D bits are set before an entry is made
  * (write entries only after D is set).
  */
 #define SOFT_TLB_BITS  10
 #define SOFT_TLB_SIZE  (1u << SOFT_TLB_BITS)
-#define SOFT_TLB_EMPTY (1ull << 63)
 
 struct soft_tlb_entry {
 	uint64_t tag;
@@ -61,6 +61,11 @@ enum soft_mode {
 static inline unsigned soft_tlb_index(gva_t a)
 {
 	return (a >> 12) & (SOFT_TLB_SIZE - 1);
+}
+
+static inline uint64_t soft_tlb_empty(unsigned index)
+{
+	return 1ull << 63 | (~index & 1u) << 12;
 }
 
 /* ---- the processor ---- */

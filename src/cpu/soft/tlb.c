@@ -39,10 +39,10 @@ void soft_tlb_fill(struct soft_cpu *c, gva_t a, enum soft_access acc,
 
 	if (m == SOFT_USER_AC && acc != SOFT_EXEC)
 		return;
-	if (e->tag == SOFT_TLB_EMPTY && c->tlb_nfills < JOURNAL_SIZE)
+	if (e->tag == soft_tlb_empty(idx) && c->tlb_nfills < JOURNAL_SIZE)
 		c->tlb_journal[c->tlb_nfills++] =
 			(m * SOFT_NACCESS + acc) * SOFT_TLB_SIZE + idx;
-	else if (e->tag == SOFT_TLB_EMPTY)
+	else if (e->tag == soft_tlb_empty(idx))
 		c->tlb_nfills = JOURNAL_SIZE + 1;
 	e->addend = acc == SOFT_EXEC ? (uintptr_t)host_page
 				     : (uintptr_t)host_page - page;
@@ -63,7 +63,7 @@ void soft_tlb_fill(struct soft_cpu *c, gva_t a, enum soft_access acc,
 static void soft_tlb_clear_array(struct soft_tlb_entry *e)
 {
 	for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
-		e[i].tag = SOFT_TLB_EMPTY;
+		e[i].tag = soft_tlb_empty(i);
 }
 
 void soft_tlb_flush(struct soft_cpu *c)
@@ -76,7 +76,8 @@ void soft_tlb_flush(struct soft_cpu *c)
 		exec |= c->tlb_used[m][SOFT_EXEC];
 	if (c->tlb_nfills <= JOURNAL_SIZE) {
 		for (unsigned i = 0; i < c->tlb_nfills; i++)
-			flat[c->tlb_journal[i]].tag = SOFT_TLB_EMPTY;
+			flat[c->tlb_journal[i]].tag =
+				soft_tlb_empty(c->tlb_journal[i]);
 	} else {
 		for (unsigned i = 0; i < SOFT_NMODES * SOFT_NACCESS; i++)
 			if (used[i])
@@ -107,7 +108,7 @@ void soft_tlb_flush_page(struct soft_cpu *c, gva_t a)
 	for (unsigned m = 0; m < SOFT_NMODES; m++)
 		for (unsigned acc = 0; acc < SOFT_NACCESS; acc++)
 			if (c->tlb[m][acc][idx].tag == page)
-				c->tlb[m][acc][idx].tag = SOFT_TLB_EMPTY;
+				c->tlb[m][acc][idx].tag = soft_tlb_empty(idx);
 	c->tlb_gen++;
 	if (soft_filter_has(c->exec_filter, page >> 12))
 		c->exec_gen++;
@@ -126,7 +127,7 @@ void soft_tlb_drop_writes(struct soft_cpu *c, uint64_t ram_offset)
 			continue;
 		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
 			if (e[i].tag + e[i].addend == host)
-				e[i].tag = SOFT_TLB_EMPTY;
+				e[i].tag = soft_tlb_empty(i);
 	}
 	c->tlb_gen++;
 }
@@ -139,7 +140,8 @@ static void soft_tlb_recheck(struct soft_cpu *c, gva_t a, enum soft_mode m,
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!(atomic_load(&bus_page_flags(c->bus)[ram >> 12]) & BUS_PAGE_CODE))
 		return;
-	c->tlb[m][SOFT_WRITE][soft_tlb_index(a)].tag = SOFT_TLB_EMPTY;
+	c->tlb[m][SOFT_WRITE][soft_tlb_index(a)].tag =
+		soft_tlb_empty(soft_tlb_index(a));
 	p->ram = ram + (a & (BUS_PAGE_SIZE - 1));
 }
 
