@@ -75,6 +75,18 @@ void x86_cpu_model_cpuid(const struct x86_cpu_model *m, uint32_t apic_id,
  * 9.9): fields padded to powers of two. */
 uint32_t x86_topology_apic_id(const struct x86_topology *t, unsigned n);
 
+/*
+ * Does the model have the instruction?  False means #UD.  An instruction that
+ * older processors see as another one (TZCNT as BSF, LZCNT as BSR, WBNOINVD as
+ * WBINVD, hints as NOP) is allowed, but has to pass x86_insn_fit() first, which
+ * changes it into that one where the model lacks the feature; apart from that
+ * both say the same.  Modes, CR0, CR4 and XCR0 are the engine's to check.
+ */
+struct x86_insn;
+bool x86_insn_allowed(
+	const struct x86_insn *insn, const struct x86_cpu_model *m);
+bool x86_insn_fit(struct x86_insn *insn, const struct x86_cpu_model *m);
+
 /* Does the host processor (this thread's CPUID) have the feature? */
 bool x86_host_has(enum x86_feature f);
 
