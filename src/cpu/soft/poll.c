@@ -26,6 +26,7 @@ static void soft_poll_flush(struct soft_cpu *c)
 static bool soft_leave(struct cpu_exit *exit, enum cpu_exit_reason why)
 {
 	exit->reason = why;
+	exit->masked = false;
 	exit->text[0] = 0;
 	return true;
 }
@@ -72,8 +73,11 @@ bool soft_poll(struct soft_cpu *c, struct cpu_exit *exit)
 		return soft_leave(exit, CPU_EXIT_HALT);
 	if (!soft_end_shadow(c) && (ev & (BUS_EV_NMI | BUS_EV_INTR)))
 		soft_poll_interrupts(c, ev);
-	if (c->st.activity == X86_ACT_HALT)
-		return soft_leave(exit, CPU_EXIT_HALT);
+	if (c->st.activity == X86_ACT_HALT) {
+		soft_leave(exit, CPU_EXIT_HALT);
+		exit->masked = !(c->st.rflags & X86_FL_IF);
+		return true;
+	}
 	if (c->st.activity == X86_ACT_SHUTDOWN)
 		return soft_leave(exit, CPU_EXIT_SHUTDOWN);
 	return false;
