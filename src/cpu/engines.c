@@ -6,7 +6,7 @@
 #include "cpu/engine.h"
 
 const struct cpu_engine *const cpu_engines[] = { &cpu_kvm, &cpu_bt, &cpu_interp,
-	NULL };
+	&cpu_lockstep, NULL };
 
 const struct cpu_engine *cpu_engine_find(const char *name)
 {
