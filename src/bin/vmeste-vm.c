@@ -19,6 +19,7 @@
 
 #include "conf/error.h"
 #include "jail/jail.h"
+#include "vmm/doctor.h"
 #include "vmm/machine.h"
 #include "wire/wire.h"
 
@@ -218,6 +219,8 @@ int main(int argc, char **argv)
 	struct vm vm = {.drive = UINT_MAX};
 	g_autoptr(GError) err = NULL;
 
+	if (argc == 2 && strcmp(argv[1], "--doctor") == 0)
+		return vmm_doctor();
 	if (argc > 1 || fcntl(WIRE_VM_FD, F_GETFD) < 0) {
 		fprintf(stderr, "vmeste-vm: run by vmeste for each machine; "
 				"see: vmeste help run\n");
