@@ -17,6 +17,7 @@
 /* An emulated KVM is slower than this; the kernel's interrupt controllers are
  * incomplete there. */
 #define REAL_KVM_MIPS 100.0
+#define MAX_CRASH_NOTES 3
 
 void machine_note(struct machine *m, const char *fmt, ...)
 {
@@ -251,12 +252,26 @@ void machine_nmi(struct machine *m)
 	bus_unlock(m->bus);
 }
 
+/* A guest may crash many times a second: a few notes are enough. */
+static void machine_note_crash(struct machine *m)
+{
+	if (m->conf->verbose && m->crashes < MAX_CRASH_NOTES)
+		machine_note(m, "registers at the crash:\n%s", m->crash);
+	if (m->conf->no_reboot)
+		return;
+	if (m->crashes < MAX_CRASH_NOTES)
+		machine_note(m,
+			"the guest crashed (triple fault): machine reset");
+	else if (m->crashes == MAX_CRASH_NOTES)
+		machine_note(m, "the guest goes on crashing; no more is said");
+	m->crashes++;
+}
+
 static void machine_guest_reset(struct machine *m, bool crashed)
 {
+	if (crashed)
+		machine_note_crash(m);
 	if (!m->conf->no_reboot) {
-		if (crashed)
-			machine_note(m, "the guest crashed (triple fault): "
-					"machine reset");
 		machine_reset(m);
 		return;
 	}

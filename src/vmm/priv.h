@@ -164,8 +164,10 @@ struct machine {
 	unsigned nconsoles;
 	GSource *timers, *doorbell;
 	_Atomic(unsigned) requests;
-	pthread_mutex_t failure_lock;
+	pthread_mutex_t failure_lock; /* of the two texts */
 	char failure[640];
+	char crash[2048]; /* registers at the last triple fault */
+	unsigned crashes;
 	bool ended;
 	unsigned resets;
 };

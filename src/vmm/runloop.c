@@ -76,6 +76,13 @@ static void on_halt(struct vcpu *v, const struct cpu_exit *exit)
 
 static void on_shutdown(struct vcpu *v, const struct cpu_exit *exit)
 {
+	struct machine *m = v->machine;
+	g_autofree struct x86_state *s = g_new0(struct x86_state, 1);
+
+	m->engine->get(v->cpu, s);
+	pthread_mutex_lock(&m->failure_lock);
+	x86_state_print(s, m->crash, sizeof(m->crash));
+	pthread_mutex_unlock(&m->failure_lock);
 	runloop_halt_soon(v->machine);
 	loop_post(v->machine, REQ_TRIPLE_FAULT);
 }
