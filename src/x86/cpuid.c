@@ -336,9 +336,10 @@ static void leaves_time(struct x86_cpu_model *m)
 {
 	struct x86_cpuid_regs *r = add(m, 0x15, 0, false);
 
-	/* "Crystal" is the local APIC timer's clock. */
-	r->eax = (uint32_t)(m->apic_hz / 1000);
-	r->ebx = (uint32_t)(m->tsc_hz / 1000);
+	/* "Crystal" is the local APIC timer's clock.  Small numbers: guests
+	 * multiply them in 32 bits, the clock being in kHz. */
+	r->eax = 1000;
+	r->ebx = (uint32_t)((m->tsc_hz * 1000 + m->apic_hz / 2) / m->apic_hz);
 	r->ecx = (uint32_t)m->apic_hz;
 	r = add(m, 0x16, 0, false);
 	r->eax = r->ebx = (uint32_t)(m->tsc_hz / 1000000);
