@@ -608,6 +608,7 @@ static bool dec_evex_ok(struct dec *d)
 	uint32_t ev = d->def->evex;
 	bool reg = in->modrm >= 0xc0;
 
+	in->evex_ll = d->ll;
 	if (in->evex_b && reg) {
 		if (!(ev & (X86_EV_ER | X86_EV_SAE | X86_EV_BIGN)))
 			return false;

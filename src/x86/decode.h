@@ -107,6 +107,7 @@ struct x86_insn {
 	uint8_t vl;	     /* vector length in bytes: 16, 32, 64 */
 	uint8_t aaa;	     /* EVEX opmask register */
 	uint8_t evex_z : 1, evex_b : 1, has_mem : 1, vsib : 1, rep_string : 1;
+	uint8_t evex_ll : 2; /* EVEX.L'L as encoded: rounding if evex_b */
 	/* Offsets of the parts from the first byte; 0 = absent. */
 	uint8_t opcode_off, modrm_off, disp_off, imm_off;
 	uint8_t disp_size, imm_size; /* bytes */

@@ -226,6 +226,46 @@ const struct interp_op interp_ops[X86_NOPS] = {
 	SEQ(XGETBV, xgetbv),
 	SEQ(XSETBV, xsetbv),
 
+	SEQ(LDMXCSR, ldmxcsr),
+	SEQ(STMXCSR, stmxcsr),
+	SEQ(VZEROUPPER, vzeroupper),
+	SEQ(VZEROALL, vzeroall),
+	SEQ(MASKMOVQ, maskmov),
+	SEQ(MASKMOVDQU, maskmov),
+	SEQ(VMASKMOVPS, vmaskmov),
+	SEQ(VMASKMOVPD, vmaskmov),
+	SEQ(VPMASKMOVD, vmaskmov),
+	SEQ(VPMASKMOVQ, vmaskmov),
+	SEQ(VPGATHERDD, gather),
+	SEQ(VPGATHERDQ, gather),
+	SEQ(VPGATHERQD, gather),
+	SEQ(VPGATHERQQ, gather),
+	SEQ(VGATHERDPS, gather),
+	SEQ(VGATHERDPD, gather),
+	SEQ(VGATHERQPS, gather),
+	SEQ(VGATHERQPD, gather),
+	SEQ(VPSCATTERDD, scatter),
+	SEQ(VPSCATTERDQ, scatter),
+	SEQ(VPSCATTERQD, scatter),
+	SEQ(VPSCATTERQQ, scatter),
+	SEQ(VSCATTERDPS, scatter),
+	SEQ(VSCATTERDPD, scatter),
+	SEQ(VSCATTERQPS, scatter),
+	SEQ(VSCATTERQPD, scatter),
+
+	SEQ(WAIT, wait),
+	SEQ(FNCLEX, fnclex),
+	SEQ(FNINIT, fninit),
+	SEQ(FNSTSW, fnstsw),
+	SEQ(FNSTCW, fnstcw),
+	SEQ(FNSTENV, fnstenv),
+	SEQ(FNSAVE, fnsave),
+	SEQ(FLDENV, fldenv),
+	SEQ(FRSTOR, frstor),
+	SEQ(FNENI, x87_nop),
+	SEQ(FNDISI, x87_nop),
+	SEQ(FNSETPM, x87_nop),
+
 	SEQ(NOP, nop),
 	SEQ(PAUSE, nop),
 	SEQ(HINT_NOP, nop),
@@ -261,7 +301,7 @@ static interp_fn *ops_function(const struct x86_insn *i)
 
 	if (!op->fn[0])
 		return i->def->attr & (X86_AT_X87 | X86_AT_VECTOR)
-			       ? interp_host
+			       ? interp_op_host
 			       : interp_op_ud;
 	return op->fn[1] ? op->fn[interp_size_log2(i->opnd[0].size)]
 			 : op->fn[0];

@@ -233,4 +233,29 @@ INTERP_FN(xrstors);
 INTERP_FN(xgetbv);
 INTERP_FN(xsetbv);
 
+/* host.c */
+INTERP_FN(host);
+INTERP_FN(ldmxcsr);
+INTERP_FN(stmxcsr);
+INTERP_FN(vzeroupper);
+INTERP_FN(vzeroall);
+
+/* mask.c */
+INTERP_FN(maskmov);
+INTERP_FN(vmaskmov);
+INTERP_FN(gather);
+INTERP_FN(scatter);
+
+/* x87.c */
+INTERP_FN(wait);
+INTERP_FN(fnclex);
+INTERP_FN(fninit);
+INTERP_FN(fnstsw);
+INTERP_FN(fnstcw);
+INTERP_FN(fnstenv);
+INTERP_FN(fnsave);
+INTERP_FN(fldenv);
+INTERP_FN(frstor);
+INTERP_FN(x87_nop);
+
 #endif

@@ -354,10 +354,10 @@ interp_inline bool interp_has(const struct soft_cpu *c, enum x86_feature f)
 	return c->vm->model->feature[f];
 }
 
-/* Host execution of vector and x87 instructions (host.c). */
-void interp_host(struct soft_cpu *c, const struct x86_insn *i);
+/* Where the processor's thunks are kept (thunk.c). */
+struct thunk_cache **interp_thunks(struct soft_cpu *c);
+
 void interp_features(bool can[X86_NFEATURES]);
-void interp_host_free(struct soft_cpu *c);
 
 /* Declares the functions of one file. */
 #define INTERP_FN(name)                                                        \

@@ -7,6 +7,7 @@
  * itself, or is changed by another processor or a device, needs no notice.
  */
 #include "cpu/interp/ops.h"
+#include "cpu/interp/thunk.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -27,6 +28,7 @@ struct step_entry {
 };
 
 struct interp_cpu {
+	struct thunk_cache *thunks;
 	struct step_entry cache[STEP_CACHE_SIZE];
 	struct step_entry scratch; /* what is not cached */
 };
@@ -45,10 +47,18 @@ static __attribute__((noinline)) struct interp_cpu *step_init(
 
 void interp_cpu_fini(struct soft_cpu *c)
 {
-	if (c->interp)
-		munmap(c->interp, sizeof(struct interp_cpu));
+	if (!c->interp)
+		return;
+	thunk_free(c);
+	munmap(c->interp, sizeof(struct interp_cpu));
 	c->interp = NULL;
-	interp_host_free(c);
+}
+
+struct thunk_cache **interp_thunks(struct soft_cpu *c)
+{
+	struct interp_cpu *p = c->interp ? c->interp : step_init(c);
+
+	return &p->thunks;
 }
 
 static gva_t step_linear(const struct soft_cpu *c)
