@@ -28,8 +28,6 @@ void soft_seg_from_desc(struct x86_seg *s, uint16_t sel, uint64_t d)
 	s->attr = soft_desc_attr(d);
 }
 
-/* The base and limit of a nulled register do not matter and are kept, as
- * Intel's processors do. */
 void soft_seg_null(struct x86_seg *s, uint16_t sel)
 {
 	s->sel = sel;
@@ -203,8 +201,12 @@ void soft_null_outer_segs(struct soft_cpu *c, unsigned cpl)
 		bool conforming = (s->attr & (X86_SEG_CODE | X86_SEG_E)) ==
 				  (X86_SEG_CODE | X86_SEG_E);
 
-		if ((s->attr & X86_SEG_P) && !conforming && dpl < cpl)
-			soft_seg_null(s, 0);
+		/* the base stays, as processors do (FS and GS may have been
+		 * set by MSR) */
+		if ((s->attr & X86_SEG_P) && !conforming && dpl < cpl) {
+			s->sel = 0;
+			s->attr = 0;
+		}
 	}
 }
 
