@@ -290,6 +290,7 @@ static void test_soft_reset(void)
 	struct dev *h;
 	uint8_t *bios = g_malloc0(64 << 10);
 
+	bios[0xfff0] = 0xea;
 	board_init(&b, 2);
 	h = board_add(&b, "i440fx");
 	board_add(&b, "port92");

@@ -9,16 +9,23 @@
  */
 #include "dev/misc/cpu_init.h"
 
-#define RESET_VECTOR  0xfffffff0ull
+#define RESET_VECTOR  0xffff0 /* and at the top of 4 GiB */
 #define MSI_EVERYBODY (0xfee00000ull | 0xff << 12)
 #define MSI_INIT      (1u << 14 | 5u << 8)
 
+/* Firmware has run if it left an entry where real mode looks for one; a boot
+ * without firmware leaves zeros, or no memory at all. */
+static bool cpu_init_has_firmware(struct bus *b)
+{
+	uint8_t entry;
+
+	return bus_dma_read(b, RESET_VECTOR, &entry, 1) && entry != 0 &&
+	       entry != 0xff;
+}
+
 void cpu_init_pulse(struct bus *b)
 {
-	struct bus_page page;
-
-	bus_resolve(b, RESET_VECTOR, &page);
-	if (!page.read) {
+	if (!cpu_init_has_firmware(b)) {
 		bus_request(b, BUS_REQ_RESET);
 		return;
 	}

@@ -7,8 +7,8 @@
 
 #include "bus/bus.h"
 
-/* Lock held.  Where no firmware sits at the reset vector (boots without it)
- * the whole machine is reset instead. */
+/* Lock held.  Where no firmware has run (no entry at F000:FFF0) the whole
+ * machine is reset instead. */
 void cpu_init_pulse(struct bus *b);
 
 #endif
