@@ -9,12 +9,10 @@
  */
 #include "x86/cpuid.h"
 
-#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
-#include <time.h>
-#include <x86intrin.h>
 
+#include "x86/host.h"
 #include "x86/models.h"
 
 enum { REG_EAX, REG_EBX, REG_ECX, REG_EDX };
@@ -33,35 +31,11 @@ static const struct x86_feature_row {
 #define XSAVE_LEGACY_BYTES 576 /* x87, SSE and header */
 #define PKRU_COMPONENT	   9
 #define CLFLUSH_BYTES	   64
+#define APIC_BASE_ENABLE   (1ull << 11)
+#define MISC_LIMIT_CPUID   (1ull << 22) /* IA32_MISC_ENABLE */
+#define MISC_XD_DISABLE	   (1ull << 34)
+#define PHYS_BITS	   40
 #define APIC_HZ		   1000000000u
-
-static uint32_t host_max(uint32_t range)
-{
-	return __get_cpuid_max(range, NULL);
-}
-
-static struct x86_cpuid_regs host_cpuid(uint32_t leaf, uint32_t sub)
-{
-	struct x86_cpuid_regs r = {0};
-
-	if (host_max(leaf & 0x80000000u) >= leaf)
-		__cpuid_count(leaf, sub, r.eax, r.ebx, r.ecx, r.edx);
-	return r;
-}
-
-static uint32_t reg_of(const struct x86_cpuid_regs *r, unsigned reg)
-{
-	const uint32_t v[] = {r->eax, r->ebx, r->ecx, r->edx};
-
-	return v[reg];
-}
-
-bool x86_host_has(enum x86_feature f)
-{
-	struct x86_cpuid_regs r = host_cpuid(rows[f].leaf, rows[f].sub);
-
-	return f && reg_of(&r, rows[f].reg) >> rows[f].bit & 1;
-}
 
 uint32_t x86_topology_apic_id(const struct x86_topology *t, unsigned n)
 {
@@ -103,6 +77,17 @@ static const uint16_t withheld[] = {X86_FEAT_PCID, X86_FEAT_INVPCID,
 	X86_FEAT_AMD_IBRS, X86_FEAT_AMD_STIBP, X86_FEAT_AMD_SSBD,
 	X86_FEAT_INVTSC};
 
+/* Not in the instruction table, or state that struct x86_state lacks. */
+static const uint16_t unknown_features[] = {X86_FEAT_AVX512PF,
+	X86_FEAT_AVX512ER, X86_FEAT_AVX512_4VNNIW, X86_FEAT_AVX512_4FMAPS,
+	X86_FEAT_SHA512, X86_FEAT_SM3, X86_FEAT_SM4, X86_FEAT_RAO_INT,
+	X86_FEAT_CMPCCXADD, X86_FEAT_AVX_IFMA, X86_FEAT_AVX_VNNI_INT8,
+	X86_FEAT_AVX_VNNI_INT16, X86_FEAT_AVX_NE_CONVERT, X86_FEAT_XOP,
+	X86_FEAT_FMA4, X86_FEAT_TBM, X86_FEAT_LWP, X86_FEAT_3DNOW,
+	X86_FEAT_3DNOWEXT, X86_FEAT_AMX_TILE, X86_FEAT_AMX_INT8,
+	X86_FEAT_AMX_BF16, X86_FEAT_AMX_FP16, X86_FEAT_MPX, X86_FEAT_KL,
+	X86_FEAT_XFD, X86_FEAT_PREFETCHI};
+
 static bool listed(const uint16_t *list, size_t n, unsigned f)
 {
 	for (size_t i = 0; i < n; i++)
@@ -115,9 +100,9 @@ static bool listed(const uint16_t *list, size_t n, unsigned f)
 
 static bool can_give(const bool *can, unsigned f)
 {
-	if (can)
-		return can[f];
-	return !IN(withheld, f);
+	if (IN(unknown_features, f))
+		return false;
+	return can ? can[f] : !IN(withheld, f);
 }
 
 /* What cannot stand without something else goes with it. */
@@ -161,8 +146,11 @@ static int features_named(struct x86_cpu_model *m, const struct x86_named *n,
 		for (unsigned i = 0; n->features[i]; i++) {
 			unsigned f = n->features[i];
 
-			if (!can_give(can, f) ||
-				!(IN(virtual_features, f) || x86_host_has(f))) {
+			if (IN(virtual_features, f)) {
+				m->feature[f] = can_give(can, f);
+				continue;
+			}
+			if (!can_give(can, f) || !x86_host_has(f)) {
 				if (missing)
 					*missing = rows[f].text;
 				return -EOPNOTSUPP;
@@ -172,42 +160,15 @@ static int features_named(struct x86_cpu_model *m, const struct x86_named *n,
 	return 0;
 }
 
-/* ---- frequencies ---- */
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_RAW, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* The host's TSC frequency: told by CPUID, by the outer hypervisor, or
- * measured over a few milliseconds. */
-static uint64_t host_tsc_hz(void)
-{
-	struct x86_cpuid_regs r = host_cpuid(0x15, 0);
-	uint64_t t0, t1, c0, c1;
-
-	if (r.eax && r.ebx && r.ecx)
-		return (uint64_t)r.ecx * r.ebx / r.eax;
-	__cpuid(0x40000000, r.eax, r.ebx, r.ecx, r.edx);
-	if (x86_host_has(X86_FEAT_HYPERVISOR) && r.eax >= 0x40000010 &&
-		r.eax < 0x40000100) {
-		__cpuid(0x40000010, r.eax, r.ebx, r.ecx, r.edx);
-		if (r.eax)
-			return r.eax * 1000ull;
-	}
-	t0 = now_ns();
-	c0 = __rdtsc();
-	do
-		t1 = now_ns();
-	while (t1 - t0 < 4000000);
-	c1 = __rdtsc();
-	return (uint64_t)((double)(c1 - c0) * 1e9 / (double)(t1 - t0));
-}
-
 /* ---- leaves ---- */
+
+/* AMD and Hygon differ in what they duplicate and in unknown leaves. */
+static bool vendor_amd(const struct x86_cpu_model *m)
+{
+	/* "Auth" and "Hygo" */
+	return m->leaves[0].r.ebx == 0x68747541 ||
+	       m->leaves[0].r.ebx == 0x6f677948;
+}
 
 static struct x86_cpuid_regs *add(
 	struct x86_cpu_model *m, uint32_t leaf, uint32_t sub, bool has_sub)
@@ -247,12 +208,12 @@ static unsigned threads_per_socket(const struct x86_cpu_model *m)
 
 static void leaves_basic(struct x86_cpu_model *m, const struct x86_named *named)
 {
-	struct x86_cpuid_regs host = host_cpuid(1, 0), *r;
+	struct x86_cpuid_regs host = x86_host_cpuid(1, 0), *r;
 	unsigned logical = m->topology.cores * m->topology.threads;
 
 	m->feature[X86_FEAT_HTT] = logical > 1;
 	r = add(m, 0, 0, false);
-	*r = host_cpuid(0, 0);
+	*r = x86_host_cpuid(0, 0);
 	r->eax = named && named->max_leaf ? named->max_leaf : 0x16;
 	r = add(m, 1, 0, false);
 	put_features(m, 1, 0, r);
@@ -260,7 +221,7 @@ static void leaves_basic(struct x86_cpu_model *m, const struct x86_named *named)
 	r->ebx = (CLFLUSH_BYTES / 8) << 8 |
 		 (logical > 1 ? threads_per_socket(m) << 16 : 0);
 	r = add(m, 2, 0, false);
-	*r = host_cpuid(2, 0);
+	*r = x86_host_cpuid(2, 0);
 	r = add(m, 6, 0, false);
 	put_features(m, 6, 0, r);
 	r = add(m, 7, 0, true);
@@ -274,7 +235,7 @@ static void leaves_basic(struct x86_cpu_model *m, const struct x86_named *named)
 static void leaves_cache(struct x86_cpu_model *m, uint32_t leaf)
 {
 	for (unsigned sub = 0; sub < 8; sub++) {
-		struct x86_cpuid_regs host = host_cpuid(leaf, sub), *r;
+		struct x86_cpuid_regs host = x86_host_cpuid(leaf, sub), *r;
 		unsigned level = host.eax >> 5 & 7;
 		unsigned shared;
 
@@ -326,7 +287,7 @@ static void leaves_xsave(struct x86_cpu_model *m)
 		if (!(m->xcr0_mask >> i & 1))
 			continue;
 		r = add(m, 0xd, i, true);
-		*r = host_cpuid(0xd, i);
+		*r = x86_host_cpuid(0xd, i);
 		r->ecx &= 2; /* user state; keep the alignment bit */
 		r->edx = 0;
 	}
@@ -362,23 +323,47 @@ static void leaves_hypervisor(struct x86_cpu_model *m)
 	r->ebx = (uint32_t)(m->apic_hz / 1000);
 }
 
+/* Leaf 1 EDX bits that AMD repeats in leaf 80000001 (APM vol. 3, app. E). */
+#define AMD_COMMON_EDX 0x0183f3ffu
+
 static void leaves_extended(struct x86_cpu_model *m)
 {
+	unsigned logical = m->topology.cores * m->topology.threads;
+	bool amd = vendor_amd(m);
 	struct x86_cpuid_regs *r = add(m, 0x80000000, 0, false);
 
-	*r = host_cpuid(0x80000000, 0);
+	*r = x86_host_cpuid(0x80000000, 0);
 	r->eax = 0x80000008;
+	m->feature[X86_FEAT_CMP_LEGACY] = amd && logical > 1;
 	r = add(m, 0x80000001, 0, false);
 	put_features(m, 0x80000001, 0, r);
+	if (amd)
+		r->edx |= m->leaves[1].r.edx & AMD_COMMON_EDX;
 	for (uint32_t leaf = 0x80000002; leaf <= 0x80000006; leaf++) {
 		r = add(m, leaf, 0, false);
-		*r = host_cpuid(leaf, 0);
+		*r = x86_host_cpuid(leaf, 0);
 	}
 	r = add(m, 0x80000007, 0, false);
 	put_features(m, 0x80000007, 0, r);
 	r = add(m, 0x80000008, 0, false);
 	put_features(m, 0x80000008, 0, r);
 	r->eax = m->phys_bits | m->virt_bits << 8;
+	if (amd)
+		r->ecx = (uint32_t)__builtin_ctz(threads_per_socket(m)) << 12 |
+			 (logical - 1);
+}
+
+/* As many as the host has: nested paging may depend on it. */
+static void address_widths(struct x86_cpu_model *m)
+{
+	unsigned host = x86_host_cpuid(0x80000008, 0).eax & 0xff;
+
+	m->phys_bits = m->feature[X86_FEAT_LM]	  ? PHYS_BITS
+		       : m->feature[X86_FEAT_PAE] ? 36
+						  : 32;
+	if (host && m->phys_bits > host)
+		m->phys_bits = host;
+	m->virt_bits = m->feature[X86_FEAT_LM] ? 48 : 32;
 }
 
 int x86_cpu_model_init(struct x86_cpu_model *m, const char *name,
@@ -392,7 +377,7 @@ int x86_cpu_model_init(struct x86_cpu_model *m, const char *name,
 		*missing = NULL;
 	strncpy(m->name, name, sizeof(m->name) - 1);
 	m->topology = *topo;
-	m->tsc_hz = host_tsc_hz();
+	m->tsc_hz = x86_host_tsc_hz();
 	m->apic_hz = APIC_HZ;
 	if (!strcmp(name, "auto") || !strcmp(name, "host")) {
 		features_host(m, can);
@@ -403,15 +388,16 @@ int x86_cpu_model_init(struct x86_cpu_model *m, const char *name,
 		e = features_named(m, named, can, missing);
 	}
 	drop_dependents(m);
-	m->phys_bits = m->feature[X86_FEAT_LM] ? 40 : 36;
-	m->virt_bits = m->feature[X86_FEAT_LM] ? 48 : 32;
+	address_widths(m);
 	leaves_basic(m, named);
 	leaves_cache(m, 4);
 	leaves_topology(m);
 	leaves_xsave(m);
 	leaves_time(m);
 	leaves_hypervisor(m);
-	leaves_extended(m);
+	/* processors of old had none */
+	if (!named || named->max_leaf == 0)
+		leaves_extended(m);
 	return e;
 }
 
@@ -427,16 +413,19 @@ static const struct x86_cpuid_regs *find(
 	return NULL;
 }
 
-/* Above the highest leaf of a range, CPUID answers as for the highest basic
- * leaf (SDM vol. 2, CPUID). */
-static uint32_t clamp_leaf(const struct x86_cpu_model *m, uint32_t leaf)
+/*
+ * Above the highest leaf of a range, Intel answers as for the highest basic
+ * leaf, AMD with zeros (SDM vol. 2, CPUID; APM vol. 3, app. E.3).  False:
+ * zeros.
+ */
+static bool clamp_leaf(const struct x86_cpu_model *m, uint32_t *leaf)
 {
-	uint32_t range = leaf & 0xc0000000u;
-	const struct x86_cpuid_regs *top = find(m, range, 0);
+	const struct x86_cpuid_regs *top = find(m, *leaf & 0xc0000000u, 0);
 
-	if (range == 0xc0000000u || !top || leaf > top->eax)
-		return find(m, 0, 0)->eax;
-	return leaf;
+	if (top && *leaf < 0xc0000000u && *leaf <= top->eax)
+		return true;
+	*leaf = find(m, 0, 0)->eax;
+	return !vendor_amd(m);
 }
 
 static uint32_t xsave_bytes(
@@ -460,39 +449,75 @@ static uint32_t xsave_bytes(
 	return end;
 }
 
+#define FEATURE_BIT(name) (1u << rows[X86_FEAT_##name].bit)
+
+/* What of leaf 1 follows the processor's state. */
+static void patch_leaf1(
+	uint32_t apic_id, const struct x86_state *s, struct x86_cpuid_regs *out)
+{
+	out->ebx |= apic_id << 24;
+	if (s->cr4 & X86_CR4_OSXSAVE)
+		out->ecx |= FEATURE_BIT(OSXSAVE);
+	if (!(s->apic_base & APIC_BASE_ENABLE))
+		out->edx &= ~FEATURE_BIT(APIC);
+}
+
+/* Intel has SYSCALL in 64-bit mode only, and NX may be switched off. */
+static void patch_extended(const struct x86_cpu_model *m,
+	const struct x86_state *s, struct x86_cpuid_regs *out)
+{
+	bool code64 = s->efer & X86_EFER_LMA && s->seg[X86_CS].attr & X86_SEG_L;
+
+	if (!code64 && !vendor_amd(m))
+		out->edx &= ~FEATURE_BIT(SYSCALL);
+	if (s->misc_enable & MISC_XD_DISABLE)
+		out->edx &= ~FEATURE_BIT(NX);
+}
+
+static void patch_xsave(const struct x86_cpu_model *m,
+	const struct x86_state *s, uint32_t sub, struct x86_cpuid_regs *out)
+{
+	if (!m->feature[X86_FEAT_XSAVE])
+		return;
+	if (sub == 0) {
+		out->ebx = xsave_bytes(m, s->xcr0, false);
+		out->ecx = xsave_bytes(m, m->xcr0_mask, false);
+	} else if (sub == 1 && m->feature[X86_FEAT_XSAVEC]) {
+		out->ebx = xsave_bytes(m, s->xcr0 | s->xss, true);
+	}
+}
+
 void x86_cpu_model_cpuid(const struct x86_cpu_model *m, uint32_t apic_id,
 	const struct x86_state *s, uint32_t leaf, uint32_t sub,
 	struct x86_cpuid_regs *out)
 {
-	const struct x86_cpuid_regs *r;
+	bool known = clamp_leaf(m, &leaf);
+	const struct x86_cpuid_regs *r = known ? find(m, leaf, sub) : NULL;
 
-	leaf = clamp_leaf(m, leaf);
-	r = find(m, leaf, sub);
 	*out = r ? *r : (struct x86_cpuid_regs){0};
+	if (!known)
+		return;
 	switch (leaf) {
-	case 1:
-		out->ebx |= apic_id << 24;
-		if (s->cr4 & X86_CR4_OSXSAVE)
-			out->ecx |= 1u << rows[X86_FEAT_OSXSAVE].bit;
-		if (!(s->apic_base & 1 << 11))
-			out->edx &= ~(1u << rows[X86_FEAT_APIC].bit);
+	case 0:
+		if (s->misc_enable & MISC_LIMIT_CPUID && out->eax > 2)
+			out->eax = 2;
 		break;
+	case 1: patch_leaf1(apic_id, s, out); break;
 	case 7:
-		if (sub == 0 && (s->cr4 & X86_CR4_PKE))
-			out->ecx |= 1u << rows[X86_FEAT_OSPKE].bit;
+		if (sub == 0 && s->cr4 & X86_CR4_PKE)
+			out->ecx |= FEATURE_BIT(OSPKE);
 		break;
 	case 0xb:
 		out->ecx |= sub & 0xff;
 		out->edx = apic_id;
 		break;
-	case 0xd:
-		if (sub == 0 && r) {
-			out->ebx = xsave_bytes(m, s->xcr0, false);
-			out->ecx = xsave_bytes(m, m->xcr0_mask, false);
-		} else if (sub == 1 && r && m->feature[X86_FEAT_XSAVEC]) {
-			out->ebx = xsave_bytes(m, s->xcr0 | s->xss, true);
-		}
-		break;
+	case 0xd: patch_xsave(m, s, sub, out); break;
+	case 0x80000001: patch_extended(m, s, out); break;
 	default: break;
 	}
+}
+
+uint32_t x86_cpu_model_signature(const struct x86_cpu_model *m)
+{
+	return m->leaves[1].r.eax;
 }

@@ -71,6 +71,9 @@ void x86_cpu_model_cpuid(const struct x86_cpu_model *m, uint32_t apic_id,
 	const struct x86_state *s, uint32_t leaf, uint32_t sub,
 	struct x86_cpuid_regs *out);
 
+/* Leaf 1 EAX, which is also what EDX holds after RESET and INIT. */
+uint32_t x86_cpu_model_signature(const struct x86_cpu_model *m);
+
 /* Initial x2APIC id of the n-th processor under the topology (SDM vol. 3,
  * 9.9): fields padded to powers of two. */
 uint32_t x86_topology_apic_id(const struct x86_topology *t, unsigned n);

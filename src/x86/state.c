@@ -11,14 +11,15 @@
 
 #include "x86/state.h"
 
-#define APIC_BASE_RESET	 0xfee00000ull
-#define APIC_BASE_BSP	 (1ull << 8)
-#define APIC_BASE_ENABLE (1ull << 11)
-#define PAT_RESET	 0x0007040600070406ull
-#define MISC_FAST_STRING 1ull
-#define RESET_FCW	 0x0040
-#define RESET_FTW	 0xff /* abridged: all valid (tag word 5555H) */
-#define INIT_MXCSR	 0x1f80
+#define APIC_BASE_RESET	  0xfee00000ull
+#define APIC_BASE_BSP	  (1ull << 8)
+#define APIC_BASE_ENABLE  (1ull << 11)
+#define PAT_RESET	  0x0007040600070406ull
+#define MISC_FAST_STRING  1ull
+#define RESET_FCW	  0x0040
+#define RESET_FTW	  0xff /* abridged: all valid (tag word 5555H) */
+#define DEFAULT_SIGNATURE 0x600
+#define INIT_MXCSR	  0x1f80
 
 static void x86_seg_real(struct x86_seg *s, uint16_t sel, uint16_t type)
 {
@@ -30,6 +31,7 @@ static void x86_seg_real(struct x86_seg *s, uint16_t sel, uint16_t type)
 static void x86_state_common(struct x86_state *s)
 {
 	memset(s->gpr, 0, sizeof(s->gpr));
+	s->gpr[X86_RDX] = DEFAULT_SIGNATURE;
 	s->rip = 0xfff0;
 	s->rflags = X86_FL_1;
 	for (unsigned i = X86_ES; i <= X86_GS; i++)
@@ -37,6 +39,7 @@ static void x86_state_common(struct x86_state *s)
 	x86_seg_real(&s->seg[X86_CS], 0xf000,
 		X86_SEG_S | X86_SEG_CODE | X86_SEG_W | X86_SEG_A);
 	s->seg[X86_CS].base = 0xffff0000;
+	/* an LDT and a busy 32-bit TSS, as far as that can be told */
 	x86_seg_real(&s->seg[X86_LDTR], 0, 2);
 	x86_seg_real(&s->seg[X86_TR], 0, 11);
 	s->gdtr = s->idtr = (struct x86_dtab){0, 0xffff};
@@ -45,7 +48,7 @@ static void x86_state_common(struct x86_state *s)
 	s->dr6 = 0xffff0ff0;
 	s->dr7 = 0x400;
 	s->efer = 0;
-	s->kernel_gs_base = 0;
+	s->debugctl = 0;
 	s->activity = X86_ACT_RUN;
 	s->sti_shadow = s->movss_shadow = s->nmi_blocked = 0;
 }

@@ -239,7 +239,8 @@ enum x86_vector {
  * Bring *s to the state after RESET (init = false) or INIT (init = true,
  * which keeps FPU, MTRR and most MSR state).  SDM vol. 3, table 10-1.
  * bsp says whether APIC_BASE.BSP is set and whether the processor starts at
- * F000:FFF0 at once (BSP) or waits for SIPI.
+ * F000:FFF0 at once (BSP) or waits for SIPI.  EDX gets a family 6 signature:
+ * who knows the model stores x86_cpu_model_signature() there.
  */
 void x86_state_reset(struct x86_state *s, bool init, bool bsp);
 
