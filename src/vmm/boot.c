@@ -262,6 +262,7 @@ bool boot_place(struct machine *m, GError **err)
 	for (unsigned i = 0; i < m->ncpus; i++) {
 		memset(s, 0, sizeof(*s));
 		x86_state_reset(s, false, i == 0);
+		s->gpr[X86_RDX] = x86_cpu_model_signature(&m->model);
 		s->tsc_offset = tsc_offset;
 		if (direct && i == 0)
 			enter_protected(s, &m->boot.plan);

@@ -31,6 +31,7 @@ static void vcpu_init(struct vcpu *v, struct x86_state *s)
 
 	e->get(v->cpu, s);
 	x86_state_reset(s, true, v->index == 0);
+	s->gpr[X86_RDX] = x86_cpu_model_signature(&v->machine->model);
 	e->set(v->cpu, s);
 	v->wait_sipi = s->activity == X86_ACT_WAIT_SIPI;
 }

@@ -420,6 +420,9 @@ int kvm_state_cpuid(struct cpu *c)
 	int e;
 
 	x86_state_reset(&s, false, c->bc->index == 0);
+	/* The answers of 64-bit mode: Intel hides SYSCALL elsewhere. */
+	s.efer = X86_EFER_LMA;
+	s.seg[X86_CS].attr |= X86_SEG_L;
 	for (unsigned i = 0; i < m->nleaves; i++) {
 		struct kvm_cpuid_entry2 *to = &k->entries[k->nent++];
 		struct x86_cpuid_regs r;
