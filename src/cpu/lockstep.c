@@ -369,36 +369,53 @@ static void lockstep_check_ram(struct cpu *k)
 
 /* ---- one step ---- */
 
-/* Flags left undefined by the last instructions of the block at rip. */
+/* Decode the instruction at a linear address of the follower's memory. */
+static bool lockstep_decode(struct cpu *k, uint64_t linear,
+	struct x86_insn *insn)
+{
+	uint8_t code[15];
+	unsigned have = 0;
+
+	for (; have < sizeof(code); have++) {
+		gpa_t gpa;
+		struct bus_page pg;
+
+		if (soft_translate(k->follow, linear + have, SOFT_READ,
+			    SOFT_KERNEL_AC, false, &gpa))
+			break;
+		bus_resolve(k->vm->bus, gpa, &pg);
+		if (!pg.read)
+			break;
+		code[have] = pg.read[gpa & (BUS_PAGE_SIZE - 1)];
+	}
+	return x86_decode(insn, code, have, k->follow->code_size) == X86_DEC_OK;
+}
+
+/* Flags left undefined by the last of the n instructions from linear. */
 static uint32_t lockstep_undefined(struct cpu *k, uint64_t linear, unsigned n)
 {
 	uint32_t undef = 0;
+	struct x86_insn insn;
 
-	for (unsigned i = 0; i < n; i++) {
-		struct x86_insn insn;
-		uint8_t code[15];
-		unsigned have = 0;
-
-		for (; have < sizeof(code); have++) {
-			gpa_t gpa;
-			struct bus_page pg;
-
-			if (soft_translate(k->follow, linear + have, SOFT_READ,
-				    SOFT_KERNEL_AC, false, &gpa))
-				break;
-			bus_resolve(k->vm->bus, gpa, &pg);
-			if (!pg.read)
-				break;
-			code[have] = pg.read[gpa & (BUS_PAGE_SIZE - 1)];
-		}
-		if (x86_decode(&insn, code, have, k->follow->code_size) !=
-			X86_DEC_OK)
-			return undef;
+	while (n-- && lockstep_decode(k, linear, &insn)) {
 		undef = (undef | insn.def->flags_undef) &
 			~insn.def->flags_written;
 		linear += insn.len;
 	}
 	return undef;
+}
+
+/* What the n instructions from linear were, as far as they lie in a row. */
+static void lockstep_print_code(struct cpu *k, uint64_t linear, unsigned n)
+{
+	struct x86_insn insn;
+	char text[128];
+
+	while (n-- && lockstep_decode(k, linear, &insn)) {
+		x86_disasm(&insn, linear, text, sizeof(text));
+		g_printerr("%16" PRIx64 "  %s\n", linear, text);
+		linear += insn.len;
+	}
 }
 
 /* Copies of what is compared, without what is not. */
@@ -431,8 +448,9 @@ static bool lockstep_same(struct cpu *k, uint64_t start, unsigned n)
 }
 
 /*
- * Carry out n instructions on the follower, then iterations of a string
- * instruction up to the one at which the leader was interrupted.
+ * Carry out n instructions on the follower.  The last may be a string
+ * instruction that the leader left unfinished (RF says so): it is followed to
+ * the same iteration.
  */
 static void lockstep_follow(struct cpu *k, unsigned n)
 {
@@ -442,14 +460,18 @@ static void lockstep_follow(struct cpu *k, unsigned n)
 	unsigned left = REP_STEPS;
 	uint64_t done;
 
-	/* A pending event makes REP return after each iteration, retiring
-	 * nothing before the last. */
+	/* A pending event makes REP return after each chunk. */
 	atomic_store(&k->shadow.events, BUS_EV_ENGINE);
-	for (unsigned i = 0; i < n && !k->diff[0] && left; i += done, left--)
+	for (unsigned i = 0; i < n && !k->diff[0] && left; left--) {
+		uint64_t rip = f->st.rip;
+
 		interp_run(f, 1, false, &done, &exit);
-	while (f->st.rip == to->rip && !k->diff[0] && left-- &&
-		f->st.gpr[X86_RCX] != to->gpr[X86_RCX])
-		interp_run(f, 1, false, &done, &exit);
+		if (f->st.rip != rip || !(f->st.rflags & X86_FL_RF))
+			i++;
+		else if (i + 1 == n && to->rip == rip &&
+			to->gpr[X86_RCX] == f->st.gpr[X86_RCX])
+			break;
+	}
 }
 
 static void lockstep_poll_follower(struct cpu *k, uint32_t events)
@@ -476,6 +498,7 @@ static void lockstep_report(struct cpu *k, uint64_t rip, unsigned n,
 		" instructions, in the %u from RIP 0x%" PRIx64 ": %s",
 		k->insns, n, rip, k->diff);
 	g_printerr("%s\nbt:\n%s\ninterp:\n%s\n", exit->text, a, b);
+	lockstep_print_code(k, rip + k->lead->st.seg[X86_CS].base, n);
 }
 
 /* True if run() must return. */
