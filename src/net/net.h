@@ -22,11 +22,18 @@ struct net_port {
 	/* The device has room again. */
 	void (*ready)(struct net_port *p);
 	void (*free)(struct net_port *p); /* lock held */
-	/* send takes TCP segments of any size up to NET_MAX_FRAME, not only of
-	 * the link's MTU: a card may leave large ones uncut. */
+	/* send takes TCP/IPv4 segments of any size up to NET_MAX_FRAME, not
+	 * only of the link's MTU: a card may leave large ones uncut. */
 	bool large_send;
 	/* What is received has correct checksums: it was made, not carried. */
 	bool checksums_good;
+	/* TCP/IPv4 segments of one flow may come as one large one: the back
+	 * end can (large_receive), and the device takes them while this is
+	 * set.  mss: of the segments it was made of.  The TCP checksum field
+	 * holds the pseudo header's sum only. */
+	bool large_receive;
+	bool (*receive_tcp)(
+		void *opaque, const uint8_t *frame, size_t len, uint16_t mss);
 };
 
 #define NET_MAX_FRAME 65550

@@ -28,6 +28,8 @@ struct net_source {
 	void (*lock)(void *);
 	void (*unlock)(void *);
 	void *lock_opaque;
+	void (*idle)(void *);
+	void *idle_opaque;
 	GPtrArray *fds; /* of GPollFD, registered up to nregistered */
 	unsigned nfds;	/* named for this sleep */
 	unsigned nregistered;
@@ -161,6 +163,8 @@ static gboolean net_source_dispatch(GSource *g, GSourceFunc fn, void *data)
 	s->lock(s->lock_opaque);
 	slirp_pollfds_poll(s->slirp, 0, net_source_revents, s);
 	net_source_run_timers(s);
+	if (s->idle)
+		s->idle(s->idle_opaque);
 	s->unlock(s->lock_opaque);
 	return G_SOURCE_CONTINUE;
 }
@@ -199,6 +203,13 @@ struct net_source *net_source_new(GMainContext *loop, void (*lock)(void *),
 void net_source_set_slirp(struct net_source *s, Slirp *slirp)
 {
 	s->slirp = slirp;
+}
+
+void net_source_on_idle(
+	struct net_source *s, void (*idle)(void *), void *opaque)
+{
+	s->idle = idle;
+	s->idle_opaque = opaque;
 }
 
 void net_source_free(struct net_source *s)

@@ -17,6 +17,9 @@ struct net_source *net_source_new(GMainContext *loop, void (*lock)(void *),
 	void (*unlock)(void *), void *lock_opaque);
 /* From now on; the stack must outlive the source. */
 void net_source_set_slirp(struct net_source *s, Slirp *slirp);
+/* Called, locked, whenever libslirp has done what it had to. */
+void net_source_on_idle(
+	struct net_source *s, void (*idle)(void *), void *opaque);
 void net_source_free(struct net_source *s);
 
 /* The descriptors or timers may have changed: look again before sleeping on.

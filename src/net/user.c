@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "net/merge.h"
 #include "net/source.h"
 
 #define NET_USER_MAX_FRAMES 512
@@ -28,25 +29,73 @@ struct net_user {
 	struct net_port port;
 	struct net_source *source;
 	Slirp *slirp;
-	GQueue frames; /* of GBytes, waiting for the card */
+	GQueue frames; /* of struct net_frame, waiting for the card */
 	size_t frame_bytes;
+	struct net_merge merge; /* what libslirp sends at one go */
 	char *tftp_root, *bootfile, *hostname;
 };
+
+/* A frame waiting for the card. */
+struct net_frame {
+	size_t len;
+	uint16_t mss; /* of a large TCP segment, or 0 */
+	uint8_t data[];
+};
+
+static bool net_user_offer(
+	struct net_user *u, const uint8_t *data, size_t len, uint16_t mss)
+{
+	struct net_port *p = &u->port;
+
+	if (!p->receive || (mss && !p->receive_tcp))
+		return true; /* the card went away meanwhile */
+	return mss ? p->receive_tcp(p->opaque, data, len, mss)
+		   : p->receive(p->opaque, data, len);
+}
+
+static void net_user_deliver(
+	struct net_user *u, const uint8_t *data, size_t len, uint16_t mss)
+{
+	struct net_frame *f;
+
+	if (g_queue_is_empty(&u->frames) && net_user_offer(u, data, len, mss))
+		return;
+	if (u->frames.length >= NET_USER_MAX_FRAMES ||
+		u->frame_bytes + len > NET_USER_MAX_BYTES)
+		return;
+	f = g_malloc(sizeof(*f) + len);
+	f->len = len;
+	f->mss = mss;
+	memcpy(f->data, data, len);
+	g_queue_push_tail(&u->frames, f);
+	u->frame_bytes += len;
+}
+
+/* Hand over the segments gathered so far. */
+static void net_user_flush(void *opaque)
+{
+	struct net_user *u = opaque;
+	struct net_merge *m = &u->merge;
+
+	if (!m->len)
+		return;
+	net_merge_finish(m);
+	net_user_deliver(u, m->frame, m->len, m->segments > 1 ? m->mss : 0);
+	m->len = 0;
+}
 
 static ssize_t net_user_send_packet(const void *buf, size_t len, void *opaque)
 {
 	struct net_user *u = opaque;
-	struct net_port *p = &u->port;
 
-	if (!p->receive)
-		return len;
-	if (g_queue_is_empty(&u->frames) && p->receive(p->opaque, buf, len))
-		return len;
-	if (u->frames.length < NET_USER_MAX_FRAMES &&
-		u->frame_bytes + len <= NET_USER_MAX_BYTES) {
-		g_queue_push_tail(&u->frames, g_bytes_new(buf, len));
-		u->frame_bytes += len;
+	if (u->port.receive_tcp) {
+		if (net_merge_add(&u->merge, buf, len))
+			return len;
+		net_user_flush(u);
+		if (net_merge_add(&u->merge, buf, len))
+			return len;
 	}
+	net_user_deliver(u, buf, len, 0);
 	return len;
 }
 
@@ -109,38 +158,35 @@ static void net_user_send(struct net_port *p, const uint8_t *frame, size_t len)
 	if (len > NET_MAX_FRAME)
 		return;
 	slirp_input(u->slirp, frame, len);
+	net_user_flush(u);
 	net_source_wake(u->source);
 }
 
 static void net_user_ready(struct net_port *p)
 {
 	struct net_user *u = (struct net_user *)p;
-	GBytes *f;
+	struct net_frame *f;
 
 	while ((f = g_queue_peek_head(&u->frames)) != NULL) {
-		size_t len;
-		const uint8_t *data = g_bytes_get_data(f, &len);
-
-		if (!p->receive || !p->receive(p->opaque, data, len))
+		if (!net_user_offer(u, f->data, f->len, f->mss))
 			return;
 		g_queue_pop_head(&u->frames);
-		u->frame_bytes -= len;
-		g_bytes_unref(f);
+		u->frame_bytes -= f->len;
+		g_free(f);
 	}
 }
 
 static void net_user_free(struct net_port *p)
 {
 	struct net_user *u = (struct net_user *)p;
-	GBytes *f;
 
 	p->receive = NULL;
+	p->receive_tcp = NULL;
 	net_source_set_slirp(u->source, NULL);
 	if (u->slirp)
 		slirp_cleanup(u->slirp);
 	net_source_free(u->source);
-	while ((f = g_queue_pop_head(&u->frames)) != NULL)
-		g_bytes_unref(f);
+	g_queue_clear_full(&u->frames, g_free);
 	g_free(u->tftp_root);
 	g_free(u->bootfile);
 	g_free(u->hostname);
@@ -233,10 +279,12 @@ struct net_port *net_user_new(GMainContext *loop,
 	u->port.free = net_user_free;
 	u->port.large_send = true;
 	u->port.checksums_good = true;
+	u->port.large_receive = true;
 	u->tftp_root = g_strdup(conf->tftp_root);
 	u->bootfile = g_strdup(conf->bootfile);
 	u->hostname = g_strdup(conf->hostname);
 	u->source = net_source_new(loop, lock, unlock, lock_opaque);
+	net_source_on_idle(u->source, net_user_flush, u);
 	net_user_config(u, &c);
 	lock(lock_opaque);
 	u->slirp = slirp_new(&c, &net_user_callbacks, u);

@@ -26,6 +26,7 @@
 #define NET_F_CSUM	    0
 #define NET_F_GUEST_CSUM    1
 #define NET_F_MAC	    5
+#define NET_F_GUEST_TSO4    7
 #define NET_F_HOST_TSO4	    11
 #define NET_F_MRG_RXBUF	    15
 #define NET_F_STATUS	    16
@@ -63,7 +64,8 @@ struct virtio_net {
 	struct virtq_chain tx, ctrl, rx_first, rx_next;
 	uint16_t rx_head[VIRTQ_MAX_SIZE];
 	uint32_t rx_len[VIRTQ_MAX_SIZE];
-	uint8_t tx_frame[NET_MAX_FRAME], rx_frame[NET_MAX_FRAME];
+	uint8_t tx_frame[NET_MAX_FRAME];
+	uint8_t rx_frame[NET_MAX_FRAME + 12]; /* with its header */
 };
 
 /* Before 1.0 and without merging, num_buffers is not there. */
@@ -218,20 +220,17 @@ static unsigned virtio_net_find_room(
 	return 0;
 }
 
-static bool virtio_net_receive(void *opaque, const uint8_t *frame, size_t len)
+static bool virtio_net_take(struct virtio_net *d,
+	const struct net_offload_header *h, const uint8_t *frame, size_t len)
 {
-	struct virtio_net *d = opaque;
 	struct virtq *q = &d->v.queue[Q_RX];
 	unsigned hlen = virtio_net_header_bytes(d), n;
-	struct net_offload_header h = {.num_buffers = 1};
 
 	if (!virtio_running(&d->v) || !q->enabled || len < ETH_HEADER ||
 		len + hlen > sizeof(d->rx_frame) ||
 		!virtio_net_wanted(d, frame))
 		return true;
-	if (virtio_has(&d->v, NET_F_GUEST_CSUM))
-		h.flags = NET_HDR_F_DATA_VALID;
-	memcpy(d->rx_frame, &h, hlen);
+	memcpy(d->rx_frame, h, hlen);
 	memcpy(d->rx_frame + hlen, frame, len);
 	d->rx_hopeless = false;
 	n = virtio_net_find_room(d, q, d->rx_frame, len + hlen);
@@ -248,6 +247,33 @@ static bool virtio_net_receive(void *opaque, const uint8_t *frame, size_t len)
 	virtio_signal(&d->v, q);
 	d->rx_frames++;
 	return true;
+}
+
+static bool virtio_net_receive(void *opaque, const uint8_t *frame, size_t len)
+{
+	struct virtio_net *d = opaque;
+	struct net_offload_header h = {.num_buffers = 1};
+
+	if (virtio_has(&d->v, NET_F_GUEST_CSUM) && d->port->checksums_good)
+		h.flags = NET_HDR_F_DATA_VALID;
+	return virtio_net_take(d, &h, frame, len);
+}
+
+/* One large segment of plain TCP/IPv4. */
+static bool virtio_net_receive_tcp(
+	void *opaque, const uint8_t *frame, size_t len, uint16_t mss)
+{
+	struct net_offload_header h = {
+		.flags = NET_HDR_F_NEEDS_CSUM,
+		.gso_type = NET_HDR_GSO_TCPV4,
+		.hdr_len = ETH_HEADER + 20 + (frame[ETH_HEADER + 32] >> 4) * 4,
+		.gso_size = mss,
+		.csum_start = ETH_HEADER + 20,
+		.csum_offset = 16,
+		.num_buffers = 1,
+	};
+
+	return virtio_net_take(opaque, &h, frame, len);
 }
 
 /* ---- control, 5.1.6.5 ---- */
@@ -361,6 +387,8 @@ static void virtio_net_stop(struct virtio *v)
 	struct virtio_net *d = (struct virtio_net *)v;
 
 	bus_timer_cancel(&d->tx_timer);
+	if (d->port)
+		d->port->receive_tcp = NULL;
 	memset(&d->filter, 0, sizeof(d->filter));
 	/* 5.1.6.5.1: until the driver filters, all comes in. */
 	d->filter.promisc = true;
@@ -372,6 +400,8 @@ static void virtio_net_start(struct virtio *v)
 	struct virtio_net *d = (struct virtio_net *)v;
 
 	d->filter.promisc = !virtio_has(v, NET_F_CTRL_RX);
+	if (d->port && virtio_has(v, NET_F_GUEST_TSO4))
+		d->port->receive_tcp = virtio_net_receive_tcp;
 }
 
 static void virtio_net_config_get(struct virtio *v, uint8_t *config)
@@ -417,6 +447,8 @@ static uint64_t virtio_net_features(const struct net_port *port)
 
 	if (port && port->checksums_good)
 		f |= VIRTIO_BIT(NET_F_GUEST_CSUM);
+	if (port && port->checksums_good && port->large_receive)
+		f |= VIRTIO_BIT(NET_F_GUEST_TSO4);
 	if (port && port->large_send)
 		f |= VIRTIO_BIT(NET_F_HOST_TSO4);
 	return f;
