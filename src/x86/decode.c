@@ -26,6 +26,8 @@ struct dec {
 	const struct x86_opcode *oc;
 	const struct x86_opdef *def;
 	const struct x86_rowinfo *ri;
+	const uint8_t *sizes; /* row of size_table */
+	uint8_t regs[X86_PL_NREGS];
 };
 
 enum { NP, P66, PF3, PF2 };
@@ -225,7 +227,8 @@ static enum x86_dec_status dec_opcode(struct dec *d)
 	}
 	in->opcode_off = d->pos - 1;
 	in->opcode = b;
-	table = x86_optab_table(in->enc, in->map);
+	table = in->enc == X86_ENC_LEGACY ? in->map
+					  : x86_optab_table(in->enc, in->map);
 	if (table < 0)
 		return X86_DEC_UD;
 	d->oc = &x86_opcodes[table][b];
@@ -239,6 +242,8 @@ static unsigned slot_index(const struct dec *d)
 	const struct x86_insn *in = d->insn;
 	unsigned dims = d->oc->dims, i = 0;
 
+	if (!dims)
+		return 0;
 	if (dims & X86_DIM_PP)
 		i = d->pp;
 	if (dims & X86_DIM_MODE)
@@ -279,6 +284,30 @@ static void dec_find_row(struct dec *d)
 	d->ri = &x86_rowinfos[s - 1];
 }
 
+/*
+ * Sizes by rule, for each of: operand size 2, 4, 8 (bits 1:0 = log2 - 1),
+ * 64-bit mode (bit 2), W (bit 3).
+ */
+#define SIZES(v, y, m)                                                         \
+	{                                                                      \
+		v, y, v == 8 ? 4 : v, v + 2, 2 * v, m + 2, v == 2 ? 14 : 28,   \
+			v == 2 ? 94 : 108, m, 1                                \
+	}
+static const uint8_t size_table[16][X86_SZ_NTABLE - X86_SZ_V] = {
+	[0] = SIZES(2, 4, 4),
+	[1] = SIZES(4, 4, 4),
+	[4] = SIZES(2, 4, 8),
+	[5] = SIZES(4, 4, 8),
+	[6] = SIZES(8, 4, 8),
+	/* W outside 64-bit mode (VEX) changes nothing here */
+	[8] = SIZES(2, 4, 4),
+	[9] = SIZES(4, 4, 4),
+	[12] = SIZES(2, 8, 8),
+	[13] = SIZES(4, 8, 8),
+	[14] = SIZES(8, 8, 8),
+};
+#undef SIZES
+
 static void dec_sizes(struct dec *d)
 {
 	struct x86_insn *in = d->insn;
@@ -289,39 +318,32 @@ static void dec_sizes(struct dec *d)
 		in->osize = p66 ? 4 : 2;
 	else
 		in->osize = p66 ? 2 : 4;
-	if (!d->mode64)
-		return;
-	if (in->rex & X86_REX_W || attr & X86_AT_F64)
-		in->osize = 8;
-	else if (attr & X86_AT_DEF64)
-		in->osize = p66 ? 2 : 8;
+	if (d->mode64) {
+		if (in->rex & X86_REX_W || attr & X86_AT_F64)
+			in->osize = 8;
+		else if (attr & X86_AT_DEF64)
+			in->osize = p66 ? 2 : 8;
+	}
+	d->sizes = size_table[in->osize >> 2 | d->mode64 << 2 |
+			      (in->rex & X86_REX_W)];
 }
 
-static unsigned dec_size(const struct dec *d, unsigned rule)
+static unsigned dec_size_vector(const struct x86_insn *in, unsigned rule)
 {
-	const struct x86_insn *in = d->insn;
+	if (rule == X86_SZ_DUP)
+		return in->vl == 16 ? 8 : in->vl;
+	if (rule == X86_SZ_AS)
+		return in->asize;
+	return in->vl >> (rule - X86_SZ_X);
+}
 
+static inline unsigned dec_size(const struct dec *d, unsigned rule)
+{
 	if (rule < X86_SZ_V)
 		return rule;
-	switch (rule) {
-	case X86_SZ_V: return in->osize;
-	case X86_SZ_Y: return d->mode64 && in->rex & X86_REX_W ? 8 : 4;
-	case X86_SZ_Z: return in->osize == 8 ? 4 : in->osize;
-	case X86_SZ_P: return in->osize + 2;
-	case X86_SZ_A: return in->osize * 2;
-	case X86_SZ_S: return d->mode64 ? 10 : 6;
-	case X86_SZ_ENV: return in->osize == 2 ? 14 : 28;
-	case X86_SZ_SAVE: return in->osize == 2 ? 94 : 108;
-	case X86_SZ_M: return d->mode64 ? 8 : 4;
-	case X86_SZ_AS: return in->asize;
-	case X86_SZ_X: return in->vl;
-	case X86_SZ_X2: return in->vl / 2;
-	case X86_SZ_X4: return in->vl / 4;
-	case X86_SZ_X8: return in->vl / 8;
-	case X86_SZ_DUP: return in->vl == 16 ? 8 : in->vl;
-	case X86_SZ_SX8: return 1;
-	}
-	return 0;
+	if (rule < X86_SZ_NTABLE)
+		return d->sizes[rule - X86_SZ_V];
+	return dec_size_vector(d->insn, rule);
 }
 
 /* ---- addresses ---- */
@@ -478,100 +500,86 @@ static enum x86_dec_status dec_imm(struct dec *d)
 
 /* ---- operands ---- */
 
-static void dec_gpr(const struct x86_insn *in, struct x86_opnd *o, unsigned reg)
+/* Registers that are neither general nor vector; false if there is none. */
+static bool dec_reg_other(struct x86_opnd *o)
 {
-	o->reg = reg;
-	if (o->size == 1 && !in->rex && reg >= 4 && reg < 8) {
-		o->reg = reg - 4;
-		o->high8 = 1;
-	}
-}
-
-/* Register number reg of the operand's kind; false if there is none such. */
-static bool dec_reg(const struct dec *d, struct x86_opnd *o, unsigned reg)
-{
-	const struct x86_insn *in = d->insn;
-
-	o->reg = reg;
 	switch (o->kind) {
-	case X86_OK_GPR:
-		dec_gpr(in, o, reg);
-		/* R' and V' have nothing to select in general registers */
-		return reg < 16;
 	case X86_OK_SREG:
-		o->reg = reg & 7;
+		o->reg &= 7;
 		return o->reg <= X86_GS &&
 		       !(o->reg == X86_CS && o->access & X86_OA_W);
 	case X86_OK_CR:
-		return reg == 0 || reg == 2 || reg == 3 || reg == 4 || reg == 8;
-	case X86_OK_DR: return reg < 8;
+		return o->reg == 0 || o->reg == 2 || o->reg == 3 ||
+		       o->reg == 4 || o->reg == 8;
+	case X86_OK_DR:
+	case X86_OK_KREG: return o->reg < 8;
 	case X86_OK_ST:
-	case X86_OK_MMX: o->reg = reg & 7; return true;
-	case X86_OK_KREG: return reg < 8;
+	case X86_OK_MMX: o->reg &= 7; return true;
+	default: return true;
 	}
-	return true;
 }
 
-/* Fills a memory operand's size, with EVEX broadcast. */
-static void dec_mem_opnd(
+static bool dec_reg(
 	const struct dec *d, struct x86_opnd *o, const struct x86_opspec *s)
 {
 	const struct x86_insn *in = d->insn;
 
-	o->kind = X86_OK_MEM;
-	o->size = dec_size(d, s->msize);
-	if (in->enc == X86_ENC_EVEX && in->evex_b)
-		o->size = 1 << X86_EV_BCST(d->def->evex);
+	o->size = dec_size(d, s->rsize);
+	o->reg = s->place == X86_PL_FIX ? s->reg : d->regs[s->place];
+	if (o->kind == X86_OK_GPR) {
+		if (o->size == 1 && !in->rex && o->reg >= 4 && o->reg < 8) {
+			o->reg -= 4;
+			o->high8 = 1;
+		}
+		/* R' and V' have nothing to select in general registers */
+		return o->reg < 16;
+	}
+	if (o->kind == X86_OK_VEC) {
+		/* EVEX.X is the fifth bit of a vector register in rm */
+		if (in->enc == X86_ENC_EVEX && in->rex & X86_REX_X &&
+			(s->place == X86_PL_RM || s->place == X86_PL_RMREG))
+			o->reg |= 16;
+		return true;
+	}
+	if (o->kind == X86_OK_KREG && s->place != X86_PL_REG &&
+		s->place != X86_PL_VVVV)
+		o->reg &= 7;
+	return dec_reg_other(o);
 }
 
 static bool dec_opnd(
 	const struct dec *d, struct x86_opnd *o, const struct x86_opspec *s)
 {
-	struct x86_insn *in = d->insn;
-	unsigned ext;
+	const struct x86_insn *in = d->insn;
 
 	o->kind = s->kind;
-	o->size = dec_size(d, s->rsize);
-	switch (s->place) {
-	case X86_PL_REG: return dec_reg(d, o, in->reg);
-	case X86_PL_RM:
-		if (in->has_mem) {
-			dec_mem_opnd(d, o, s);
-			return true;
-		}
-		/* fall through */
-	case X86_PL_RMREG:
-		/* EVEX.X is the fifth bit of a vector register in rm */
-		ext = s->kind == X86_OK_VEC && in->enc == X86_ENC_EVEX &&
-				      in->rex & X86_REX_X
-			      ? 16
-			      : 0;
-		if (s->kind == X86_OK_KREG)
-			return dec_reg(d, o, in->modrm & 7);
-		return dec_reg(d, o, in->rm | ext);
-	case X86_PL_MEM:
-	case X86_PL_VSIB:
-	case X86_PL_MOFFS: dec_mem_opnd(d, o, s); return true;
-	case X86_PL_VVVV: return dec_reg(d, o, in->vvvv);
-	case X86_PL_OPC:
-		dec_gpr(in, o,
-			(in->opcode & 7) | (in->rex & X86_REX_B ? 8 : 0));
+	if (s->place < X86_PL_NREGS && !(in->has_mem && s->place == X86_PL_RM))
+		return dec_reg(d, o, s);
+	if (s->place >= X86_PL_IMM) {
+		o->size = dec_size(d, s->rsize);
 		return true;
-	case X86_PL_IS4:
-		return dec_reg(d, o, in->imm >> 4 & (d->mode64 ? 15 : 7));
-	case X86_PL_FIX: o->reg = s->reg; return true;
-	case X86_PL_STR: o->size = dec_size(d, s->msize); return true;
 	}
+	o->size = dec_size(d, s->msize);
+	if (s->place == X86_PL_STR)
+		return true;
+	o->kind = X86_OK_MEM;
+	if (in->enc == X86_ENC_EVEX && in->evex_b)
+		o->size = 1 << X86_EV_BCST(d->def->evex);
 	return true;
 }
 
 static bool dec_operands(struct dec *d)
 {
 	struct x86_insn *in = d->insn;
-	unsigned i;
+	unsigned i, n = d->ri->nopnds;
 
-	in->nopnds = d->ri->nopnds;
-	for (i = 0; i < d->ri->nopnds; i++) {
+	in->nopnds = n;
+	d->regs[X86_PL_REG] = in->reg;
+	d->regs[X86_PL_RM] = d->regs[X86_PL_RMREG] = in->rm;
+	d->regs[X86_PL_VVVV] = in->vvvv;
+	d->regs[X86_PL_OPC] = (in->opcode & 7) | (in->rex & X86_REX_B ? 8 : 0);
+	d->regs[X86_PL_IS4] = in->imm >> 4 & (d->mode64 ? 15 : 7);
+	for (i = 0; i < n; i++) {
 		in->opnd[i].access = d->ri->access[i];
 		if (!dec_opnd(d, &in->opnd[i], &d->ri->spec[i]))
 			return false;

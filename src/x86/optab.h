@@ -47,25 +47,30 @@
 
 enum x86_place {
 	X86_PL_NONE,
+	/* registers: the decoder has an array of these */
 	X86_PL_REG,   /* ModRM.reg */
 	X86_PL_RM,    /* ModRM.rm, register or memory */
 	X86_PL_RMREG, /* ModRM.rm, register only */
-	X86_PL_MEM,   /* ModRM.rm, memory only */
 	X86_PL_VVVV,
 	X86_PL_OPC, /* low three bits of the opcode */
 	X86_PL_IS4, /* high four bits of an immediate byte */
 	X86_PL_FIX, /* a fixed register or constant */
+	X86_PL_NREGS,
+	/* memory */
+	X86_PL_MEM = X86_PL_NREGS, /* ModRM.rm, memory only */
+	X86_PL_MOFFS,
+	X86_PL_VSIB,
+	X86_PL_STR,
+	/* in the instruction */
 	X86_PL_IMM,
 	X86_PL_IMM2,
 	X86_PL_REL,
 	X86_PL_FAR,
-	X86_PL_MOFFS,
-	X86_PL_VSIB,
-	X86_PL_STR,
 };
 
 /* Sizes: a number of bytes below X86_SZ_V, or a rule. */
 enum x86_size {
+	/* by operand size, mode and W */
 	X86_SZ_V = 0x80, /* operand size: 2, 4, 8 */
 	X86_SZ_Y,	 /* 8 with W in 64-bit mode, else 4 */
 	X86_SZ_Z,	 /* operand size but at most 4 */
@@ -75,14 +80,15 @@ enum x86_size {
 	X86_SZ_ENV,	 /* FLDENV: 14, 28 */
 	X86_SZ_SAVE,	 /* FSAVE: 94, 108 */
 	X86_SZ_M,	 /* mode: 8 in 64-bit mode, else 4 */
-	X86_SZ_AS,	 /* address size */
-	X86_SZ_X,	 /* vector length, its half, quarter, eighth */
+	X86_SZ_SX8,	 /* an immediate byte, sign-extended */
+	X86_SZ_NTABLE,
+	/* by vector length: whole, half, quarter, eighth */
+	X86_SZ_X = X86_SZ_NTABLE,
 	X86_SZ_X2,
 	X86_SZ_X4,
 	X86_SZ_X8,
 	X86_SZ_DUP, /* MOVDDUP: 8, 32, 64 */
-	/* immediates */
-	X86_SZ_SX8, /* a byte, sign-extended to the operand size */
+	X86_SZ_AS,  /* address size */
 };
 
 struct x86_opspec {
