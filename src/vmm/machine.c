@@ -16,7 +16,7 @@
 
 /* An emulated KVM is slower than this; the kernel's interrupt controllers are
  * incomplete there. */
-#define REAL_KVM_MIPS 100.0
+#define REAL_KVM_MIPS	100.0
 #define MAX_CRASH_NOTES 3
 
 void machine_note(struct machine *m, const char *fmt, ...)
@@ -260,8 +260,8 @@ static void machine_note_crash(struct machine *m)
 	if (m->conf->no_reboot)
 		return;
 	if (m->crashes < MAX_CRASH_NOTES)
-		machine_note(m,
-			"the guest crashed (triple fault): machine reset");
+		machine_note(
+			m, "the guest crashed (triple fault): machine reset");
 	else if (m->crashes == MAX_CRASH_NOTES)
 		machine_note(m, "the guest goes on crashing; no more is said");
 	m->crashes++;

@@ -38,6 +38,7 @@ static const struct command commands[] = {
 	{"help", "this list", cmd_help},
 	{"info", "what the machine consists of", stat_info},
 	{"stat", "counters of processors and devices", stat_print},
+	{"regs", "registers of all processors", stat_registers},
 	{"powerdown", "press the power button", cmd_powerdown},
 	{"reset", "press the reset button", cmd_reset},
 	{"nmi", "send a non-maskable interrupt", cmd_nmi},

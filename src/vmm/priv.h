@@ -90,6 +90,7 @@ struct runloop {
 	enum run_want want;
 	struct vcpu *vcpu;
 	unsigned n;
+	struct x86_state *look; /* n of them: filled by who parks */
 	bool irqchip; /* KVM handles HLT, INIT and SIPI */
 };
 
@@ -99,6 +100,8 @@ bool runloop_spawn(struct machine *m, GError **err);
 /* Let go, or stop and wait until every processor stands. */
 void runloop_go(struct machine *m);
 void runloop_pause(struct machine *m);
+/* Stop for a moment and copy all states to out[n]. */
+void runloop_look(struct machine *m, struct x86_state *out);
 /* Ask to stop without waiting.  Any thread, bus lock held or not. */
 void runloop_halt_soon(struct machine *m);
 /* Give processor n the state at its next start.  While paused. */
@@ -143,6 +146,7 @@ void machine_serve(struct machine *m, unsigned requests);
 /* One line of the user at the monitor. */
 void monitor_command(struct machine *m, const char *line);
 void stat_print(struct machine *m, GString *out);
+void stat_registers(struct machine *m, GString *out);
 void stat_info(struct machine *m, GString *out);
 
 /* ---- the machine ---- */

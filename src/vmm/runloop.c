@@ -124,6 +124,8 @@ static bool vcpu_obey(struct vcpu *v)
 	bool quit;
 
 	pthread_mutex_lock(&r->lock);
+	if (r->look && r->want == RUN_PAUSED)
+		v->machine->engine->get(v->cpu, &r->look[v->index]);
 	while (r->want == RUN_PAUSED) {
 		v->parked = true;
 		pthread_cond_broadcast(&r->cond);
@@ -195,6 +197,15 @@ void runloop_pause(struct machine *m)
 		while (r->vcpu[i].started && !r->vcpu[i].parked)
 			pthread_cond_wait(&r->cond, &r->lock);
 	pthread_mutex_unlock(&r->lock);
+}
+
+void runloop_look(struct machine *m, struct x86_state *out)
+{
+	m->run.look = out;
+	runloop_pause(m);
+	m->run.look = NULL;
+	if (!m->ended)
+		runloop_go(m);
 }
 
 void runloop_set_state(struct machine *m, unsigned n, const struct x86_state *s)

@@ -43,3 +43,18 @@ void stat_print(struct machine *m, GString *out)
 				counter[k].name, counter[k].value);
 	}
 }
+
+void stat_registers(struct machine *m, GString *out)
+{
+	g_autofree struct x86_state *s = g_new0(struct x86_state, m->ncpus);
+	char text[2048];
+
+	if (m->ended)
+		return;
+	runloop_look(m, s);
+	for (unsigned i = 0; i < m->ncpus; i++) {
+		x86_state_print(&s[i], text, sizeof(text));
+		g_string_append_printf(out, "cpu %u events %x\n%s", i,
+			atomic_load(&bus_cpu_at(m->bus, i)->events), text);
+	}
+}
