@@ -83,6 +83,4 @@
 #define X86_MSR_AMD_DE_CFG	 0xc0011029
 #define X86_MSR_AMD_BU_CFG2	 0xc001102a
 
-#define X86_MC_BANKS 10
-
 #endif

@@ -99,6 +99,7 @@ struct x86_fpu {
 
 #define X86_MTRR_VARS  8
 #define X86_MTRR_FIXED 11
+#define X86_MC_BANKS   10
 
 enum x86_activity {
 	X86_ACT_RUN,
@@ -130,6 +131,7 @@ struct x86_state {
 	uint64_t mtrr_fixed[X86_MTRR_FIXED];
 	uint64_t mtrr_var[X86_MTRR_VARS][2]; /* base, mask */
 	uint64_t smbase, mcg_status, mcg_ctl;
+	uint64_t mc_bank[X86_MC_BANKS][4]; /* CTL, STATUS, ADDR, MISC */
 	uint64_t feature_control, umwait_control;
 
 	/* What the instruction stream has pending. */

@@ -260,7 +260,14 @@ void soft_int(struct soft_cpu *c, uint8_t vector, uint64_t next,
 	memset(&c->event, 0, sizeof(c->event));
 	c->event.vector = vector;
 	c->event.soft_int = kind != SOFT_INT_ICEBP;
+	if (kind == SOFT_INT_ICEBP && c->db_pending) {
+		/* breakpoints held by MOV SS are part of this #DB */
+		c->event.dr6 = c->db_pending;
+		c->db_pending = 0;
+	}
 	c->ext = kind == SOFT_INT_ICEBP;
+	if (c->event.dr6)
+		soft_commit_fault_regs(c);
 	/* RF was cleared when the instruction began */
 	soft_inject(c, next, c->st.rflags & ~(uint64_t)X86_FL_RF);
 	c->ext = 0;

@@ -407,11 +407,26 @@ static bool set_mcg_ctl(
 	return true;
 }
 
-/* Banks hold no errors: CTL takes anything, the rest only zeros. */
+static bool get_mc_bank(struct soft_cpu *c, const struct msr_row *r,
+	uint32_t msr, uint64_t *val)
+{
+	msr -= X86_MSR_MC0_CTL;
+	*val = c->st.mc_bank[msr / 4][msr % 4];
+	return true;
+}
+
+/* CTL: all ones or zero; STATUS can only be cleared; ADDR and MISC hold
+ * anything, as no error ever sets them. */
 static bool set_mc_bank(
 	struct soft_cpu *c, const struct msr_row *r, uint32_t msr, uint64_t val)
 {
-	return (msr & 3) == 0 || val == 0;
+	msr -= X86_MSR_MC0_CTL;
+	if (msr % 4 == 0 && val && val != ~0ull)
+		return false;
+	if (msr % 4 == 1 && val)
+		return false;
+	c->st.mc_bank[msr / 4][msr % 4] = val;
+	return true;
 }
 
 /* Read-only bits keep their value. */
@@ -494,9 +509,10 @@ static const struct msr_row rows[] = {
 	FUNC(X86_MSR_PERF_STATUS, X86_MSR_PERF_STATUS, 0, 0, get_perf_status,
 		NULL),
 	TOUCHED(X86_MSR_PERF_CTL, X86_MSR_THERM_STATUS, 0),
-	/* fast strings, automatic thermal control, xTPR, MONITOR, SpeedStep */
+	/* fast strings, automatic thermal control, xTPR, MONITOR, SpeedStep, XD
+	 * off (kept, without effect) */
 	{X86_MSR_MISC_ENABLE, X86_MSR_MISC_ENABLE, 0, F(misc_enable), false,
-		0xc50089, get_field, set_misc_enable},
+		0x400c50089, get_field, set_misc_enable},
 	/* LBR, BTF; branch records read as empty */
 	FIELD(X86_MSR_DEBUGCTL, 0, debugctl, 3),
 	TOUCHED(X86_MSR_LASTBRANCHFROMIP, X86_MSR_LASTINTTOIP, 0),
@@ -514,7 +530,7 @@ static const struct msr_row rows[] = {
 	{X86_MSR_MTRR_DEF_TYPE, X86_MSR_MTRR_DEF_TYPE, FEAT(MTRR),
 		F(mtrr_def_type), false, 0, get_field, set_mtrr_def},
 	FUNC(X86_MSR_MC0_CTL, X86_MSR_MC0_CTL + 4 * X86_MC_BANKS - 1, FEAT(MCA),
-		0, get_const, set_mc_bank),
+		0, get_mc_bank, set_mc_bank),
 	FUNC(X86_MSR_TSC_DEADLINE, X86_MSR_TSC_DEADLINE, FEAT(TSC_DEADLINE), 0,
 		get_deadline, set_deadline),
 	FUNC(X86_MSR_X2APIC_FIRST, X86_MSR_X2APIC_LAST, FEAT(X2APIC), 0,

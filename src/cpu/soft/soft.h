@@ -28,12 +28,13 @@
  * address a if (a ^ tag) <= 4096 - n (unsigned 64-bit): same page, no page
  * crossing.  Then host = a + addend.  Empty: tag = soft_tlb_empty(index), which
  * never hits: it is not canonical, and an address that equals it nevertheless
- * (guests may compute any) belongs to another index.  Pages that are not memory, and for writes pages that hold translated
- * code, never get an entry.  A and D bits are set before an entry is made
- * (write entries only after D is set).
+ * (guests may compute any) belongs to another index.  Pages that are not
+ * memory, and for writes pages that hold translated code, never get an entry.
+ * A and D bits are set before an entry is made (write entries only after D is
+ * set).
  */
-#define SOFT_TLB_BITS  10
-#define SOFT_TLB_SIZE  (1u << SOFT_TLB_BITS)
+#define SOFT_TLB_BITS 10
+#define SOFT_TLB_SIZE (1u << SOFT_TLB_BITS)
 
 struct soft_tlb_entry {
 	uint64_t tag;
