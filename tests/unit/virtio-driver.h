@@ -187,17 +187,21 @@ static inline void driver_msix(struct driver *d, unsigned vectors)
 		bus_mmio_write(d->bus, NULL, BAR_MSIX + 16 * i + 12, 4, 0);
 }
 
-static void driver_desc(struct driver *d, gpa_t table, unsigned i, gpa_t addr,
-	uint32_t len, uint16_t flags, uint16_t next)
-{
-	struct {
-		uint64_t addr;
-		uint32_t len;
-		uint16_t flags, next;
-	} e = {addr, len, flags, next};
+struct driver_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags, next;
+};
 
+static void driver_put_desc(
+	struct driver *d, gpa_t table, unsigned i, struct driver_desc e)
+{
 	wr(d, table + 16 * i, &e, sizeof(e));
 }
+
+/* Descriptor i of a table: address, length, flags, next. */
+#define driver_desc(d, table, i, ...)                                          \
+	driver_put_desc(d, table, i, (struct driver_desc){__VA_ARGS__})
 
 static void driver_kick(struct driver *d, unsigned i)
 {
