@@ -126,6 +126,9 @@ static uint64_t rig_call(struct rig *r, const struct cpu_engine *engine,
 	s.seg[X86_SS] = (struct x86_seg){0, 0xffffffff, 16, 0xc093};
 	s.seg[X86_DS] = s.seg[X86_ES] = s.seg[X86_SS];
 	s.rflags = 2;
+	s.fpu.fx[0] = 0x7f; /* as FNINIT leaves it */
+	s.fpu.fx[1] = 0x03;
+	s.fpu.fx[4] = 0;
 	s.activity = X86_ACT_RUN;
 	memcpy(rig_host(r, rig_map(r, sp) + (sp & 4095)), &r->halt, 8);
 	s.gpr[X86_RSP] = sp;
@@ -142,7 +145,7 @@ static uint64_t rig_call(struct rig *r, const struct cpu_engine *engine,
 
 /* ---- what is run ---- */
 
-static uint32_t table[4096];
+static _Alignas(64) uint32_t table[4096];
 
 static NOINLINE uint64_t fn_sum(uint64_t n)
 {
@@ -299,6 +302,33 @@ static NOINLINE uint64_t fn_strings(uint64_t n)
 	return r;
 }
 
+static NOINLINE uint64_t fn_x87(uint64_t n)
+{
+	volatile long double s = 1.25L;
+	uint64_t r = 0;
+
+	for (uint64_t i = 1; i < n; i++) {
+		s = s * 1.0625L + __builtin_sqrtl((long double)i) / s;
+		if (s > 1e30L)
+			s -= 0.5e30L;
+		r += (uint64_t)(s * 16) + table[i & 63]++;
+	}
+	return r;
+}
+
+typedef int v4 __attribute__((vector_size(16)));
+
+static NOINLINE uint64_t fn_vector(uint64_t n)
+{
+	v4 *p = (v4 *)(void *)table, s = {1, 2, 3, 4};
+
+	for (uint64_t i = 0; i < n; i++) {
+		p[i & 511] += s * p[(i * 7) & 511];
+		s ^= p[i & 255] + (int)i;
+	}
+	return (uint64_t)s[0] ^ (uint64_t)s[1] << 20 ^ (uint64_t)s[2] << 40;
+}
+
 static const struct {
 	const char *name;
 	uint64_t (*fn)(uint64_t);
@@ -308,6 +338,7 @@ static const struct {
 	{"sieve", fn_sieve, 3}, {"indirect", fn_indirect, 5000},
 	{"switch", fn_switch, 20000}, {"float", fn_float, 3000},
 	{"regs", fn_regs, 1000}, {"flags", fn_flags, 1000},
+	{"x87", fn_x87, 500}, {"vector", fn_vector, 9000},
 	{"strings", fn_strings, 777},
 };
 

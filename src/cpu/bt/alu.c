@@ -438,19 +438,66 @@ void bt_emit_div(struct bt_tr *t, const struct x86_insn *in)
 	em_op_rr(e, size, 0xf7, in->op == X86_OP_DIV ? 6 : 7, d);
 }
 
-/* Vector instructions: the guest's registers are the host's once loaded. */
-void bt_emit_vec(struct bt_tr *t, const struct x86_insn *in)
+/* Vector and x87 instructions: the guest's registers are the host's once they
+ * are loaded. */
+static void bt_emit_live(struct bt_tr *t, unsigned live, int32_t flag)
 {
 	struct emit *e = &t->hot;
 	struct bt_cold *cold;
 
-	if (!t->vec_checked) {
-		bt_flags_clobber(t);
-		em_op_rm(e, 4, 0x80, 7, bt_at_rsp(BT_AREA(vec_live)));
-		em_8(e, 0);
-		cold = bt_cold(t, BT_TH_FPU, em_jcc(e, CC_E, e->p));
-		cold->retry = e->p;
-		t->vec_checked = true;
+	if (t->fpu_checked & live)
+		return;
+	bt_flags_clobber(t);
+	em_op_rm(e, 4, 0x80, 7, bt_at_rsp(flag));
+	em_8(e, 0);
+	cold = bt_cold(t, BT_TH_FPU, em_jcc(e, CC_E, e->p));
+	cold->retry = e->p;
+	cold->data[0] = live;
+	t->fpu_checked |= live;
+}
+
+void bt_emit_vec(struct bt_tr *t, const struct x86_insn *in)
+{
+	uint32_t attr = in->def->attr;
+	bool x87 = attr & (X86_AT_X87 | X86_AT_MMX);
+	bool vec = attr & (X86_AT_SSE | X86_AT_AVX | X86_AT_AVX512);
+
+	for (unsigned i = 0; i < in->nopnds; i++) {
+		x87 |= in->opnd[i].kind == X86_OK_MMX;
+		vec |= in->opnd[i].kind == X86_OK_VEC;
 	}
+	if (vec)
+		bt_emit_live(t, BT_LIVE_VEC, BT_AREA(vec_live));
+	if (x87)
+		bt_emit_live(t, BT_LIVE_X87, BT_AREA(x87_live));
 	bt_emit_copy(t, in);
+}
+
+/*
+ * FLDCW and LDMXCSR: code runs with all exceptions masked, so a value that
+ * unmasks one goes to the interpreter, after which the key is another.
+ */
+void bt_emit_control(struct bt_tr *t, const struct x86_insn *in)
+{
+	struct emit *e = &t->hot;
+	bool x87 = in->op == X86_OP_FLDCW;
+	struct bt_access acc = {.size = x87 ? 2 : 4};
+	struct bt_cold *cold;
+
+	if (x87)
+		bt_emit_live(t, BT_LIVE_X87, BT_AREA(x87_live));
+	else
+		bt_emit_live(t, BT_LIVE_VEC, BT_AREA(vec_live));
+	bt_access(t, in, &acc);
+	em_op_rm(e, 4, x87 ? 0x0fb7 : 0x8b, BT_T0, acc.m);
+	em_store(e, 4, bt_at_rsp(BT_AREA(tmp2)), BT_T0);
+	em_mov_rr(e, 4, BT_T1, BT_T0);
+	em_alu_ri(e, 4, EM_AND, BT_T1, x87 ? 0x3f : (int32_t)0xffff1f80);
+	em_alu_ri(e, 4, EM_CMP, BT_T1, x87 ? 0x3f : 0x1f80);
+	cold = bt_cold(t, BT_TH_INTERP, em_jcc(e, CC_NE, e->p));
+	cold->data[0] = bt_info(t);
+	if (x87)
+		em_op_rm(e, 4, 0xd9, 5, bt_at_rsp(BT_AREA(tmp2)));
+	else
+		em_op_rm(e, 4, 0x0fae, 2, bt_at_rsp(BT_AREA(tmp2)));
 }

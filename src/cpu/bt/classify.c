@@ -16,27 +16,41 @@ static bool bt_allowed(struct bt_tr *t, const struct x86_insn *in)
 	return !f || t->vm->soft.model->feature[f];
 }
 
+/* Those that show or load the x87 pointers or control word, whose mask bits
+ * belong to the key. */
+static bool bt_x87_ok(struct bt_tr *t, const struct x86_insn *in)
+{
+	if (!(t->key & BT_KEY_X87) || !t->vm->xsave)
+		return false;
+	switch (in->op) {
+	case X86_OP_FLDENV:
+	case X86_OP_FNSTENV:
+	case X86_OP_FRSTOR:
+	case X86_OP_FNSAVE:
+	case X86_OP_MASKMOVQ: return false;
+	default: return true;
+	}
+}
+
 static bool bt_vec_ok(struct bt_tr *t, const struct x86_insn *in)
 {
-	uint32_t need = BT_KEY_SSE, attr = in->def->attr;
+	uint32_t need = 0, attr = in->def->attr;
+	bool x87 = attr & (X86_AT_MMX | X86_AT_X87);
 
-	if (attr & (X86_AT_MMX | X86_AT_X87))
-		return false;
-	if (attr & X86_AT_AVX)
-		need = BT_KEY_AVX;
-	if (attr & X86_AT_AVX512)
-		need = BT_KEY_AVX512;
-	if (!(t->key & need) || in->vsib)
-		return false;
 	for (unsigned i = 0; i < in->nopnds; i++)
-		if (in->opnd[i].kind == X86_OK_MMX ||
-			in->opnd[i].kind == X86_OK_ST)
-			return false;
+		x87 |= in->opnd[i].kind == X86_OK_MMX;
+	if (x87 && !bt_x87_ok(t, in))
+		return false;
+	if (attr & X86_AT_SSE)
+		need = BT_KEY_SSE;
+	if (attr & X86_AT_AVX)
+		need |= BT_KEY_AVX;
+	if (attr & X86_AT_AVX512)
+		need |= BT_KEY_AVX512;
+	if ((t->key & need) != need || in->vsib)
+		return false;
 	switch (in->op) {
-	case X86_OP_LDMXCSR:
-	case X86_OP_MASKMOVDQU:
-	case X86_OP_CVTPI2PS:
-	case X86_OP_CVTPI2PD: return false;
+	case X86_OP_MASKMOVDQU: return false;
 	default: return bt_copyable(t, in);
 	}
 }
@@ -227,8 +241,11 @@ bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in, bool *ends)
 	*ends = attr & (X86_AT_BRANCH | X86_AT_SYSTEM);
 	if (!bt_allowed(t, in))
 		return *ends ? bt_emit_interp_end : bt_emit_interp;
+	if ((attr & VECTOR) && bt_vec_ok(t, in))
+		return in->op == X86_OP_FLDCW || in->op == X86_OP_LDMXCSR ?
+			bt_emit_control : bt_emit_vec;
 	if (attr & VECTOR)
-		return bt_vec_ok(t, in) ? bt_emit_vec : bt_emit_interp;
+		return bt_emit_interp;
 	if (in->op == X86_OP_POPF)
 		return bt_emit_interp_end;
 	if (*ends) {

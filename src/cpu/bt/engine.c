@@ -50,6 +50,7 @@ static int bt_vm_new(struct cpu_vm **out, struct bus *bus,
 	vm->avx = x86_host_has(X86_FEAT_AVX);
 	vm->avx512 = x86_host_has(X86_FEAT_AVX512F) &&
 		x86_host_has(X86_FEAT_AVX512BW);
+	vm->xsave = x86_host_has(X86_FEAT_XSAVE);
 	vm->tr = bt_tr_new();
 	ret = vm->tr ? bt_cache_init(vm, conf->code_cache_bytes) : -ENOMEM;
 	if (ret < 0) {
@@ -93,6 +94,7 @@ static int bt_cpu_new(struct cpu **out, struct cpu_vm *vm, struct bus_cpu *bc,
 	cpu->vm = vm;
 	a = bt_area(cpu->c);
 	a->jc_mask = BT_JC_MASK;
+	a->host_mxcsr = 0x1f80;
 	for (unsigned m = 0; m < SOFT_NMODES; m++) {
 		a->jc[m][0].host = vm->jc_miss;
 		a->stack[m][0].tag = BT_SLOT_EMPTY;

@@ -64,10 +64,15 @@ struct bt_area {
 	uint16_t fl;		   /* OF in bit 0, EFLAGS 7:0 in 15:8 */
 	_Atomic(uint8_t) in_code;  /* enum bt_where */
 	uint8_t vec_live, x87_live; /* guest's registers are the host's */
+	uint32_t host_mxcsr;
 	/* One-page caches for accesses through the stack pointer. */
 	struct soft_tlb_entry stack[SOFT_NMODES][2];
 	struct bt_jc jc[SOFT_NMODES][BT_JC_SIZE];
+	_Alignas(64) uint8_t x87[576]; /* XSAVE area */
 };
+
+#define BT_LIVE_VEC 1
+#define BT_LIVE_X87 2
 
 /* OUT: in the run loop, holding no block.  IN_C: called from code, returns into it. */
 enum bt_where { BT_OUT, BT_IN_C, BT_IN_CODE };
@@ -151,7 +156,7 @@ enum bt_thunk {
 	BT_TH_JC,     /* data: info, undo */
 	BT_TH_POLL,   /* data: info */
 	BT_TH_STI,    /* data: info of the next instruction */
-	BT_TH_FPU,    /* data: where to go on */
+	BT_TH_FPU,    /* data: where to go on, BT_LIVE_* to load */
 	BT_NTHUNKS,
 };
 
@@ -192,7 +197,7 @@ struct cpu_vm {
 	const uint8_t *leave;
 	const uint8_t *jc_miss; /* jump to T0, nothing to undo */
 	void (*vec_save)(struct soft_cpu *c), (*vec_load)(struct soft_cpu *c);
-	bool bmi2, avx, avx512;
+	bool bmi2, avx, avx512, xsave;
 
 	/* The cache is full: start anew once every processor is out of it. */
 	_Atomic(bool) flush_wanted;

@@ -29,20 +29,72 @@ void bt_flags_from_st(struct soft_cpu *c)
 		(c->st.rflags >> 11 & 1);
 }
 
+/* ---- the guest's registers in the host's ---- */
+
+/*
+ * x87 state goes through an XSAVE area with only that component, so that the
+ * vector registers stay.  The host's own instruction and data pointers are not
+ * the guest's: those keep their last value.
+ */
+static void bt_x87_save(struct soft_cpu *c)
+{
+	uint8_t *fx = c->st.fpu.fx, *x = bt_area(c)->x87;
+
+	__asm__ volatile("xsave64 %0"
+		: "+m"(*(uint8_t(*)[576])x)
+		: "a"(1), "d"(0));
+	__asm__ volatile("fninit"); /* as the ABI wants it */
+	if (!(x[512] & 1)) { /* initial state is not written */
+		__builtin_memset(fx, 0, 6);
+		fx[0] = 0x7f;
+		fx[1] = 0x03;
+		__builtin_memset(fx + 32, 0, 128);
+		return;
+	}
+	__builtin_memcpy(fx, x, 6);
+	__builtin_memcpy(fx + 32, x + 32, 128);
+}
+
+static void bt_x87_load(struct soft_cpu *c)
+{
+	uint8_t *fx = c->st.fpu.fx, *x = bt_area(c)->x87;
+
+	__builtin_memcpy(x, fx, 24);
+	__builtin_memcpy(x + 32, fx + 32, 128);
+	__builtin_memset(x + 512, 0, 64);
+	x[512] = 1;
+	__asm__ volatile("xrstor64 %0"
+		:
+		: "m"(*(uint8_t(*)[576])x), "a"(1), "d"(0));
+}
+
 void bt_fpu_save(struct soft_cpu *c)
 {
 	struct bt_area *a = bt_area(c);
 
-	if (a->vec_live) {
-		a->vec_live = 0;
+	if (a->vec_live)
 		bt_vm(c)->vec_save(c);
-	}
+	if (a->x87_live)
+		bt_x87_save(c);
+	a->vec_live = a->x87_live = 0;
 }
 
-static void bt_fpu_reload(struct soft_cpu *c)
+static unsigned bt_fpu_live(struct soft_cpu *c)
 {
-	bt_vm(c)->vec_load(c);
-	bt_area(c)->vec_live = 1;
+	return (bt_area(c)->vec_live ? BT_LIVE_VEC : 0) |
+		(bt_area(c)->x87_live ? BT_LIVE_X87 : 0);
+}
+
+static void bt_fpu_reload(struct soft_cpu *c, unsigned live)
+{
+	if (live & BT_LIVE_VEC) {
+		bt_vm(c)->vec_load(c);
+		bt_area(c)->vec_live = 1;
+	}
+	if (live & BT_LIVE_X87) {
+		bt_x87_load(c);
+		bt_area(c)->x87_live = 1;
+	}
 }
 
 void bt_sync(struct soft_cpu *c)
@@ -98,7 +150,7 @@ static const uint8_t *bt_go(struct soft_cpu *c)
 
 /* Where the instruction after the one that was carried out goes on. */
 static const uint8_t *bt_interpret(struct soft_cpu *c, uint32_t info,
-	const uint8_t *next, bool vec)
+	const uint8_t *next, unsigned live)
 {
 	struct cpu_vm *vm = bt_vm(c);
 	struct cpu *cpu = bt_cpu(c);
@@ -118,8 +170,7 @@ static const uint8_t *bt_interpret(struct soft_cpu *c, uint32_t info,
 		return vm->leave;
 	bt_sync(c);
 	bt_flags_from_st(c);
-	if (vec)
-		bt_fpu_reload(c);
+	bt_fpu_reload(c, live);
 	return next;
 }
 
@@ -152,7 +203,8 @@ static const uint8_t *bt_h_miss(struct soft_cpu *c, const uint8_t *site)
 {
 	struct bt_area *a = bt_area(c);
 	uint32_t info = rd32(site);
-	bool vec = a->vec_live, write = info & BT_INFO_WRITE;
+	unsigned live = bt_fpu_live(c);
+	bool write = info & BT_INFO_WRITE;
 	struct soft_tlb_entry *e, *stack = NULL;
 	gva_t ea;
 
@@ -172,23 +224,22 @@ static const uint8_t *bt_h_miss(struct soft_cpu *c, const uint8_t *site)
 	if ((stack || soft_tlb_index(ea) == a->t1 >> 5) &&
 		bt_fill(c, info, ea, stack)) {
 		bt_sync(c);
-		if (vec)
-			bt_fpu_reload(c);
+		bt_fpu_reload(c, live);
 		return site + (int32_t)rd32(site + 4);
 	}
 	bt_cpu(c)->counters[BT_CNT_EMULATED]++;
-	return bt_interpret(c, info, site + (int32_t)rd32(site + 8), vec);
+	return bt_interpret(c, info, site + (int32_t)rd32(site + 8), live);
 }
 
 static const uint8_t *bt_h_interp(struct soft_cpu *c, const uint8_t *site)
 {
 	uint32_t info = rd32(site), next = rd32(site + 4);
-	bool vec = bt_area(c)->vec_live;
+	unsigned live = bt_fpu_live(c);
 
 	bt_cpu(c)->counters[BT_CNT_INTERP]++;
 	bt_cpu(c)->interp_ops[rd32(site + 8)]++;
 	bt_enter_c(c, info);
-	return bt_interpret(c, info, next ? site + (int32_t)next : NULL, vec);
+	return bt_interpret(c, info, next ? site + (int32_t)next : NULL, live);
 }
 
 static const uint8_t *bt_h_sys(struct soft_cpu *c, const uint8_t *site)
@@ -258,7 +309,7 @@ static const uint8_t *bt_h_sti(struct soft_cpu *c, const uint8_t *site)
 
 static const uint8_t *bt_h_fpu(struct soft_cpu *c, const uint8_t *site)
 {
-	bt_fpu_reload(c);
+	bt_fpu_reload(c, rd32(site + 4));
 	return site + (int32_t)rd32(site);
 }
 

@@ -174,6 +174,8 @@ static void bt_emit_vec(struct cpu_vm *vm, struct emit *e, bool load)
 		em_modrm_mem(e, n, &k);
 	}
 	em_op_rm(e, 4, 0x0fae, load ? 2 : 3, m); /* ldmxcsr, stmxcsr */
+	if (!load)
+		em_op_rm(e, 4, 0x0fae, 2, em_at(H_RDI, BT_AREA(host_mxcsr)));
 	em_8(e, 0xc3);
 }
 

@@ -50,7 +50,7 @@ struct bt_tr {
 	enum bt_flags_at fl;
 	bool ended;    /* the last instruction leaves by itself */
 	bool straddle; /* the last one crosses the page: step it */
-	bool vec_checked;
+	unsigned fpu_checked; /* BT_LIVE_* known to be live */
 	unsigned ncold;
 	struct x86_insn insn[BT_MAX_INSNS];
 	uint16_t off[BT_MAX_INSNS + 1];
@@ -113,7 +113,7 @@ bool bt_can_address(struct bt_tr *t, const struct x86_insn *in, bool write);
 
 /* ---- alu.c ---- */
 
-bt_emitter bt_emit_copy, bt_emit_vec, bt_emit_lea, bt_emit_nothing, bt_emit_div;
+bt_emitter bt_emit_copy, bt_emit_vec, bt_emit_control, bt_emit_lea, bt_emit_nothing, bt_emit_div;
 /* May in be translated by bt_emit_copy? */
 bool bt_copyable(struct bt_tr *t, const struct x86_insn *in);
 /* in with host registers: reg and rm by number (GPR operands only), or memory

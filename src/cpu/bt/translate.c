@@ -130,6 +130,7 @@ static enum bt_entry bt_entry_kind(struct bt_tr *t, bool poll)
 			t->emitter[i] == bt_emit_interp ||
 			t->emitter[i] == bt_emit_interp_end ||
 			t->emitter[i] == bt_emit_vec ||
+			t->emitter[i] == bt_emit_control ||
 			t->emitter[i] == bt_emit_div ||
 			t->emitter[i] == bt_emit_sys)
 			return BT_EN_SAVE;
@@ -198,7 +199,10 @@ static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 		em_32(e, r->data[0]);
 		em_32(e, r->data[1]);
 		break;
-	case BT_TH_FPU: em_32(e, (uint32_t)(r->retry - site)); break;
+	case BT_TH_FPU:
+		em_32(e, (uint32_t)(r->retry - site));
+		em_32(e, r->data[0]);
+		break;
 	default: em_32(e, r->data[0]); break;
 	}
 }
@@ -240,7 +244,8 @@ static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, uint32_t key)
 	t->hot.p = vm->hot;
 	t->cold.p = vm->cold;
 	t->n = t->ncold = 0;
-	t->straddle = t->ended = t->vec_checked = false;
+	t->straddle = t->ended = false;
+	t->fpu_checked = 0;
 }
 
 struct bt_block *bt_translate(struct soft_cpu *c, uint64_t ram_page,
