@@ -27,7 +27,7 @@ unsigned bt_block_insns(struct soft_cpu *c);
 /*
  * Run the block at the current state once, delivering the exception that it
  * raises, but no external events.  *n_insns: instructions retired, a delivered
- * exception counting as one.  bt_set_stepping must be on.  Returns true if
+ * exception counting as one; 0 if a string instruction was interrupted.  bt_set_stepping must be on.  Returns true if
  * *exit must be returned to the run loop.
  */
 bool bt_step_block(struct soft_cpu *c, unsigned *n_insns,

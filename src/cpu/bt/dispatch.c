@@ -81,6 +81,15 @@ static void bt_come_in(struct cpu *cpu)
 
 /* ---- running ---- */
 
+/* One instruction; 0 if it is a string instruction that is not done yet. */
+unsigned bt_interp_one(struct soft_cpu *c)
+{
+	uint64_t rip = c->st.rip;
+
+	interp_step(c);
+	return c->st.rip != rip || !(c->st.rflags & X86_FL_RF);
+}
+
 /* Code from the current state, or one instruction by the interpreter. */
 static void bt_go_in(struct cpu *cpu)
 {
@@ -96,7 +105,7 @@ static void bt_go_in(struct cpu *cpu)
 		cpu->vm->enter(c, b->far_entry);
 	} else if (!atomic_load(&cpu->vm->flush_wanted)) {
 		cpu->counters[BT_CNT_STEP]++;
-		interp_step(c);
+		cpu->done += bt_interp_one(c);
 	}
 	atomic_store(&a->in_code, BT_OUT);
 }
@@ -184,11 +193,10 @@ bool bt_step_block(struct soft_cpu *cpu, unsigned *n_insns,
 		*n = bt_cpu(c)->done + 1;
 		soft_deliver_fault(c);
 	} else if (soft_end_shadow(c)) {
-		interp_step(c);
-		*n = 1;
+		*n = bt_interp_one(c);
 	} else {
 		bt_go_in(bt_cpu(c));
-		*n = bt_cpu(c)->done ? bt_cpu(c)->done : 1;
+		*n = bt_cpu(c)->done;
 	}
 	if (c->st.activity != X86_ACT_SHUTDOWN)
 		return false;

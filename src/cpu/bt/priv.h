@@ -313,5 +313,6 @@ void bt_tr_free(struct bt_tr *t);
 
 void bt_run(struct cpu *cpu, struct cpu_exit *exit);
 void bt_kick(void *opaque);
+unsigned bt_interp_one(struct soft_cpu *c);
 
 #endif

@@ -160,8 +160,7 @@ static const uint8_t *bt_interpret(struct soft_cpu *c, uint32_t info,
 
 	if (!c->code64)
 		rip = (uint32_t)rip;
-	interp_step(c);
-	cpu->done++;
+	cpu->done += bt_interp_one(c);
 	if (!next || c->st.rip != rip || atomic_load(&vm->inval_seq) != seq ||
 		bt_key(c) != key)
 		return bt_go(c);
