@@ -49,7 +49,7 @@ static uint64_t rig_map(struct rig *r, uint64_t a)
 
 	for (int level = 3; level >= 0; level--) {
 		e = (uint64_t *)(void *)rig_host(r, table) +
-			(a >> (12 + 9 * level) & 511);
+		    (a >> (12 + 9 * level) & 511);
 		if (!(*e & 1))
 			*e = rig_page(r) | 7;
 		table = *e & ~0xfffull;
@@ -68,8 +68,8 @@ static int rig_copy_image(struct dl_phdr_info *info, size_t size, void *opaque)
 		if (p->p_type != PT_LOAD)
 			continue;
 		for (uint64_t v = a & ~0xfffull; v < a + p->p_memsz; v += 4096)
-			memcpy(rig_host(r, rig_map(r, v)),
-				(void *)(uintptr_t)v, 4096);
+			memcpy(rig_host(r, rig_map(r, v)), (void *)(uintptr_t)v,
+				4096);
 	}
 	return 1; /* the program itself only */
 }
@@ -85,12 +85,12 @@ static void rig_open(struct rig *r, const struct cpu_engine *engine)
 	r->bus = bus_new(RAM_BYTES, RAM_BYTES);
 	g_assert_nonnull(r->bus);
 	r->bc = bus_cpu_new(r->bus, 0);
-	g_assert_cmpint(x86_cpu_model_init(&r->model, "host", NULL, &topo,
-				&missing), ==, 0);
-	g_assert_cmpint(engine->vm_new(&r->vm, r->bus, &conf, err, 200), ==,
-		0);
-	g_assert_cmpint(engine->cpu_new(&r->cpu, r->vm, r->bc, err, 200), ==,
-		0);
+	g_assert_cmpint(
+		x86_cpu_model_init(&r->model, "host", NULL, &topo, &missing),
+		==, 0);
+	g_assert_cmpint(engine->vm_new(&r->vm, r->bus, &conf, err, 200), ==, 0);
+	g_assert_cmpint(
+		engine->cpu_new(&r->cpu, r->vm, r->bc, err, 200), ==, 0);
 	r->next = 4096;
 	r->cr3 = rig_page(r);
 	dl_iterate_phdr(rig_copy_image, r);
@@ -195,8 +195,8 @@ static NOINLINE uint64_t op_mul(uint64_t a, uint64_t b)
 	return (unsigned __int128)a * b >> 64;
 }
 
-static uint64_t (*volatile const ops[])(uint64_t, uint64_t) = {op_add, op_div,
-	op_rot, op_mul};
+static uint64_t (*volatile const ops[])(uint64_t, uint64_t) = {
+	op_add, op_div, op_rot, op_mul};
 
 static NOINLINE uint64_t fn_indirect(uint64_t n)
 {
@@ -334,11 +334,16 @@ static const struct {
 	uint64_t (*fn)(uint64_t);
 	uint64_t arg;
 } cases[] = {
-	{"sum", fn_sum, 100000}, {"fib", fn_fib, 20},
-	{"sieve", fn_sieve, 3}, {"indirect", fn_indirect, 5000},
-	{"switch", fn_switch, 20000}, {"float", fn_float, 3000},
-	{"regs", fn_regs, 1000}, {"flags", fn_flags, 1000},
-	{"x87", fn_x87, 500}, {"vector", fn_vector, 9000},
+	{"sum", fn_sum, 100000},
+	{"fib", fn_fib, 20},
+	{"sieve", fn_sieve, 3},
+	{"indirect", fn_indirect, 5000},
+	{"switch", fn_switch, 20000},
+	{"float", fn_float, 3000},
+	{"regs", fn_regs, 1000},
+	{"flags", fn_flags, 1000},
+	{"x87", fn_x87, 500},
+	{"vector", fn_vector, 9000},
 	{"strings", fn_strings, 777},
 };
 

@@ -86,8 +86,9 @@ void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d)
 	base = bt_addr_reg(t, in->base, d);
 	index = bt_addr_reg(t, in->index, d == BT_T0 ? BT_T1 : BT_T0);
 	if (base == H_NONE && index == H_NONE) {
-		em_mov_ri(&t->hot, d, size == 8 ? (uint64_t)(int64_t)in->disp :
-						  (uint32_t)in->disp);
+		em_mov_ri(&t->hot, d,
+			size == 8 ? (uint64_t)(int64_t)in->disp
+				  : (uint32_t)in->disp);
 		return;
 	}
 	if (index == H_NONE && !in->disp) {
@@ -102,19 +103,19 @@ void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d)
 static int32_t bt_tlb(struct bt_tr *t, bool write)
 {
 	return offsetof(struct soft_cpu, tlb) +
-		(t->mode * SOFT_NACCESS + (write ? SOFT_WRITE : SOFT_READ)) *
-		SOFT_TLB_SIZE * sizeof(struct soft_tlb_entry);
+	       (t->mode * SOFT_NACCESS + (write ? SOFT_WRITE : SOFT_READ)) *
+		       SOFT_TLB_SIZE * sizeof(struct soft_tlb_entry);
 }
 
 static uint32_t bt_access_info(struct bt_tr *t, const struct bt_access *acc)
 {
 	return bt_info(t) | (acc->write ? BT_INFO_WRITE : 0) |
-		(acc->align ? BT_INFO_ALIGN : 0) |
-		(acc->size - 1) << BT_INFO_SIZE_SHIFT;
+	       (acc->align ? BT_INFO_ALIGN : 0) |
+	       (acc->size - 1) << BT_INFO_SIZE_SHIFT;
 }
 
-static void bt_check(struct bt_tr *t, const struct bt_access *acc,
-	const uint8_t *retry)
+static void bt_check(
+	struct bt_tr *t, const struct bt_access *acc, const uint8_t *retry)
 {
 	struct emit *e = &t->hot;
 	int32_t tlb = bt_tlb(t, acc->write);
@@ -151,20 +152,19 @@ static void bt_check(struct bt_tr *t, const struct bt_access *acc,
 static void bt_access_host(struct bt_tr *t, struct bt_access *acc)
 {
 	int32_t at = bt_tlb(t, acc->write) +
-		(int32_t)offsetof(struct soft_tlb_entry, host);
+		     (int32_t)offsetof(struct soft_tlb_entry, host);
 
 	em_op_rm(&t->hot, 8, 0x03, BT_T0, em_sib(H_RSP, BT_T1, 1, at));
 	acc->m = em_at(BT_T0, 0);
 	acc->free = BT_T1;
 }
 
-void bt_access_stack(struct bt_tr *t, unsigned base, int32_t disp,
-	struct bt_access *acc)
+void bt_access_stack(
+	struct bt_tr *t, unsigned base, int32_t disp, struct bt_access *acc)
 {
 	struct emit *e = &t->hot;
-	int32_t at = BT_AREA(stack) +
-		(int32_t)((t->mode * 2 + acc->write) *
-			sizeof(struct soft_tlb_entry));
+	int32_t at = BT_AREA(stack) + (int32_t)((t->mode * 2 + acc->write) *
+						sizeof(struct soft_tlb_entry));
 	const uint8_t *retry = e->p;
 	struct bt_cold *cold;
 	unsigned size = t->code64 ? 8 : 4;
@@ -195,8 +195,8 @@ void bt_access_stack(struct bt_tr *t, unsigned base, int32_t disp,
 	acc->m = em_at(BT_T1, 0);
 }
 
-bool bt_access(struct bt_tr *t, const struct x86_insn *in,
-	struct bt_access *acc)
+bool bt_access(
+	struct bt_tr *t, const struct x86_insn *in, struct bt_access *acc)
 {
 	struct emit *e = &t->hot;
 	const uint8_t *retry;
@@ -217,9 +217,9 @@ bool bt_access(struct bt_tr *t, const struct x86_insn *in,
 	if (seg)
 		em_op_rm(e, t->code64 ? 8 : 4, 0x03, BT_T0,
 			bt_at_rsp(BT_ST(seg) +
-				(int32_t)(bt_seg(t, in) *
-						sizeof(struct x86_seg) +
-					offsetof(struct x86_seg, base))));
+				  (int32_t)(bt_seg(t, in) *
+						    sizeof(struct x86_seg) +
+					    offsetof(struct x86_seg, base))));
 	bt_check(t, acc, retry);
 	if (t->code64 && !seg && in->asize == 8 && !bt_is_moffs(in) &&
 		in->base < X86_NGPR && bt_reg[in->base] != BT_HOMED &&
@@ -230,8 +230,8 @@ bool bt_access(struct bt_tr *t, const struct x86_insn *in,
 			acc->m = em_sib(bt_reg[in->base], BT_T1, 1, in->disp);
 		} else {
 			em_op_rr(e, 8, 0x03, BT_T1, bt_reg[in->base]);
-			acc->m = em_sib(BT_T1, bt_reg[in->index], in->scale,
-				in->disp);
+			acc->m = em_sib(
+				BT_T1, bt_reg[in->index], in->scale, in->disp);
 		}
 		return true;
 	}

@@ -14,8 +14,8 @@ static unsigned bt_place(const struct x86_insn *in, unsigned i)
 
 /* ---- encoding ---- */
 
-static void bt_encode_tail(struct bt_tr *t, const struct x86_insn *in,
-	const struct bt_enc *enc)
+static void bt_encode_tail(
+	struct bt_tr *t, const struct x86_insn *in, const struct bt_enc *enc)
 {
 	const uint8_t *src = t->page + t->off[t->i];
 	struct em_mem m;
@@ -40,8 +40,8 @@ static bool bt_byte_rex(const struct x86_insn *in)
 	return false;
 }
 
-static void bt_encode_legacy(struct bt_tr *t, const struct x86_insn *in,
-	const struct bt_enc *enc)
+static void bt_encode_legacy(
+	struct bt_tr *t, const struct x86_insn *in, const struct bt_enc *enc)
 {
 	struct emit *e = &t->hot;
 	unsigned rex = in->rex & X86_REX_W;
@@ -75,8 +75,8 @@ static void bt_encode_legacy(struct bt_tr *t, const struct x86_insn *in,
 	bt_encode_tail(t, in, enc);
 }
 
-static void bt_encode_vex(struct bt_tr *t, const struct x86_insn *in,
-	const struct bt_enc *enc)
+static void bt_encode_vex(
+	struct bt_tr *t, const struct x86_insn *in, const struct bt_enc *enc)
 {
 	struct emit *e = &t->hot;
 	const uint8_t *op = t->page + t->off[t->i] + in->opcode_off;
@@ -101,8 +101,8 @@ static void bt_encode_vex(struct bt_tr *t, const struct x86_insn *in,
 	bt_encode_tail(t, in, enc);
 }
 
-static void bt_encode_evex(struct bt_tr *t, const struct x86_insn *in,
-	const struct bt_enc *enc)
+static void bt_encode_evex(
+	struct bt_tr *t, const struct x86_insn *in, const struct bt_enc *enc)
 {
 	struct emit *e = &t->hot;
 	const uint8_t *op = t->page + t->off[t->i] + in->opcode_off;
@@ -112,7 +112,7 @@ static void bt_encode_evex(struct bt_tr *t, const struct x86_insn *in,
 	if (enc->m) {
 		p0 &= ~0x60u;
 		p0 |= (em_rex_mem(enc->m) & 2 ? 0 : 0x40) |
-			(em_rex_mem(enc->m) & 1 ? 0 : 0x20);
+		      (em_rex_mem(enc->m) & 1 ? 0 : 0x20);
 	} else {
 		p0 = (p0 & ~0x20u) | (enc->rm & 8 ? 0 : 0x20);
 	}
@@ -125,8 +125,8 @@ static void bt_encode_evex(struct bt_tr *t, const struct x86_insn *in,
 	bt_encode_tail(t, in, enc);
 }
 
-void bt_encode(struct bt_tr *t, const struct x86_insn *in,
-	const struct bt_enc *enc)
+void bt_encode(
+	struct bt_tr *t, const struct x86_insn *in, const struct bt_enc *enc)
 {
 	if (in->enc == X86_ENC_LEGACY)
 		bt_encode_legacy(t, in, enc);
@@ -159,8 +159,8 @@ void bt_put(struct bt_tr *t, unsigned size, unsigned g, unsigned s)
 
 struct bt_copy {
 	struct bt_enc enc;
-	int mem;	   /* operand number of the memory operand or -1 */
-	int home;	   /* of a register used in its home, or -1 */
+	int mem;  /* operand number of the memory operand or -1 */
+	int home; /* of a register used in its home, or -1 */
 	unsigned ntemp;
 	struct {
 		uint8_t opnd;
@@ -200,8 +200,8 @@ static bool bt_home_ok(const struct x86_insn *in, unsigned i)
 	}
 }
 
-static unsigned *bt_copy_field(struct bt_copy *p, const struct x86_insn *in,
-	unsigned i)
+static unsigned *bt_copy_field(
+	struct bt_copy *p, const struct x86_insn *in, unsigned i)
 {
 	switch (bt_place(in, i)) {
 	case X86_PL_REG: return &p->enc.reg;
@@ -213,8 +213,8 @@ static unsigned *bt_copy_field(struct bt_copy *p, const struct x86_insn *in,
 	}
 }
 
-static void bt_plan_gpr(struct bt_copy *p, const struct x86_insn *in,
-	unsigned i)
+static void bt_plan_gpr(
+	struct bt_copy *p, const struct x86_insn *in, unsigned i)
 {
 	const struct x86_opnd *o = &in->opnd[i];
 	unsigned *field = bt_copy_field(p, in, i);
@@ -242,8 +242,8 @@ static void bt_plan_gpr(struct bt_copy *p, const struct x86_insn *in,
 	p->temp[p->ntemp++].field = field;
 }
 
-static void bt_plan(struct bt_tr *t, struct bt_copy *p,
-	const struct x86_insn *in)
+static void bt_plan(
+	struct bt_tr *t, struct bt_copy *p, const struct x86_insn *in)
 {
 	memset(p, 0, sizeof(*p));
 	p->enc.reg = (in->modrm >> 3 & 7) | (in->rex & X86_REX_R ? 8 : 0);
@@ -273,13 +273,13 @@ bool bt_copyable(struct bt_tr *t, const struct x86_insn *in)
 	if (p.mem < 0)
 		return p.ntemp <= 2;
 	return p.ntemp <= 1 && in->opnd[p.mem].size &&
-		in->opnd[p.mem].size <= 64 &&
-		bt_can_address(t, in, in->opnd[p.mem].access & X86_OA_W);
+	       in->opnd[p.mem].size <= 64 &&
+	       bt_can_address(t, in, in->opnd[p.mem].access & X86_OA_W);
 }
 
 /* inc, dec and 82 /n of 32-bit code, moffs: other opcodes in 64-bit mode. */
-static struct x86_insn bt_reencode(const struct x86_insn *in,
-	struct bt_enc *enc)
+static struct x86_insn bt_reencode(
+	const struct x86_insn *in, struct bt_enc *enc)
 {
 	struct x86_insn r = *in;
 
@@ -308,7 +308,7 @@ static bool bt_needs_reencode(struct bt_tr *t, const struct x86_insn *in)
 	if (in->op == X86_OP_MOV && (in->opcode & 0xfc) == 0xa0)
 		return true;
 	return !t->code64 &&
-		((in->opcode & 0xf0) == 0x40 || in->opcode == 0x82);
+	       ((in->opcode & 0xf0) == 0x40 || in->opcode == 0x82);
 }
 
 static unsigned bt_alignment(const struct x86_insn *in)
@@ -328,7 +328,7 @@ void bt_emit_copy(struct bt_tr *t, const struct x86_insn *in)
 	if (p.mem >= 0) {
 		acc.size = in->opnd[p.mem].size;
 		acc.write = (in->opnd[p.mem].access & X86_OA_W) ||
-			in->op == X86_OP_CMPXCHG;
+			    in->op == X86_OP_CMPXCHG;
 		acc.align = bt_alignment(in);
 		bt_access(t, in, &acc);
 		p.enc.m = &acc.m;
@@ -393,8 +393,8 @@ void bt_emit_lea(struct bt_tr *t, const struct x86_insn *in)
  * are exact for DIV, and for IDIV accept the dividends that a preceding CDQ or
  * CQO makes.  The flags stay as they were, which is as good as undefined.
  */
-static void bt_div_check(struct bt_tr *t, const struct x86_insn *in,
-	unsigned d, struct bt_cold *cold)
+static void bt_div_check(struct bt_tr *t, const struct x86_insn *in, unsigned d,
+	struct bt_cold *cold)
 {
 	struct emit *e = &t->hot;
 	unsigned size = in->osize;

@@ -26,9 +26,9 @@ static unsigned bt_hash(uint64_t ram_page, unsigned off, uint32_t key)
 static bool bt_seg_flat(const struct x86_seg *s, bool any_base)
 {
 	return (any_base || !s->base) && s->limit == UINT32_MAX &&
-		(s->attr & (X86_SEG_P | X86_SEG_S | X86_SEG_CODE |
-				   X86_SEG_W | X86_SEG_E)) ==
-			(X86_SEG_P | X86_SEG_S | X86_SEG_W);
+	       (s->attr & (X86_SEG_P | X86_SEG_S | X86_SEG_CODE | X86_SEG_W |
+				  X86_SEG_E)) ==
+		       (X86_SEG_P | X86_SEG_S | X86_SEG_W);
 }
 
 static uint32_t bt_key_segs(const struct soft_cpu *c)
@@ -96,7 +96,7 @@ uint32_t bt_key(const struct soft_cpu *c)
 			return 0;
 	}
 	key |= (uint32_t)c->tlb_mode << BT_KEY_MODE_SHIFT |
-		(uint32_t)c->cpl << BT_KEY_CPL_SHIFT | bt_key_fpu(c);
+	       (uint32_t)c->cpl << BT_KEY_CPL_SHIFT | bt_key_fpu(c);
 	if (!c->env && !(c->cpl && (s->cr4 & X86_CR4_TSD)))
 		key |= BT_KEY_TSC;
 	if (((const struct cpu *)c->engine)->stepping)
@@ -106,17 +106,17 @@ uint32_t bt_key(const struct soft_cpu *c)
 
 /* ---- the table ---- */
 
-struct bt_block *bt_block_lookup(struct cpu_vm *vm, uint64_t ram_page,
-	unsigned off, uint32_t key)
+struct bt_block *bt_block_lookup(
+	struct cpu_vm *vm, uint64_t ram_page, unsigned off, uint32_t key)
 {
-	uint32_t i = __atomic_load_n(&vm->hash[bt_hash(ram_page, off, key)],
-		__ATOMIC_ACQUIRE);
+	uint32_t i = __atomic_load_n(
+		&vm->hash[bt_hash(ram_page, off, key)], __ATOMIC_ACQUIRE);
 
 	while (i) {
 		struct bt_block *b = &vm->blocks[i];
 
-		if (b->ram_page == ram_page && b->off == off &&
-			b->key == key && b->valid)
+		if (b->ram_page == ram_page && b->off == off && b->key == key &&
+			b->valid)
 			return b;
 		i = b->hash_next;
 	}
@@ -148,8 +148,8 @@ void bt_block_remove(struct cpu_vm *vm, struct bt_block *b)
 		__atomic_store_n(p, b->hash_next, __ATOMIC_RELEASE);
 }
 
-static struct bt_block *bt_block_make(struct soft_cpu *c, uint64_t ram_page,
-	unsigned off, uint32_t key)
+static struct bt_block *bt_block_make(
+	struct soft_cpu *c, uint64_t ram_page, unsigned off, uint32_t key)
 {
 	struct cpu_vm *vm = bt_vm(c);
 	struct bt_block *b;
@@ -203,11 +203,11 @@ struct bt_block *bt_block_get(struct soft_cpu *c)
 	at = bt_code_offset(c);
 	if (at < 0)
 		return NULL;
-	b = bt_block_lookup(bt_vm(c), at >> BUS_PAGE_SHIFT,
-		at & (BUS_PAGE_SIZE - 1), key);
+	b = bt_block_lookup(
+		bt_vm(c), at >> BUS_PAGE_SHIFT, at & (BUS_PAGE_SIZE - 1), key);
 	if (!b)
-		b = bt_block_make(c, at >> BUS_PAGE_SHIFT,
-			at & (BUS_PAGE_SIZE - 1), key);
+		b = bt_block_make(
+			c, at >> BUS_PAGE_SHIFT, at & (BUS_PAGE_SIZE - 1), key);
 	return b;
 }
 

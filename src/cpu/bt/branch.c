@@ -38,10 +38,10 @@ static void bt_emit_indirect(struct bt_tr *t, int32_t undo)
 {
 	struct emit *e = &t->hot;
 	int32_t jc = BT_AREA(jc) +
-		(int32_t)(t->mode * BT_JC_SIZE * sizeof(struct bt_jc));
+		     (int32_t)(t->mode * BT_JC_SIZE * sizeof(struct bt_jc));
 	struct bt_cold *cold;
 
-	bt_flags_clobber(t);
+	bt_flags_clobber_after(t);
 	if (t->step) {
 		cold = bt_cold(t, BT_TH_JC, em_jmp(e, e->p));
 		cold->data[0] = bt_info(t);
@@ -76,7 +76,7 @@ void bt_emit_goto(struct bt_tr *t, int64_t off)
 		bt_exit_jump(t, -1, off);
 		return;
 	}
-	bt_flags_clobber(t);
+	bt_flags_clobber_after(t);
 	bt_emit_rip(t, BT_T0, off);
 	bt_emit_indirect(t, 0);
 }

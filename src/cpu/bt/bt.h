@@ -27,10 +27,11 @@ unsigned bt_block_insns(struct soft_cpu *c);
 /*
  * Run the block at the current state once, delivering the exception that it
  * raises, but no external events.  *n_insns: instructions retired, a delivered
- * exception counting as one; 0 if a string instruction was interrupted.  bt_set_stepping must be on.  Returns true if
- * *exit must be returned to the run loop.
+ * exception counting as one, an interrupted string instruction too.
+ * bt_set_stepping must be on.  Returns true if *exit must be returned to the
+ * run loop.
  */
-bool bt_step_block(struct soft_cpu *c, unsigned *n_insns,
-	struct cpu_exit *exit);
+bool bt_step_block(
+	struct soft_cpu *c, unsigned *n_insns, struct cpu_exit *exit);
 
 #endif

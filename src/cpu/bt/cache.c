@@ -37,8 +37,8 @@ int bt_cache_init(struct cpu_vm *vm, uint64_t bytes)
 	if (bytes > 1ull << 30)
 		bytes = 1ull << 30;
 	bytes = (bytes + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
-	p = bt_cache_map(bytes + HUGE_BYTES,
-		PROT_READ | PROT_WRITE | PROT_EXEC);
+	p = bt_cache_map(
+		bytes + HUGE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC);
 	if (!p)
 		return -errno;
 	vm->cache = p;
@@ -55,15 +55,15 @@ int bt_cache_init(struct cpu_vm *vm, uint64_t bytes)
 
 	vm->max_blocks = bytes / 128;
 	vm->max_exits = bytes / 64;
-	vm->blocks = bt_cache_map(vm->max_blocks * sizeof(*vm->blocks),
-		PROT_READ | PROT_WRITE);
-	vm->exits = bt_cache_map(vm->max_exits * sizeof(*vm->exits),
-		PROT_READ | PROT_WRITE);
-	vm->hash = bt_cache_map(sizeof(*vm->hash) << HASH_BITS,
-		PROT_READ | PROT_WRITE);
+	vm->blocks = bt_cache_map(
+		vm->max_blocks * sizeof(*vm->blocks), PROT_READ | PROT_WRITE);
+	vm->exits = bt_cache_map(
+		vm->max_exits * sizeof(*vm->exits), PROT_READ | PROT_WRITE);
+	vm->hash = bt_cache_map(
+		sizeof(*vm->hash) << HASH_BITS, PROT_READ | PROT_WRITE);
 	vm->npages = vm->soft.ram->bytes >> BUS_PAGE_SHIFT;
-	vm->pages = bt_cache_map(vm->npages * sizeof(*vm->pages) + 1,
-		PROT_READ | PROT_WRITE);
+	vm->pages = bt_cache_map(
+		vm->npages * sizeof(*vm->pages) + 1, PROT_READ | PROT_WRITE);
 	if (!vm->blocks || !vm->exits || !vm->hash || !vm->pages) {
 		bt_cache_fini(vm);
 		return -ENOMEM;
@@ -90,9 +90,9 @@ void bt_cache_fini(struct cpu_vm *vm)
 bool bt_cache_room(struct cpu_vm *vm)
 {
 	return vm->hot_end - vm->hot > BT_BLOCK_ROOM &&
-		vm->cold_end - vm->cold > BT_BLOCK_ROOM &&
-		vm->nblocks + 1 < vm->max_blocks &&
-		vm->nexits + BT_MAX_EXITS + 1 < vm->max_exits;
+	       vm->cold_end - vm->cold > BT_BLOCK_ROOM &&
+	       vm->nblocks + 1 < vm->max_blocks &&
+	       vm->nexits + BT_MAX_EXITS + 1 < vm->max_exits;
 }
 
 void bt_cache_reset(struct cpu_vm *vm)

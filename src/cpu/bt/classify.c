@@ -55,8 +55,7 @@ static bool bt_vec_ok(struct bt_tr *t, const struct x86_insn *in)
 	}
 }
 
-static bt_emitter *bt_copy_or_interp(struct bt_tr *t,
-	const struct x86_insn *in)
+static bt_emitter *bt_copy_or_interp(struct bt_tr *t, const struct x86_insn *in)
 {
 	return bt_copyable(t, in) ? bt_emit_copy : bt_emit_interp;
 }
@@ -137,13 +136,16 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 	case X86_OP_PREFETCH:
 	case X86_OP_PREFETCHW: return bt_emit_nothing;
 	case X86_OP_LEA:
-		return in->asize > 2 && bt_can_address(t, in, false) ?
-			bt_emit_lea : bt_emit_interp;
+		return in->asize > 2 && bt_can_address(t, in, false)
+			       ? bt_emit_lea
+			       : bt_emit_interp;
 	case X86_OP_DIV:
 	case X86_OP_IDIV:
 		return in->osize >= 4 && in->opcode == 0xf7 &&
-			(!in->has_mem || bt_can_address(t, in, false)) ?
-			bt_emit_div : bt_emit_interp;
+				       (!in->has_mem ||
+					       bt_can_address(t, in, false))
+			       ? bt_emit_div
+			       : bt_emit_interp;
 	case X86_OP_PUSH:
 	case X86_OP_POP:
 	case X86_OP_LEAVE:
@@ -242,15 +244,16 @@ bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in, bool *ends)
 	if (!bt_allowed(t, in))
 		return *ends ? bt_emit_interp_end : bt_emit_interp;
 	if ((attr & VECTOR) && bt_vec_ok(t, in))
-		return in->op == X86_OP_FLDCW || in->op == X86_OP_LDMXCSR ?
-			bt_emit_control : bt_emit_vec;
+		return in->op == X86_OP_FLDCW || in->op == X86_OP_LDMXCSR
+			       ? bt_emit_control
+			       : bt_emit_vec;
 	if (attr & VECTOR)
 		return bt_emit_interp;
 	if (in->op == X86_OP_POPF)
 		return bt_emit_interp_end;
 	if (*ends) {
-		fn = attr & X86_AT_SYSTEM ? bt_class_system(t, in) :
-					    bt_class_branch(t, in);
+		fn = attr & X86_AT_SYSTEM ? bt_class_system(t, in)
+					  : bt_class_branch(t, in);
 		if (fn == bt_emit_sti || fn == bt_emit_cli ||
 			fn == bt_emit_swapgs)
 			*ends = false;

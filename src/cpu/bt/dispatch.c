@@ -81,15 +81,6 @@ static void bt_come_in(struct cpu *cpu)
 
 /* ---- running ---- */
 
-/* One instruction; 0 if it is a string instruction that is not done yet. */
-unsigned bt_interp_one(struct soft_cpu *c)
-{
-	uint64_t rip = c->st.rip;
-
-	interp_step(c);
-	return c->st.rip != rip || !(c->st.rflags & X86_FL_RF);
-}
-
 /* Code from the current state, or one instruction by the interpreter. */
 static void bt_go_in(struct cpu *cpu)
 {
@@ -105,7 +96,8 @@ static void bt_go_in(struct cpu *cpu)
 		cpu->vm->enter(c, b->far_entry);
 	} else if (!atomic_load(&cpu->vm->flush_wanted)) {
 		cpu->counters[BT_CNT_STEP]++;
-		cpu->done += bt_interp_one(c);
+		interp_step(c);
+		cpu->done++;
 	}
 	atomic_store(&a->in_code, BT_OUT);
 }
@@ -180,8 +172,8 @@ unsigned bt_block_insns(struct soft_cpu *cpu)
 	return n;
 }
 
-bool bt_step_block(struct soft_cpu *cpu, unsigned *n_insns,
-	struct cpu_exit *exit)
+bool bt_step_block(
+	struct soft_cpu *cpu, unsigned *n_insns, struct cpu_exit *exit)
 {
 	struct soft_cpu *volatile c = cpu;
 	unsigned *volatile n = n_insns;
@@ -193,7 +185,8 @@ bool bt_step_block(struct soft_cpu *cpu, unsigned *n_insns,
 		*n = bt_cpu(c)->done + 1;
 		soft_deliver_fault(c);
 	} else if (soft_end_shadow(c)) {
-		*n = bt_interp_one(c);
+		interp_step(c);
+		*n = 1;
 	} else {
 		bt_go_in(bt_cpu(c));
 		*n = bt_cpu(c)->done;

@@ -66,8 +66,8 @@ void em_op_rm(struct emit *e, unsigned size, unsigned opcode, unsigned reg,
 	em_modrm_mem(e, reg, &m);
 }
 
-void em_alu_ri(struct emit *e, unsigned size, unsigned n, unsigned r,
-	int32_t imm)
+void em_alu_ri(
+	struct emit *e, unsigned size, unsigned n, unsigned r, int32_t imm)
 {
 	bool small = imm == (int8_t)imm;
 
@@ -78,8 +78,8 @@ void em_alu_ri(struct emit *e, unsigned size, unsigned n, unsigned r,
 		em_32(e, imm);
 }
 
-void em_alu_mi(struct emit *e, unsigned size, unsigned n, struct em_mem m,
-	int32_t imm)
+void em_alu_mi(
+	struct emit *e, unsigned size, unsigned n, struct em_mem m, int32_t imm)
 {
 	bool small = imm == (int8_t)imm;
 

@@ -13,8 +13,22 @@
 #include <string.h>
 
 enum {
-	H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI,
-	H_R8, H_R9, H_R10, H_R11, H_R12, H_R13, H_R14, H_R15,
+	H_RAX,
+	H_RCX,
+	H_RDX,
+	H_RBX,
+	H_RSP,
+	H_RBP,
+	H_RSI,
+	H_RDI,
+	H_R8,
+	H_R9,
+	H_R10,
+	H_R11,
+	H_R12,
+	H_R13,
+	H_R14,
+	H_R15,
 	H_NONE = 0xff,
 };
 
@@ -60,8 +74,8 @@ static inline struct em_mem em_at(uint8_t base, int32_t disp)
 	return (struct em_mem){base, H_NONE, 1, disp, false};
 }
 
-static inline struct em_mem em_sib(uint8_t base, uint8_t index, uint8_t scale,
-	int32_t disp)
+static inline struct em_mem em_sib(
+	uint8_t base, uint8_t index, uint8_t scale, int32_t disp)
 {
 	return (struct em_mem){base, index, scale, disp, false};
 }
@@ -69,7 +83,7 @@ static inline struct em_mem em_sib(uint8_t base, uint8_t index, uint8_t scale,
 static inline unsigned em_rex_mem(const struct em_mem *m)
 {
 	return (m->base != H_NONE && m->base >= 8) |
-		(m->index != H_NONE && m->index >= 8) << 1;
+	       (m->index != H_NONE && m->index >= 8) << 1;
 }
 
 /* ModRM, SIB and displacement of a register field and a memory operand. */
@@ -87,34 +101,34 @@ void em_op_rr(struct emit *e, unsigned size, unsigned opcode, unsigned reg,
 void em_op_rm(struct emit *e, unsigned size, unsigned opcode, unsigned reg,
 	struct em_mem m);
 
-static inline void em_mov_rr(struct emit *e, unsigned size, unsigned d,
-	unsigned s)
+static inline void em_mov_rr(
+	struct emit *e, unsigned size, unsigned d, unsigned s)
 {
 	em_op_rr(e, size, 0x8b, d, s);
 }
 
-static inline void em_load(struct emit *e, unsigned size, unsigned d,
-	struct em_mem m)
+static inline void em_load(
+	struct emit *e, unsigned size, unsigned d, struct em_mem m)
 {
 	em_op_rm(e, size, 0x8b, d, m);
 }
 
-static inline void em_store(struct emit *e, unsigned size, struct em_mem m,
-	unsigned s)
+static inline void em_store(
+	struct emit *e, unsigned size, struct em_mem m, unsigned s)
 {
 	em_op_rm(e, size, 0x89, s, m);
 }
 
-static inline void em_lea(struct emit *e, unsigned size, unsigned d,
-	struct em_mem m)
+static inline void em_lea(
+	struct emit *e, unsigned size, unsigned d, struct em_mem m)
 {
 	em_op_rm(e, size, 0x8d, d, m);
 }
 
 /* opcode 81 /n or 83 /n with an immediate: add or and sub xor cmp. */
 enum { EM_ADD, EM_OR, EM_AND = 4, EM_SUB, EM_XOR, EM_CMP };
-void em_alu_ri(struct emit *e, unsigned size, unsigned n, unsigned r,
-	int32_t imm);
+void em_alu_ri(
+	struct emit *e, unsigned size, unsigned n, unsigned r, int32_t imm);
 void em_alu_mi(struct emit *e, unsigned size, unsigned n, struct em_mem m,
 	int32_t imm);
 void em_mov_mi(struct emit *e, unsigned size, struct em_mem m, int32_t imm);

@@ -49,7 +49,7 @@ static int bt_vm_new(struct cpu_vm **out, struct bus *bus,
 	vm->bmi2 = x86_host_has(X86_FEAT_BMI2);
 	vm->avx = x86_host_has(X86_FEAT_AVX);
 	vm->avx512 = x86_host_has(X86_FEAT_AVX512F) &&
-		x86_host_has(X86_FEAT_AVX512BW);
+		     x86_host_has(X86_FEAT_AVX512BW);
 	vm->xsave = x86_host_has(X86_FEAT_XSAVE);
 	vm->tr = bt_tr_new();
 	ret = vm->tr ? bt_cache_init(vm, conf->code_cache_bytes) : -ENOMEM;
@@ -163,8 +163,8 @@ static unsigned bt_stats(struct cpu *cpu, struct cpu_stat *out, unsigned n)
 	at = bt_stat(out, n, at, "bt-cache-flushes", vm->n_flushes);
 	for (unsigned i = 0; i < X86_NOPS; i++)
 		if (cpu->interp_ops[i])
-			at = bt_stat(out, n, at, x86_op_name(i),
-				cpu->interp_ops[i]);
+			at = bt_stat(
+				out, n, at, x86_op_name(i), cpu->interp_ops[i]);
 	return at;
 }
 

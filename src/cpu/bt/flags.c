@@ -64,8 +64,8 @@ static uint32_t bt_flags_ahead(struct bt_tr *t, int64_t off, unsigned budget)
 		memcpy(buf, t->live_page + off, n);
 		if (x86_decode(&in, buf, n, t->code64 ? 8 : 4) != X86_DEC_OK)
 			return live | open;
-		t->b->mask |= 1ull << (off >> 6) |
-			1ull << ((off + in.len - 1) >> 6);
+		t->b->mask |=
+			1ull << (off >> 6) | 1ull << ((off + in.len - 1) >> 6);
 		live |= bt_flags_read(&in) & open;
 		open &= ~bt_flags_killed(&in);
 		if (!open)
@@ -108,7 +108,7 @@ void bt_flags_liveness(struct bt_tr *t)
 		if (i + 1 == t->n)
 			t->live[t->n] = live;
 		live = (live & ~bt_flags_killed(&t->insn[i])) |
-			bt_flags_read(&t->insn[i]);
+		       bt_flags_read(&t->insn[i]);
 		t->live[i] = live;
 	}
 }
@@ -122,13 +122,19 @@ void bt_flags_clobber(struct bt_tr *t)
 	t->fl = BT_FL_SAVED;
 }
 
+void bt_flags_clobber_after(struct bt_tr *t)
+{
+	if (t->fl == BT_FL_HOST && t->live[t->i + 1])
+		bt_emit_flags_save(&t->hot);
+	t->fl = BT_FL_SAVED;
+}
+
 void bt_flags_need(struct bt_tr *t)
 {
 	const struct x86_insn *in = &t->insn[t->i];
-	uint32_t written = (in->def->flags_written | in->def->flags_undef) &
-		X86_FL_ARITH;
-	uint32_t keep = written ?
-		t->live[t->i + 1] & ~bt_flags_killed(in) : 0;
+	uint32_t written =
+		(in->def->flags_written | in->def->flags_undef) & X86_FL_ARITH;
+	uint32_t keep = written ? t->live[t->i + 1] & ~bt_flags_killed(in) : 0;
 
 	if (t->fl != BT_FL_SAVED || !(bt_flags_read(in) | keep))
 		return;

@@ -59,10 +59,10 @@ struct bt_area {
 	const uint8_t *resume;
 	const uint8_t *site; /* return address of the last call into C */
 	uint64_t host_rsp;
-	_Atomic(uint32_t) poll; /* leave the code at the next occasion */
-	_Atomic(uint32_t) jc_mask; /* BT_JC_MASK, 0 = kicked */
-	uint16_t fl;		   /* OF in bit 0, EFLAGS 7:0 in 15:8 */
-	_Atomic(uint8_t) in_code;  /* enum bt_where */
+	_Atomic(uint32_t) poll;	    /* leave the code at the next occasion */
+	_Atomic(uint32_t) jc_mask;  /* BT_JC_MASK, 0 = kicked */
+	uint16_t fl;		    /* OF in bit 0, EFLAGS 7:0 in 15:8 */
+	_Atomic(uint8_t) in_code;   /* enum bt_where */
 	uint8_t vec_live, x87_live; /* guest's registers are the host's */
 	uint32_t host_mxcsr;
 	/* One-page caches for accesses through the stack pointer. */
@@ -74,7 +74,8 @@ struct bt_area {
 #define BT_LIVE_VEC 1
 #define BT_LIVE_X87 2
 
-/* OUT: in the run loop, holding no block.  IN_C: called from code, returns into it. */
+/* OUT: in the run loop, holding no block.  IN_C: called from code, returns into
+ * it. */
 enum bt_where { BT_OUT, BT_IN_C, BT_IN_CODE };
 
 _Static_assert(sizeof(struct bt_area) <= SOFT_ENGINE_AREA_BYTES,
@@ -82,7 +83,7 @@ _Static_assert(sizeof(struct bt_area) <= SOFT_ENGINE_AREA_BYTES,
 
 #define BT_AREA(field)                                                         \
 	((int32_t)(offsetof(struct soft_cpu, engine_area) +                    \
-		offsetof(struct bt_area, field)))
+		   offsetof(struct bt_area, field)))
 #define BT_ST(field) ((int32_t)offsetof(struct soft_cpu, st.field))
 
 static inline struct bt_area *bt_area(struct soft_cpu *c)
@@ -92,22 +93,22 @@ static inline struct bt_area *bt_area(struct soft_cpu *c)
 
 /* ---- keys: what code depends on beside its bytes ---- */
 
-#define BT_KEY_SIZE	0x00000003 /* code: 1 32-bit, 2 64-bit */
-#define BT_KEY_MODE	0x0000000c /* enum soft_mode */
-#define BT_KEY_CPL	0x00000030
-#define BT_KEY_FLAT_ES	0x00000040 /* 32-bit: base 0, limit 4 GiB, writable */
-#define BT_KEY_FLAT_SS	0x00000080
-#define BT_KEY_FLAT_DS	0x00000100
-#define BT_KEY_BIG_FS	0x00000200 /* 32-bit: limit 4 GiB, writable */
-#define BT_KEY_BIG_GS	0x00000400
-#define BT_KEY_CS_READ	0x00000800 /* 32-bit: CS readable */
-#define BT_KEY_X87	0x00001000 /* may run x87 and MMX, all masked */
-#define BT_KEY_SSE	0x00002000
-#define BT_KEY_AVX	0x00004000
-#define BT_KEY_AVX512	0x00008000
-#define BT_KEY_TSC	0x00010000 /* RDTSC inline */
-#define BT_KEY_STEP	0x00020000 /* bt_step_block */
-#define BT_KEY_VALID	0x80000000
+#define BT_KEY_SIZE    0x00000003 /* code: 1 32-bit, 2 64-bit */
+#define BT_KEY_MODE    0x0000000c /* enum soft_mode */
+#define BT_KEY_CPL     0x00000030
+#define BT_KEY_FLAT_ES 0x00000040 /* 32-bit: base 0, limit 4 GiB, writable */
+#define BT_KEY_FLAT_SS 0x00000080
+#define BT_KEY_FLAT_DS 0x00000100
+#define BT_KEY_BIG_FS  0x00000200 /* 32-bit: limit 4 GiB, writable */
+#define BT_KEY_BIG_GS  0x00000400
+#define BT_KEY_CS_READ 0x00000800 /* 32-bit: CS readable */
+#define BT_KEY_X87     0x00001000 /* may run x87 and MMX, all masked */
+#define BT_KEY_SSE     0x00002000
+#define BT_KEY_AVX     0x00004000
+#define BT_KEY_AVX512  0x00008000
+#define BT_KEY_TSC     0x00010000 /* RDTSC inline */
+#define BT_KEY_STEP    0x00020000 /* bt_step_block */
+#define BT_KEY_VALID   0x80000000
 
 #define BT_KEY_MODE_SHIFT 2
 #define BT_KEY_CPL_SHIFT  4
@@ -127,9 +128,9 @@ struct bt_exit {
 };
 
 struct bt_block {
-	uint64_t ram_page; /* RAM offset >> 12 */
-	uint64_t mask;	   /* 64-byte parts of the page it depends on */
-	const uint8_t *far_entry; /* by jump cache: T0 = RIP, flags in fl */
+	uint64_t ram_page;	   /* RAM offset >> 12 */
+	uint64_t mask;		   /* 64-byte parts of the page it depends on */
+	const uint8_t *far_entry;  /* by jump cache: T0 = RIP, flags in fl */
 	const uint8_t *near_entry; /* by link: flags in EFLAGS */
 	uint32_t key;
 	uint32_t live_in; /* arithmetic flags it needs */
@@ -164,7 +165,7 @@ enum bt_thunk {
  * and for BT_TH_MISS what the access is. */
 #define BT_INFO(off, n, len)                                                   \
 	((uint32_t)(off) | (uint32_t)(n) << 13 | (uint32_t)(len) << 28)
-#define BT_INFO_OFF(i)	   ((i) & 0x1fff)
+#define BT_INFO_OFF(i)	   ((i)&0x1fff)
 #define BT_INFO_N(i)	   ((i) >> 13 & 0x3f)
 #define BT_INFO_LEN(i)	   ((i) >> 28)
 #define BT_INFO_WRITE	   (1u << 19)
@@ -175,7 +176,7 @@ enum bt_thunk {
 /* ---- the machine ---- */
 
 struct cpu_vm {
-	struct soft_vm soft; /* first */
+	struct soft_vm soft;  /* first */
 	pthread_mutex_t lock; /* translation, links, invalidation */
 
 	uint8_t *cache;
@@ -209,8 +210,16 @@ struct cpu_vm {
 };
 
 enum bt_counter {
-	BT_CNT_MISS, BT_CNT_EMULATED, BT_CNT_INTERP, BT_CNT_STEP, BT_CNT_LINK,
-	BT_CNT_JC_MISS, BT_CNT_POLL, BT_CNT_SYS, BT_CNT_JC_FLUSH, BT_NCOUNTERS,
+	BT_CNT_MISS,
+	BT_CNT_EMULATED,
+	BT_CNT_INTERP,
+	BT_CNT_STEP,
+	BT_CNT_LINK,
+	BT_CNT_JC_MISS,
+	BT_CNT_POLL,
+	BT_CNT_SYS,
+	BT_CNT_JC_FLUSH,
+	BT_NCOUNTERS,
 };
 
 struct cpu {
@@ -221,7 +230,7 @@ struct cpu {
 	uint32_t jc_key[SOFT_NMODES]; /* key of the blocks in the jump cache */
 	uint16_t jc_journal[SOFT_NMODES][128];
 	uint32_t jc_fills[SOFT_NMODES];
-	unsigned done;	    /* instructions of the block done, when stepping */
+	unsigned done; /* instructions of the block done, when stepping */
 	uint64_t counters[BT_NCOUNTERS];
 	uint32_t interp_ops[X86_NOPS];
 };
@@ -240,7 +249,7 @@ static inline struct cpu *bt_cpu(struct soft_cpu *c)
 
 int bt_cache_init(struct cpu_vm *vm, uint64_t bytes);
 void bt_cache_fini(struct cpu_vm *vm);
-bool bt_cache_room(struct cpu_vm *vm); /* for one more block */
+bool bt_cache_room(struct cpu_vm *vm);	/* for one more block */
 void bt_cache_reset(struct cpu_vm *vm); /* nobody runs in it */
 
 /* ---- stubs.c: generated once ---- */
@@ -254,8 +263,8 @@ void bt_emit_flags_load(struct emit *e);
 /* The block at the current state, translated if need be.  NULL: interpret, or
  * the cache is full (flush_wanted is set then).  May raise on the fetch. */
 struct bt_block *bt_block_get(struct soft_cpu *c);
-struct bt_block *bt_block_lookup(struct cpu_vm *vm, uint64_t ram_page,
-	unsigned off, uint32_t key);
+struct bt_block *bt_block_lookup(
+	struct cpu_vm *vm, uint64_t ram_page, unsigned off, uint32_t key);
 /* Same page as the exit's, same key.  Lock not held. */
 struct bt_block *bt_block_follow(struct soft_cpu *c, uint32_t exit);
 
@@ -286,8 +295,8 @@ void bt_sync(struct soft_cpu *c);
 
 static inline bool bt_attention(struct soft_cpu *c)
 {
-	uint32_t ev = atomic_load_explicit(&c->bc->events,
-		memory_order_relaxed);
+	uint32_t ev =
+		atomic_load_explicit(&c->bc->events, memory_order_relaxed);
 
 	if (!(c->st.rflags & X86_FL_IF))
 		ev &= ~(uint32_t)BUS_EV_INTR;
@@ -299,13 +308,17 @@ static inline bool bt_attention(struct soft_cpu *c)
 /* ---- translate.c ---- */
 
 enum bt_sys {
-	BT_SYS_SYSCALL, BT_SYS_SYSRET4, BT_SYS_SYSRET8, BT_SYS_IRET4,
-	BT_SYS_IRET8, BT_NSYS,
+	BT_SYS_SYSCALL,
+	BT_SYS_SYSRET4,
+	BT_SYS_SYSRET8,
+	BT_SYS_IRET4,
+	BT_SYS_IRET8,
+	BT_NSYS,
 };
 
 /* Translate the block at offset off of the RAM page.  Lock held. */
-struct bt_block *bt_translate(struct soft_cpu *c, uint64_t ram_page,
-	unsigned off, uint32_t key);
+struct bt_block *bt_translate(
+	struct soft_cpu *c, uint64_t ram_page, unsigned off, uint32_t key);
 struct bt_tr *bt_tr_new(void);
 void bt_tr_free(struct bt_tr *t);
 
@@ -313,6 +326,5 @@ void bt_tr_free(struct bt_tr *t);
 
 void bt_run(struct cpu *cpu, struct cpu_exit *exit);
 void bt_kick(void *opaque);
-unsigned bt_interp_one(struct soft_cpu *c);
 
 #endif

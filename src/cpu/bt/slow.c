@@ -20,13 +20,12 @@ void bt_flags_to_st(struct soft_cpu *c)
 	unsigned fl = bt_area(c)->fl;
 
 	c->st.rflags = (c->st.rflags & ~(uint64_t)X86_FL_ARITH) |
-		(fl >> 8 & X86_FL_ARITH) | (fl & 1) << 11;
+		       (fl >> 8 & X86_FL_ARITH) | (fl & 1) << 11;
 }
 
 void bt_flags_from_st(struct soft_cpu *c)
 {
-	bt_area(c)->fl = (c->st.rflags & 0xd5) << 8 |
-		(c->st.rflags >> 11 & 1);
+	bt_area(c)->fl = (c->st.rflags & 0xd5) << 8 | (c->st.rflags >> 11 & 1);
 }
 
 /* ---- the guest's registers in the host's ---- */
@@ -41,10 +40,10 @@ static void bt_x87_save(struct soft_cpu *c)
 	uint8_t *fx = c->st.fpu.fx, *x = bt_area(c)->x87;
 
 	__asm__ volatile("xsave64 %0"
-		: "+m"(*(uint8_t(*)[576])x)
-		: "a"(1), "d"(0));
+			 : "+m"(*(uint8_t(*)[576])x)
+			 : "a"(1), "d"(0));
 	__asm__ volatile("fninit"); /* as the ABI wants it */
-	if (!(x[512] & 1)) { /* initial state is not written */
+	if (!(x[512] & 1)) {	    /* initial state is not written */
 		__builtin_memset(fx, 0, 6);
 		fx[0] = 0x7f;
 		fx[1] = 0x03;
@@ -64,8 +63,8 @@ static void bt_x87_load(struct soft_cpu *c)
 	__builtin_memset(x + 512, 0, 64);
 	x[512] = 1;
 	__asm__ volatile("xrstor64 %0"
-		:
-		: "m"(*(uint8_t(*)[576])x), "a"(1), "d"(0));
+			 :
+			 : "m"(*(uint8_t(*)[576])x), "a"(1), "d"(0));
 }
 
 void bt_fpu_save(struct soft_cpu *c)
@@ -82,7 +81,7 @@ void bt_fpu_save(struct soft_cpu *c)
 static unsigned bt_fpu_live(struct soft_cpu *c)
 {
 	return (bt_area(c)->vec_live ? BT_LIVE_VEC : 0) |
-		(bt_area(c)->x87_live ? BT_LIVE_X87 : 0);
+	       (bt_area(c)->x87_live ? BT_LIVE_X87 : 0);
 }
 
 static void bt_fpu_reload(struct soft_cpu *c, unsigned live)
@@ -149,8 +148,8 @@ static const uint8_t *bt_go(struct soft_cpu *c)
 }
 
 /* Where the instruction after the one that was carried out goes on. */
-static const uint8_t *bt_interpret(struct soft_cpu *c, uint32_t info,
-	const uint8_t *next, unsigned live)
+static const uint8_t *bt_interpret(
+	struct soft_cpu *c, uint32_t info, const uint8_t *next, unsigned live)
 {
 	struct cpu_vm *vm = bt_vm(c);
 	struct cpu *cpu = bt_cpu(c);
@@ -160,7 +159,8 @@ static const uint8_t *bt_interpret(struct soft_cpu *c, uint32_t info,
 
 	if (!c->code64)
 		rip = (uint32_t)rip;
-	cpu->done += bt_interp_one(c);
+	interp_step(c);
+	cpu->done++;
 	if (!next || c->st.rip != rip || atomic_load(&vm->inval_seq) != seq ||
 		bt_key(c) != key)
 		return bt_go(c);

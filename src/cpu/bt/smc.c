@@ -26,19 +26,19 @@ static bool bt_drop_remote(struct soft_cpu *o, uintptr_t host)
 		struct soft_tlb_entry *e = o->tlb[m][SOFT_WRITE];
 
 		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++) {
-			uint64_t tag = __atomic_load_n(&e[i].tag,
-				__ATOMIC_RELAXED);
+			uint64_t tag =
+				__atomic_load_n(&e[i].tag, __ATOMIC_RELAXED);
 
 			if (tag + e[i].addend != host)
 				continue;
-			__atomic_store_n(&e[i].tag, soft_tlb_empty(i),
-				__ATOMIC_SEQ_CST);
+			__atomic_store_n(
+				&e[i].tag, soft_tlb_empty(i), __ATOMIC_SEQ_CST);
 			found = true;
 		}
 		e = &a->stack[m][SOFT_WRITE];
 		if (e->tag + e->addend == host) {
-			__atomic_store_n(&e->tag, BT_SLOT_EMPTY,
-				__ATOMIC_SEQ_CST);
+			__atomic_store_n(
+				&e->tag, BT_SLOT_EMPTY, __ATOMIC_SEQ_CST);
 			found = true;
 		}
 	}
@@ -62,8 +62,8 @@ void bt_smc_watch(struct soft_cpu *c, uint64_t ram_page)
 {
 	struct cpu_vm *vm = bt_vm(c);
 	_Atomic(uint8_t) *flags = bus_page_flags(c->bus);
-	uintptr_t host = (uintptr_t)c->vm->ram_host +
-		(ram_page << BUS_PAGE_SHIFT);
+	uintptr_t host =
+		(uintptr_t)c->vm->ram_host + (ram_page << BUS_PAGE_SHIFT);
 	bool wait[BUS_MAX_CPUS] = {false}, any = false;
 
 	if (atomic_fetch_or(&flags[ram_page], BUS_PAGE_CODE) & BUS_PAGE_CODE)
@@ -125,8 +125,7 @@ static void bt_unlink_jump_caches(struct cpu_vm *vm, struct bt_block *b)
 
 			if (__atomic_load_n(&e->host, __ATOMIC_RELAXED) ==
 				b->far_entry)
-				__atomic_store_n(&e->rip, 0,
-					__ATOMIC_SEQ_CST);
+				__atomic_store_n(&e->rip, 0, __ATOMIC_SEQ_CST);
 		}
 	}
 }
@@ -141,8 +140,7 @@ static void bt_invalidate(struct cpu_vm *vm, struct bt_block *b)
 	vm->n_invals++;
 }
 
-static void bt_page_written(struct cpu_vm *vm, uint64_t ram_page,
-	uint64_t mask)
+static void bt_page_written(struct cpu_vm *vm, uint64_t ram_page, uint64_t mask)
 {
 	struct bt_page *page = &vm->pages[ram_page];
 	uint32_t *p = &page->first;
@@ -182,8 +180,7 @@ void bt_smc_written(struct soft_vm *svm, struct soft_cpu *c,
 	uint64_t end = ram_offset + len;
 
 	pthread_mutex_lock(&vm->lock);
-	while (ram_offset < end &&
-		ram_offset >> BUS_PAGE_SHIFT < vm->npages) {
+	while (ram_offset < end && ram_offset >> BUS_PAGE_SHIFT < vm->npages) {
 		uint64_t page = ram_offset >> BUS_PAGE_SHIFT;
 		unsigned off = ram_offset & (BUS_PAGE_SIZE - 1);
 		uint64_t n = BUS_PAGE_SIZE - off;

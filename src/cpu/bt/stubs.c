@@ -13,16 +13,25 @@
 static const struct {
 	uint8_t guest, host;
 } pinned[] = {
-	{X86_RAX, H_RAX}, {X86_RCX, H_RCX}, {X86_RDX, H_RDX},
-	{X86_RBX, H_RBX}, {X86_RSP, BT_GRSP}, {X86_RBP, H_RBP},
-	{X86_RSI, H_RSI}, {X86_RDI, H_RDI}, {X86_R8, H_R8}, {X86_R9, H_R9},
-	{X86_R12, H_R12}, {X86_R13, H_R13}, {X86_R14, H_R14},
+	{X86_RAX, H_RAX},
+	{X86_RCX, H_RCX},
+	{X86_RDX, H_RDX},
+	{X86_RBX, H_RBX},
+	{X86_RSP, BT_GRSP},
+	{X86_RBP, H_RBP},
+	{X86_RSI, H_RSI},
+	{X86_RDI, H_RDI},
+	{X86_R8, H_R8},
+	{X86_R9, H_R9},
+	{X86_R12, H_R12},
+	{X86_R13, H_R13},
+	{X86_R14, H_R14},
 };
 
 #define NPINNED (sizeof(pinned) / sizeof(pinned[0]))
 
-static const uint8_t callee_saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14,
-	H_R15};
+static const uint8_t callee_saved[] = {
+	H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 
 static struct em_mem bt_rsp(int32_t disp)
 {
@@ -130,16 +139,16 @@ static void bt_emit_align(struct emit *e)
 }
 
 /* vmovdqu64 / vmovdqu / movdqu between register n and [rdi + disp]. */
-static void bt_emit_vec_move(struct cpu_vm *vm, struct emit *e, unsigned n,
-	bool load)
+static void bt_emit_vec_move(
+	struct cpu_vm *vm, struct emit *e, unsigned n, bool load)
 {
 	struct em_mem m = em_at(H_RDI, BT_ST(fpu.zmm) + (int32_t)n * 64);
 
 	m.disp32 = true;
 	if (vm->avx512) { /* EVEX.512.F3.0F.W1 would be dqu32; F3 W1 dqu64 */
 		em_8(e, 0x62);
-		em_8(e, (n & 8 ? 0 : 0x80) | 0x40 | 0x20 |
-				(n & 16 ? 0 : 0x10) | 1);
+		em_8(e, (n & 8 ? 0 : 0x80) | 0x40 | 0x20 | (n & 16 ? 0 : 0x10) |
+				1);
 		em_8(e, 0xfe);
 		em_8(e, 0x48);
 		em_8(e, load ? 0x6f : 0x7f);

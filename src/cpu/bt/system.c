@@ -4,8 +4,8 @@
  */
 #include "cpu/bt/tr.h"
 
-static void bt_emit_interp_call(struct bt_tr *t, const struct x86_insn *in,
-	bool end)
+static void bt_emit_interp_call(
+	struct bt_tr *t, const struct x86_insn *in, bool end)
 {
 	struct emit *e = &t->hot;
 
@@ -40,8 +40,7 @@ void bt_emit_sti(struct bt_tr *t, const struct x86_insn *in)
 	struct bt_cold *cold;
 
 	bt_emit_rflags(t, EM_OR, X86_FL_IF);
-	em_load(e, 8, BT_T0,
-		bt_at_rsp((int32_t)offsetof(struct soft_cpu, bc)));
+	em_load(e, 8, BT_T0, bt_at_rsp((int32_t)offsetof(struct soft_cpu, bc)));
 	em_alu_mi(e, 4, EM_CMP,
 		em_at(BT_T0, (int32_t)offsetof(struct bus_cpu, events)), 0);
 	cold = bt_cold(t, BT_TH_STI, em_jcc(e, CC_NE, e->p));

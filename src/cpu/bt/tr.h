@@ -48,8 +48,8 @@ struct bt_tr {
 	unsigned i;    /* the one being emitted */
 	unsigned end;  /* page offset behind the last */
 	enum bt_flags_at fl;
-	bool ended;    /* the last instruction leaves by itself */
-	bool straddle; /* the last one crosses the page: step it */
+	bool ended;	      /* the last instruction leaves by itself */
+	bool straddle;	      /* the last one crosses the page: step it */
 	unsigned fpu_checked; /* BT_LIVE_* known to be live */
 	unsigned ncold;
 	struct x86_insn insn[BT_MAX_INSNS];
@@ -83,6 +83,8 @@ uint32_t bt_flags_killed(const struct x86_insn *in);
 void bt_flags_liveness(struct bt_tr *t);
 /* EFLAGS is about to be destroyed before or by insn i, not by its result. */
 void bt_flags_clobber(struct bt_tr *t);
+/* The same behind insn i. */
+void bt_flags_clobber_after(struct bt_tr *t);
 /* Make EFLAGS hold what insn i reads or keeps. */
 void bt_flags_need(struct bt_tr *t);
 /* insn i has been carried out by the host. */
@@ -103,17 +105,18 @@ struct bt_access {
 	uint8_t free;
 };
 
-bool bt_access(struct bt_tr *t, const struct x86_insn *in,
-	struct bt_access *acc);
-void bt_access_stack(struct bt_tr *t, unsigned base, int32_t disp,
-	struct bt_access *acc);
+bool bt_access(
+	struct bt_tr *t, const struct x86_insn *in, struct bt_access *acc);
+void bt_access_stack(
+	struct bt_tr *t, unsigned base, int32_t disp, struct bt_access *acc);
 /* Effective address without segment base into register d (T0 or T1). */
 void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d);
 bool bt_can_address(struct bt_tr *t, const struct x86_insn *in, bool write);
 
 /* ---- alu.c ---- */
 
-bt_emitter bt_emit_copy, bt_emit_vec, bt_emit_control, bt_emit_lea, bt_emit_nothing, bt_emit_div;
+bt_emitter bt_emit_copy, bt_emit_vec, bt_emit_control, bt_emit_lea,
+	bt_emit_nothing, bt_emit_div;
 /* May in be translated by bt_emit_copy? */
 bool bt_copyable(struct bt_tr *t, const struct x86_insn *in);
 /* in with host registers: reg and rm by number (GPR operands only), or memory
@@ -123,8 +126,8 @@ struct bt_enc {
 	const struct em_mem *m;
 	unsigned opcode;
 };
-void bt_encode(struct bt_tr *t, const struct x86_insn *in,
-	const struct bt_enc *enc);
+void bt_encode(
+	struct bt_tr *t, const struct x86_insn *in, const struct bt_enc *enc);
 /* Read guest register g into host register d / write it. */
 void bt_get(struct bt_tr *t, unsigned size, unsigned d, unsigned g);
 void bt_put(struct bt_tr *t, unsigned size, unsigned g, unsigned s);
@@ -147,8 +150,7 @@ bt_emitter bt_emit_interp, bt_emit_interp_end, bt_emit_sti, bt_emit_cli,
 /* ---- classify.c ---- */
 
 /* How insn t->i is translated, and whether the block ends with it. */
-bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
-	bool *ends);
+bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in, bool *ends);
 
 /* ---- translate.c ---- */
 

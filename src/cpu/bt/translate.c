@@ -78,10 +78,9 @@ static void bt_decode(struct bt_tr *t, unsigned off)
 		}
 		t->i = t->n;
 		t->emitter[t->n] = bt_classify(t, in, &ends);
-		t->b->mask |= 1ull << (off >> 6) |
-			1ull << ((off + in->len - 1) >> 6);
-		if (ends && ++exits + 1 < BT_MAX_EXITS &&
-			bt_go_on(t, in, t->n))
+		t->b->mask |=
+			1ull << (off >> 6) | 1ull << ((off + in->len - 1) >> 6);
+		if (ends && ++exits + 1 < BT_MAX_EXITS && bt_go_on(t, in, t->n))
 			ends = false;
 		off += in->len;
 		t->n++;
@@ -123,8 +122,9 @@ static enum bt_entry bt_entry_kind(struct bt_tr *t, bool poll)
 		return BT_EN_SAVE;
 	for (unsigned i = 0; i < t->n; i++) {
 		const struct x86_insn *in = &t->insn[i];
-		uint32_t written = (in->def->flags_written |
-			in->def->flags_undef) & X86_FL_ARITH;
+		uint32_t written =
+			(in->def->flags_written | in->def->flags_undef) &
+			X86_FL_ARITH;
 
 		if (in->has_mem || (in->def->attr & X86_AT_STACK) ||
 			t->emitter[i] == bt_emit_interp ||
@@ -248,8 +248,8 @@ static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, uint32_t key)
 	t->fpu_checked = 0;
 }
 
-struct bt_block *bt_translate(struct soft_cpu *c, uint64_t ram_page,
-	unsigned off, uint32_t key)
+struct bt_block *bt_translate(
+	struct soft_cpu *c, uint64_t ram_page, unsigned off, uint32_t key)
 {
 	struct cpu_vm *vm = bt_vm(c);
 	struct bt_tr *t = vm->tr;
