@@ -15,6 +15,7 @@
 
 enum {
 	HDR_SETUP_SECTS = 0x1f1,
+	HDR_SYSSIZE = 0x1f4, /* kernel's size / 16, rounded up */
 	HDR_BOOT_FLAG = 0x1fe,
 	HDR_JUMP = 0x201, /* byte: the header ends at 0x202 + it */
 	HDR_MAGIC = 0x202,
@@ -107,6 +108,9 @@ static bool parse(struct linux_image *l, const struct fw_image *k, bool *mine,
 	if (k->size <= l->setup_bytes || n < HDR_INITRD_MAX)
 		return truncated(k, err);
 	l->kernel_bytes = k->size - l->setup_bytes;
+	if (l->version >= 0x204 &&
+		l->kernel_bytes + 15 < get(l->hdr + HDR_SYSSIZE, 4) * 16)
+		return truncated(k, err);
 	l->hdr_end =
 		MIN((unsigned)HDR_END, (unsigned)HDR_MAGIC + l->hdr[HDR_JUMP]);
 	/* fields that the header's version or length does not have: zero */

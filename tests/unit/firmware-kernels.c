@@ -83,6 +83,7 @@ static uint8_t *linux_kernel(size_t *len)
 	*len = 5 * 512 + 65536;
 	k = g_malloc0(*len);
 	k[0x1f1] = 4;
+	put(k + 0x1f4, 65536 / 16, 4);
 	put(k + 0x1fe, 0xaa55, 2);
 	k[0x200] = 0xeb;
 	k[0x201] = 0x6a;
@@ -231,6 +232,7 @@ static void test_linux_errors(void)
 
 	expect_error(k, 5 * 512, "truncated");
 	expect_error(k, 0x220, "truncated");
+	expect_error(k, len - 16, "truncated");
 	put(k + 0x206, 0x201, 2);
 	expect_error(k, len, "too old");
 	put(k + 0x206, 0x20f, 2);
