@@ -115,6 +115,18 @@ static void lapic_deadline_arm(struct lapic *l)
 		&l->timer.timer, bus_clock_ns(l->set->bus) + (uint64_t)ns);
 }
 
+/* The count may have run out before the host's timer has come: what follows
+ * must see it done. */
+static void lapic_timer_settle(struct lapic *l)
+{
+	if (!l->timer.running || lapic_timer_mode(l) != TIMER_ONESHOT ||
+		l->timer.expiry_ns > bus_clock_ns(l->set->bus))
+		return;
+	l->timer.running = false;
+	bus_timer_cancel(&l->timer.timer);
+	lapic_local(l, LAPIC_LVT_TIMER);
+}
+
 static void lapic_timer_fire(void *opaque)
 {
 	struct lapic *l = opaque;
@@ -153,6 +165,7 @@ void lapic_timer_set_initial(struct lapic *l, uint32_t val)
 	/* 11.5.4.1: ignored in TSC-deadline mode */
 	if (lapic_timer_mode(l) == TIMER_DEADLINE)
 		return;
+	lapic_timer_settle(l);
 	l->timer.initial = val;
 	l->timer.running = val;
 	l->timer.expiry_ns = bus_clock_ns(l->set->bus) + lapic_timer_period(l);
@@ -161,8 +174,10 @@ void lapic_timer_set_initial(struct lapic *l, uint32_t val)
 
 uint32_t lapic_timer_current(struct lapic *l)
 {
-	uint64_t now = bus_clock_ns(l->set->bus), left;
+	uint64_t now, left;
 
+	lapic_timer_settle(l);
+	now = bus_clock_ns(l->set->bus);
 	if (!l->timer.running || lapic_timer_mode(l) == TIMER_DEADLINE)
 		return 0;
 	left = l->timer.expiry_ns - now;
@@ -195,6 +210,7 @@ void lapic_timer_set_lvt(struct lapic *l, uint32_t val)
 {
 	unsigned was = lapic_timer_mode(l), now;
 
+	lapic_timer_settle(l);
 	l->lvt[LAPIC_LVT_TIMER] = val;
 	now = lapic_timer_mode(l);
 	if (was == now)
