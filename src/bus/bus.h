@@ -242,6 +242,10 @@ struct bus_cpu {
 	uint32_t apic_id;
 	_Atomic(uint32_t) events; /* enum bus_event; engines poll this */
 	_Atomic(uint8_t) sipi_vector;
+	/* An NMI handler runs (the engine says so): one more NMI is latched,
+	 * while before it two that come close together are both taken. */
+	_Atomic(bool) nmi_masked;
+	bool nmi_again; /* private to bus.c, under wait_lock */
 	const struct bus_cpu_intc *intc; /* NULL until the board sets it */
 	void *intc_opaque;
 	/* Set by the engine: make run() look at events soon.  Any thread;
@@ -259,7 +263,8 @@ unsigned bus_ncpus(const struct bus *b);
 struct bus_cpu *bus_cpu_at(const struct bus *b, unsigned index);
 
 /* Set or clear event bits; setting wakes a waiting processor thread and kicks
- * the engine.  Any thread. */
+ * the engine.  BUS_EV_NMI raised twice while !nmi_masked has to be cleared
+ * twice.  Any thread. */
 void bus_cpu_raise(struct bus_cpu *c, uint32_t events);
 void bus_cpu_clear(struct bus_cpu *c, uint32_t events);
 

@@ -38,9 +38,24 @@ struct bus_cpu *bus_cpu_at(const struct bus *b, unsigned index)
 	return index < b->ncpus ? b->cpus[index] : NULL;
 }
 
+/* NMIs are counted up to two, which takes more than one step. */
+static uint32_t bus_cpu_raise_nmi(struct bus_cpu *c, uint32_t events)
+{
+	uint32_t old;
+
+	pthread_mutex_lock(&c->wait_lock);
+	old = atomic_fetch_or(&c->events, events);
+	if ((old & BUS_EV_NMI) && !atomic_load(&c->nmi_masked))
+		c->nmi_again = true;
+	pthread_mutex_unlock(&c->wait_lock);
+	return old;
+}
+
 void bus_cpu_raise(struct bus_cpu *c, uint32_t events)
 {
-	uint32_t old = atomic_fetch_or(&c->events, events);
+	uint32_t old = events & BUS_EV_NMI
+			       ? bus_cpu_raise_nmi(c, events)
+			       : atomic_fetch_or(&c->events, events);
 
 	if ((old & events) == events)
 		return;
@@ -55,7 +70,16 @@ void bus_cpu_raise(struct bus_cpu *c, uint32_t events)
 
 void bus_cpu_clear(struct bus_cpu *c, uint32_t events)
 {
+	if (!(events & BUS_EV_NMI)) {
+		atomic_fetch_and(&c->events, ~events);
+		return;
+	}
+	pthread_mutex_lock(&c->wait_lock);
+	if (c->nmi_again)
+		events &= ~(uint32_t)BUS_EV_NMI;
+	c->nmi_again = false;
 	atomic_fetch_and(&c->events, ~events);
+	pthread_mutex_unlock(&c->wait_lock);
 }
 
 void bus_cpu_wait(struct bus_cpu *c, uint32_t mask)

@@ -337,6 +337,26 @@ static void test_lapic_init_sipi_nmi(void)
 	board_fini(&b);
 }
 
+/* Two NMIs close together are both taken; in a handler one is latched. */
+static void test_lapic_nmi_twice(void)
+{
+	struct board b;
+	struct bus_cpu *c;
+
+	board_init(&b, 1);
+	c = cpu(&b, 0);
+	apic_enable(&b, 0);
+	for (unsigned i = 0; i < 3; i++)
+		apic_write(&b, 0, 0x300, 0x40400);
+	bus_cpu_clear(c, BUS_EV_NMI);
+	g_assert_true(c->events & BUS_EV_NMI);
+	c->nmi_masked = true;
+	apic_write(&b, 0, 0x300, 0x40400);
+	bus_cpu_clear(c, BUS_EV_NMI);
+	g_assert_false(c->events & BUS_EV_NMI);
+	board_fini(&b);
+}
+
 static void test_lapic_errors(void)
 {
 	struct board b;
@@ -641,6 +661,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/lapic/priority", test_lapic_priority);
 	g_test_add_func("/lapic/ipi", test_lapic_ipi);
 	g_test_add_func("/lapic/init-sipi-nmi", test_lapic_init_sipi_nmi);
+	g_test_add_func("/lapic/nmi-twice", test_lapic_nmi_twice);
 	g_test_add_func("/lapic/errors", test_lapic_errors);
 	g_test_add_func("/lapic/base-rules", test_lapic_base_rules);
 	g_test_add_func("/lapic/x2apic", test_lapic_x2apic);

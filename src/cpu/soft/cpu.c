@@ -209,6 +209,7 @@ int soft_set_state(struct soft_cpu *c, const struct x86_state *s)
 	c->ext = 0;
 	c->bp_inhibit = false;
 	c->a20 = bus_a20_mask(c->bus);
+	atomic_store(&c->bc->nmi_masked, s->nmi_blocked);
 	soft_update_mode(c);
 	soft_tlb_flush(c);
 	soft_update_dr7(c);

@@ -218,6 +218,7 @@ void soft_deliver_nmi(struct soft_cpu *c)
 	memset(&c->event, 0, sizeof(c->event));
 	c->event.vector = X86_NMI;
 	c->st.nmi_blocked = 1;
+	atomic_store(&c->bc->nmi_masked, true);
 	c->counters[SOFT_CNT_INTERRUPT]++;
 	soft_deliver(c, true);
 }

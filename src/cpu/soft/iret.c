@@ -134,7 +134,10 @@ void soft_iret(struct soft_cpu *c, unsigned osize, uint64_t next)
 	struct iret_frame f;
 	struct soft_stack k;
 
-	c->st.nmi_blocked = 0;
+	if (c->st.nmi_blocked) {
+		c->st.nmi_blocked = 0;
+		atomic_store(&c->bc->nmi_masked, false);
+	}
 	if (!c->protected_mode || c->v86) {
 		iret_real(c, osize);
 		return;

@@ -179,7 +179,9 @@ static bool lapic_accept_message(struct lapic *l, const struct lapic_message *m)
 	case LAPIC_NMI: bus_cpu_raise(l->cpu, BUS_EV_NMI); return true;
 	case LAPIC_INIT:
 		lapic_init_state(l);
+		/* INIT forgets NMIs, both of them. */
 		bus_cpu_clear(l->cpu, BUS_EV_SIPI | BUS_EV_NMI);
+		bus_cpu_clear(l->cpu, BUS_EV_NMI);
 		bus_cpu_raise(l->cpu, BUS_EV_INIT);
 		return true;
 	case LAPIC_SIPI:
