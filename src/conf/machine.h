@@ -173,7 +173,7 @@ struct conf_machine {
 	enum conf_boot boot[CONF_NBOOT]; /* in order */
 	unsigned nboot;			 /* 0 = default order */
 
-	bool no_reboot;	     /* a guest's reset ends the machine, status 0 */
+	bool no_reboot;	     /* a guest's reset ends the machine, status 1 */
 	uint64_t timeout_ms; /* 0 = none; the client's business */
 	bool verbose;	     /* say on standard error what is done and why */
 };

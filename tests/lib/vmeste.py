@@ -20,6 +20,7 @@ BUILD = pathlib.Path(os.environ.get("VMESTE_BUILD", TOP / "build"))
 VMESTE = str(BUILD / "vmeste")
 GUESTS = pathlib.Path(os.environ.get("VMESTE_GUESTS",
                                      TOP / "build/cache/guests"))
+ENGINE = os.environ.get("VMESTE_ENGINE", "bt")
 LONG = os.environ.get("VMESTE_LONG") == "1"
 PROMPT = "vmeste# "
 
@@ -143,7 +144,7 @@ class Machine:
             raise Failure(f"still runs after {timeout} s") from None
 
 
-def linux(kernel="cloud", *args, append="", engine="bt", initrd=None, **kw):
+def linux(kernel="cloud", *args, append="", engine=ENGINE, initrd=None, **kw):
     """A machine with a kernel and the test initial RAM disk."""
     image = {"cloud": "cloud/vmlinuz", "amd64": "amd64/vmlinuz",
              "i386": "di-i386/linux"}[kernel]
