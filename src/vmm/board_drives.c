@@ -63,6 +63,8 @@ static struct blk *open_image(
 		b = blk_qcow2_open(b, readonly, open_backing, &r, err);
 	if (b && d->snapshot)
 		b = blk_cow_open(b, take(&d->cow), err);
+	if (!b)
+		g_prefix_error(err, "disk %s: ", d->file.path);
 	return b;
 }
 
