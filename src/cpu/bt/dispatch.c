@@ -96,7 +96,7 @@ static void bt_go_in(struct cpu *cpu)
 		cpu->vm->enter(c, b->far_entry);
 	} else if (!atomic_load(&cpu->vm->flush_wanted)) {
 		cpu->counters[BT_CNT_STEP]++;
-		interp_step(c);
+		bt_step(c);
 		cpu->done++;
 	}
 	atomic_store(&a->in_code, BT_OUT);
@@ -117,7 +117,7 @@ static bool bt_events(struct cpu *cpu, struct cpu_exit *exit)
 	if (soft_poll(c, exit))
 		return true;
 	if (shadow)
-		interp_step(c);
+		bt_step(c);
 	return false;
 }
 
@@ -185,7 +185,7 @@ bool bt_step_block(
 		*n = bt_cpu(c)->done + 1;
 		soft_deliver_fault(c);
 	} else if (soft_end_shadow(c)) {
-		interp_step(c);
+		bt_step(c);
 		*n = 1;
 	} else {
 		bt_go_in(bt_cpu(c));

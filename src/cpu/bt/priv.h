@@ -288,6 +288,7 @@ void bt_block_remove(struct cpu_vm *vm, struct bt_block *b);
 /* State in st and area <-> complete state in st. */
 void bt_flags_to_st(struct soft_cpu *c);
 void bt_flags_from_st(struct soft_cpu *c);
+void bt_step(struct soft_cpu *c);
 /* The guest's vector registers back into st. */
 void bt_fpu_save(struct soft_cpu *c);
 /* Bring caches of translations up to date after C code ran. */

@@ -147,6 +147,23 @@ static const uint8_t *bt_go(struct soft_cpu *c)
 	return b->far_entry;
 }
 
+/*
+ * One instruction by the interpreter.  A long string instruction returns now
+ * and then with RF set; it is continued unless something else is due.  When
+ * stepping nothing is: events come between blocks.
+ */
+void bt_step(struct soft_cpu *c)
+{
+	uint64_t rip = c->st.rip;
+
+	interp_step(c);
+	while (c->st.rip == rip && (c->st.rflags & X86_FL_RF) &&
+		!c->st.activity &&
+		(bt_cpu(c)->stepping ||
+			!(atomic_load(&bt_area(c)->poll) || bt_attention(c))))
+		interp_step(c);
+}
+
 /* Where the instruction after the one that was carried out goes on. */
 static const uint8_t *bt_interpret(
 	struct soft_cpu *c, uint32_t info, const uint8_t *next, unsigned live)
@@ -159,7 +176,7 @@ static const uint8_t *bt_interpret(
 
 	if (!c->code64)
 		rip = (uint32_t)rip;
-	interp_step(c);
+	bt_step(c);
 	cpu->done++;
 	if (!next || c->st.rip != rip || atomic_load(&vm->inval_seq) != seq ||
 		bt_key(c) != key)
