@@ -3,9 +3,11 @@
  *
  * Prefixes, opcode, ModRM and SIB are taken in the order of SDM vol. 2,
  * chapter 2; the row of optab.def is found by one indexed load in x86_slots[];
- * what the row says about operands then fills struct x86_insn.  Encodings are
- * judged in the order in which a processor can see them: a byte that the
- * length depends on must be there before #UD is said.
+ * what the row says about operands then fills struct x86_insn.
+ *
+ * A processor works out the length before it judges: undefined instructions
+ * near the end of a page or of 15 bytes give #PF or #GP rather than #UD.  So
+ * refusals are kept until all bytes are known to be there.
  */
 #include <string.h>
 
@@ -23,6 +25,7 @@ struct dec {
 	uint8_t rp;   /* EVEX.R' as a register bit: 16 */
 	uint8_t vvvv; /* without V' */
 	uint8_t w;    /* VEX.W as it selects rows */
+	bool ud;      /* refused, as soon as the length is known */
 	const struct x86_opcode *oc;
 	const struct x86_opdef *def;
 	const struct x86_rowinfo *ri;
@@ -142,9 +145,9 @@ static uint8_t dec_rxb(const struct dec *d, uint8_t b)
 static enum x86_dec_status dec_vex(struct dec *d, uint8_t b0)
 {
 	struct x86_insn *in = d->insn;
-	bool refused = dec_vex_refused(d);
 	uint8_t b;
 
+	d->ud = dec_vex_refused(d);
 	in->enc = X86_ENC_VEX;
 	NEED(d, 1);
 	b = d->p[d->pos++];
@@ -155,6 +158,8 @@ static enum x86_dec_status dec_vex(struct dec *d, uint8_t b0)
 	} else {
 		in->map = b & 31;
 		in->rex = dec_rxb(d, b);
+		if (!(in->map & 3))
+			return X86_DEC_UD;
 		NEED(d, 1);
 		b = d->p[d->pos++];
 		d->w = b >> 7;
@@ -164,8 +169,6 @@ static enum x86_dec_status dec_vex(struct dec *d, uint8_t b0)
 	d->ll = b >> 2 & 1;
 	d->vvvv = (uint8_t)~b >> 3 & 15;
 	NEED(d, 1);
-	if (refused || in->map < 1 || in->map > 3)
-		return X86_DEC_UD;
 	return X86_DEC_OK;
 }
 
@@ -173,15 +176,18 @@ static enum x86_dec_status dec_vex(struct dec *d, uint8_t b0)
 static enum x86_dec_status dec_evex(struct dec *d)
 {
 	struct x86_insn *in = d->insn;
-	bool refused = dec_vex_refused(d);
 	uint8_t p0, p1, p2;
 
-	NEED(d, 4);
+	in->enc = X86_ENC_EVEX;
+	NEED(d, 1);
 	p0 = d->p[d->pos];
+	if (!(p0 & 3))
+		return X86_DEC_UD;
+	NEED(d, 4);
 	p1 = d->p[d->pos + 1];
 	p2 = d->p[d->pos + 2];
 	d->pos += 3;
-	in->enc = X86_ENC_EVEX;
+	d->ud = dec_vex_refused(d);
 	in->map = p0 & 7;
 	in->rex = dec_rxb(d, p0) | (p1 & 0x80 ? X86_REX_W : 0);
 	d->w = p1 >> 7;
@@ -193,9 +199,8 @@ static enum x86_dec_status dec_evex(struct dec *d)
 	in->evex_b = p2 >> 4 & 1;
 	d->vp = p2 & 8 ? 0 : 16;
 	in->aaa = p2 & 7;
-	if (refused || (p0 & 8) || !(p1 & 4))
-		return X86_DEC_UD;
-	return d->vp && !d->mode64 ? X86_DEC_UD : X86_DEC_OK;
+	d->ud = d->ud || p0 & 8 || !(p1 & 4) || (d->vp && !d->mode64);
+	return X86_DEC_OK;
 }
 
 /* The opcode's map, by escapes or VEX; leaves insn->opcode set. */
@@ -229,10 +234,9 @@ static enum x86_dec_status dec_opcode(struct dec *d)
 	in->opcode = b;
 	table = in->enc == X86_ENC_LEGACY ? in->map
 					  : x86_optab_table(in->enc, in->map);
-	if (table < 0)
-		return X86_DEC_UD;
-	d->oc = &x86_opcodes[table][b];
-	return d->oc->base ? X86_DEC_OK : X86_DEC_UD;
+	if (table >= 0)
+		d->oc = &x86_opcodes[table][b];
+	return X86_DEC_OK;
 }
 
 /* ---- the row ---- */
@@ -311,8 +315,9 @@ static const uint8_t size_table[16][X86_SZ_NTABLE - X86_SZ_V] = {
 static void dec_sizes(struct dec *d)
 {
 	struct x86_insn *in = d->insn;
-	uint32_t attr = d->def->attr;
-	bool p66 = in->prefix & X86_PFX_OPSIZE;
+	uint32_t attr = d->def ? d->def->attr : 0;
+	/* in VEX and EVEX it is part of the opcode only */
+	bool p66 = in->prefix & X86_PFX_OPSIZE && in->enc == X86_ENC_LEGACY;
 
 	if (d->mode == 2)
 		in->osize = p66 ? 4 : 2;
@@ -695,6 +700,11 @@ static enum x86_dec_status dec_finish(struct dec *d)
 	struct x86_insn *in = d->insn;
 	enum x86_dec_status st;
 
+	st = dec_imm(d);
+	if (st != X86_DEC_OK)
+		return st;
+	if (d->ud)
+		return X86_DEC_UD;
 	in->def = d->def;
 	in->op = d->def->op;
 	in->vl = 16 << (d->ll & 1);
@@ -706,9 +716,6 @@ static enum x86_dec_status dec_finish(struct dec *d)
 		if (d->ri->flags & X86_RI_LIG)
 			in->vl = 16;
 	}
-	st = dec_imm(d);
-	if (st != X86_DEC_OK)
-		return st;
 	in->len = d->pos;
 	if (!dec_lock_ok(d) || !dec_operands(d))
 		return X86_DEC_UD;
@@ -725,6 +732,46 @@ static enum x86_dec_status dec_finish(struct dec *d)
 		in->seg = in->seg_override != X86_NOREG ? in->seg_override
 							: X86_DS;
 	return X86_DEC_OK;
+}
+
+/*
+ * Undefined: consume what a processor takes for its parts.  That goes by the
+ * map; in VEX and EVEX by the map's low two bits, 1 being legacy 0F (found by
+ * trying on an Intel processor, see tests/fuzz/decode-vs-cpu.c).
+ */
+static enum x86_dec_status dec_undefined(struct dec *d)
+{
+	struct x86_insn *in = d->insn;
+	unsigned map = in->enc == X86_ENC_LEGACY ? in->map : in->map & 3;
+	struct x86_opcode oc = {.modrm = 1, .imm = map == 3};
+	enum x86_dec_status st = X86_DEC_OK;
+	unsigned size;
+
+	if (map < 2 && x86_opcodes[map][in->opcode].base)
+		oc = x86_opcodes[map][in->opcode];
+	else if (map < 2)
+		oc.modrm = map == 1 && ((in->opcode & 0xfe) == 0x7a ||
+					       (in->opcode & 0xfe) == 0xa6);
+	d->def = NULL;
+	dec_sizes(d);
+	if (map == 1 && in->enc == X86_ENC_LEGACY && in->opcode >= 0x39 &&
+		in->opcode <= 0x3f) {
+		/* more escapes, it seems: as 38 and 3A by bit 1 */
+		NEED(d, 1);
+		d->pos++;
+		oc.modrm = 1;
+		oc.imm = in->opcode >> 1 & 1;
+	}
+	if (oc.modrm && !in->modrm_off)
+		st = dec_modrm(d);
+	if (st == X86_DEC_OK && oc.modrm && in->mod != 3 && !oc.modign)
+		st = dec_mem(d);
+	if (st != X86_DEC_OK)
+		return st;
+	size = dec_size(d, oc.imm);
+	/* far pointers have four bytes of offset at most */
+	NEED(d, (size > 4 ? 4 : size) + oc.imm2);
+	return X86_DEC_UD;
 }
 
 enum x86_dec_status x86_decode(
@@ -751,6 +798,8 @@ enum x86_dec_status x86_decode(
 		return st;
 	insn->asize =
 		insn->prefix & X86_PFX_ADSIZE ? (mode == 4 ? 2 : 4) : mode;
+	if (!d.oc || !d.oc->base)
+		return dec_undefined(&d);
 	if (d.oc->modrm) {
 		st = dec_modrm(&d);
 		if (st != X86_DEC_OK)
@@ -758,14 +807,14 @@ enum x86_dec_status x86_decode(
 	}
 	dec_find_row(&d);
 	if (!d.def)
-		return X86_DEC_UD;
+		return dec_undefined(&d);
 	dec_sizes(&d);
 	if (d.oc->modrm && insn->mod != 3 && !d.oc->modign) {
 		st = dec_mem(&d);
 		if (st != X86_DEC_OK)
 			return st;
 		if (d.ri->flags & X86_RI_VSIB && !insn->vsib)
-			return X86_DEC_UD;
+			d.ud = true;
 	}
 	return dec_finish(&d);
 }

@@ -347,6 +347,10 @@ static void gather_opcodes(void)
 		for (n = 0; n <= X86_KEY_SPAN(d->key); n++) {
 			struct x86_opcode *o = row_opcode(d, n);
 
+			if (!o->base) {
+				o->imm = x86_rowinfos[i].imm;
+				o->imm2 = x86_rowinfos[i].imm2;
+			}
 			o->dims |= row_dims(d);
 			o->base = 1;
 			o->modign |= !!(d->key & X86_KEY_MODIGN);

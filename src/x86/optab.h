@@ -134,6 +134,7 @@ struct x86_opcode {
 	uint16_t base; /* in x86_slots; 0 = no row at all */
 	uint8_t dims;
 	uint8_t modrm : 1, modign : 1;
+	uint8_t imm, imm2; /* of its first row, for undefined forms */
 };
 
 enum { X86_NTABLES = 12 };
