@@ -460,10 +460,10 @@ static void test_lapic_timer(void)
 	apic_enable(&b, 0);
 	apic_write(&b, 0, 0x3e0, 0xb); /* divide by 1 */
 	apic_write(&b, 0, 0x320, 0xee);
-	apic_write(&b, 0, 0x380, 2000000);
+	apic_write(&b, 0, 0x380, 50000000);
 	a = apic_read(&b, 0, 0x390);
 	g_assert_cmpuint(a, >, 0);
-	board_sleep(&b, 3000);
+	board_sleep(&b, 51000);
 	g_assert_cmpint(board_ack(&b, 0), ==, 0xee);
 	g_assert_cmpuint(apic_read(&b, 0, 0x390), ==, 0);
 	apic_write(&b, 0, 0xb0, 0);
