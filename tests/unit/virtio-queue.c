@@ -41,6 +41,7 @@ static void test_features(void)
 	driver_open(&d, &virtio_rng_class, &host);
 	g_assert_cmphex(
 		pci_config_read(d.pci, 0, d.devfn, 0, 4), ==, 0x10051af4);
+	g_assert_cmphex(d.device, ==, 0); /* no configuration, no capability */
 	offered = driver_offered(&d);
 	g_assert_cmphex(offered, ==, F_V1 | F_INDIRECT | F_EVENT);
 	g_assert_false(driver_negotiate(&d, 0)); /* without VERSION_1 */

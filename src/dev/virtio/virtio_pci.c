@@ -286,8 +286,9 @@ static void virtio_pci_caps(struct virtio *v)
 
 	virtio_pci_cap(f, CAP_COMMON, BAR_COMMON, C_BYTES, CAP_BYTES);
 	virtio_pci_cap(f, CAP_ISR, BAR_ISR, 1, CAP_BYTES);
-	virtio_pci_cap(
-		f, CAP_DEVICE, BAR_DEVICE, v->type->config_size, CAP_BYTES);
+	if (v->type->config_size) /* Linux refuses an empty one */
+		virtio_pci_cap(f, CAP_DEVICE, BAR_DEVICE, v->type->config_size,
+			CAP_BYTES);
 	c = virtio_pci_cap(f, CAP_NOTIFY, BAR_NOTIFY, v->nqueues * NOTIFY_MULT,
 		CAP_BYTES + 4);
 	memcpy(c + CAP_BYTES, &mult, 4);
