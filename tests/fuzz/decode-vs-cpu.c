@@ -260,12 +260,24 @@ static unsigned needed(const uint8_t *b, unsigned mode)
 	return n;
 }
 
+/* EXTRQ and INSERTQ have immediates on AMD only; VMCALL with a stray prefix
+ * still calls the hypervisor on Intel. */
+static bool refused_otherwise(const uint8_t *b)
+{
+	for (unsigned i = 0; i < 13; i++)
+		if (b[i] == 0x0f &&
+			((b[i + 1] & 0xfe) == 0x78 ||
+				(b[i + 1] == 1 && b[i + 2] == 0xc1)))
+			return true;
+	return false;
+}
+
 /* Refused: the processor must want as many bytes, and then refuse as well. */
 static void judge_refused(const struct window *w, const uint8_t *b)
 {
 	unsigned n = needed(b, w->mode);
 
-	if (memchr(b, 0x64, 15))
+	if (memchr(b, 0x64, 15) || refused_otherwise(b))
 		return; /* should it run, FS must be left alone */
 	if (try(w, b, n) != UNDEFINED)
 		complain(w, b, "runs or is longer", "(refused)");
