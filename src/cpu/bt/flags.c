@@ -109,6 +109,9 @@ void bt_flags_liveness(struct bt_tr *t)
 			t->live[t->n] = live;
 		live = (live & ~bt_flags_killed(&t->insn[i])) |
 		       bt_flags_read(&t->insn[i]);
+		/* What is compared must be exact wherever a block is left. */
+		if (t->step)
+			live = X86_FL_ARITH;
 		t->live[i] = live;
 	}
 }
