@@ -13,6 +13,7 @@
 #include "cpu/kvm/kvm.h"
 #include "dev/input/i8042.h"
 #include "dev/irq/intc.h"
+#include "dev/misc/apm_port.h"
 #include "dev/misc/fw_cfg.h"
 #include "dev/misc/port92.h"
 #include "dev/pci/i440fx.h"
@@ -123,7 +124,8 @@ static bool add_chipset(
 		return false;
 	b->pm = add_class(m, &acpi_pm_class, "pm", h, err);
 	return b->pm && add_class(m, &i8042_class, "kbd", h, err) &&
-	       add_class(m, &port92_class, "port92", h, err);
+	       add_class(m, &port92_class, "port92", h, err) &&
+	       add_class(m, &apm_port_class, "apm", h, err);
 }
 
 /* ---- consoles ---- */
