@@ -111,13 +111,15 @@ static bool bt_events(struct cpu *cpu, struct cpu_exit *exit)
 
 	atomic_store(&a->poll, 0);
 	atomic_store(&a->jc_mask, BT_JC_MASK);
-	if (!soft_attention(c))
-		return false;
-	shadow = c->st.sti_shadow | c->st.movss_shadow;
-	if (soft_poll(c, exit))
-		return true;
-	if (shadow)
+	while (soft_attention(c)) {
+		shadow = c->st.sti_shadow | c->st.movss_shadow;
+		if (soft_poll(c, exit))
+			return true;
+		if (!shadow)
+			break;
+		/* what was held comes right after this instruction */
 		bt_step(c);
+	}
 	return false;
 }
 
