@@ -51,7 +51,8 @@ uint32_t x86_topology_apic_id(const struct x86_topology *t, unsigned n)
 
 /* Not of the host's silicon but of our board and engines. */
 static const uint16_t virtual_features[] = {X86_FEAT_APIC, X86_FEAT_X2APIC,
-	X86_FEAT_TSC_DEADLINE, X86_FEAT_HYPERVISOR, X86_FEAT_ARAT};
+	X86_FEAT_TSC_DEADLINE, X86_FEAT_HYPERVISOR, X86_FEAT_ARAT,
+	X86_FEAT_ARCH_CAPABILITIES, X86_FEAT_SPEC_CTRL};
 
 /* Never from the host unless an engine says that it can. */
 static const uint16_t withheld[] = {X86_FEAT_PCID, X86_FEAT_INVPCID,

@@ -18,6 +18,8 @@ struct cpu {
 
 /* Features that need nothing of the host. */
 static const uint16_t engine_own[] = {
+	X86_FEAT_ARCH_CAPABILITIES,
+	X86_FEAT_SPEC_CTRL,
 	X86_FEAT_MONITOR,
 	X86_FEAT_CX16,
 	X86_FEAT_PCID,
