@@ -294,14 +294,40 @@ static void leaves_xsave(struct x86_cpu_model *m)
 	}
 }
 
+/*
+ * tsc / crystal as a fraction.  Guests multiply the crystal in kHz by the
+ * numerator in 32 bits: the best fraction whose numerator stays small.
+ */
+static void clock_ratio(
+	uint64_t tsc_hz, uint64_t crystal_hz, uint32_t *num, uint32_t *den)
+{
+	uint64_t max = UINT32_MAX / (crystal_hz / 1000);
+	double want = (double)tsc_hz / (double)crystal_hz, best = want;
+
+	*den = 1;
+	*num = (uint32_t)(want + 0.5);
+	for (uint32_t d = 1; d <= 2000; d++) {
+		uint32_t n = (uint32_t)(want * d + 0.5);
+		double off = (double)n / d - want;
+
+		if (n > max)
+			break;
+		if (off < 0)
+			off = -off;
+		if (off < best) {
+			best = off;
+			*num = n;
+			*den = d;
+		}
+	}
+}
+
 static void leaves_time(struct x86_cpu_model *m)
 {
 	struct x86_cpuid_regs *r = add(m, 0x15, 0, false);
 
-	/* "Crystal" is the local APIC timer's clock.  Small numbers: guests
-	 * multiply them in 32 bits, the clock being in kHz. */
-	r->eax = 1000;
-	r->ebx = (uint32_t)((m->tsc_hz * 1000 + m->apic_hz / 2) / m->apic_hz);
+	/* "Crystal" is the local APIC timer's clock. */
+	clock_ratio(m->tsc_hz, m->apic_hz, &r->ebx, &r->eax);
 	r->ecx = (uint32_t)m->apic_hz;
 	r = add(m, 0x16, 0, false);
 	r->eax = r->ebx = (uint32_t)(m->tsc_hz / 1000000);
