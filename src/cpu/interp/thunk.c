@@ -228,7 +228,8 @@ static void thunk_vex(struct thunk_bytes *t, const struct x86_insn *i,
 static void thunk_evex(struct thunk_bytes *t, const struct x86_insn *i,
 	const struct thunk_fields *f)
 {
-	uint8_t x = i->has_mem ? 0x40 : (~f->rm & 16) << 2;
+	/* the fifth bit of a vector register in rm */
+	uint8_t x = i->has_mem || !(i->rex & X86_REX_X) ? 0x40 : 0;
 
 	thunk_put(t, 0x62);
 	thunk_put(t, (~f->reg & 8) << 4 | x | (~f->rm & 8) << 2 |
