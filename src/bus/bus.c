@@ -87,8 +87,8 @@ void bus_lock(struct bus *b)
 		return;
 	}
 	pthread_mutex_lock(&b->lock);
-	atomic_store_explicit(&b->owner, &thread_identity,
-		memory_order_relaxed);
+	atomic_store_explicit(
+		&b->owner, &thread_identity, memory_order_relaxed);
 }
 
 void bus_unlock(struct bus *b)
@@ -105,7 +105,7 @@ void bus_unlock(struct bus *b)
 bool bus_locked(const struct bus *b)
 {
 	return atomic_load_explicit(&b->owner, memory_order_relaxed) ==
-		&thread_identity;
+	       &thread_identity;
 }
 
 const struct bus_ram *bus_ram(const struct bus *b)

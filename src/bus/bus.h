@@ -46,9 +46,9 @@ bool bus_locked(const struct bus *b); /* by this thread; for assertions */
 /* ---- RAM ---- */
 
 struct bus_ram {
-	uint8_t *host;	   /* one linear mapping of all guest RAM */
-	uint64_t bytes;	   /* of it, page aligned */
-	uint64_t low;	   /* bytes at guest physical 0; the rest at 4 GiB */
+	uint8_t *host;	/* one linear mapping of all guest RAM */
+	uint64_t bytes; /* of it, page aligned */
+	uint64_t low;	/* bytes at guest physical 0; the rest at 4 GiB */
 };
 
 const struct bus_ram *bus_ram(const struct bus *b);
@@ -61,8 +61,8 @@ int64_t bus_ram_offset(const struct bus *b, gpa_t gpa);
 
 struct bus_mmio_ops {
 	/* size 1, 2, 4, 8; off from the region's start; any alignment */
-	uint64_t (*read)(void *opaque, struct bus_cpu *who, uint64_t off,
-		unsigned size);
+	uint64_t (*read)(
+		void *opaque, struct bus_cpu *who, uint64_t off, unsigned size);
 	void (*write)(void *opaque, struct bus_cpu *who, uint64_t off,
 		unsigned size, uint64_t val);
 };
@@ -99,7 +99,8 @@ void bus_region_unmap(struct bus *b, struct bus_region *r);
 struct bus_page {
 	uint8_t *read;	/* host page for reads, or NULL: use bus_mmio_read */
 	uint8_t *write; /* host page for writes, or NULL: use bus_mmio_write */
-	int64_t ram;	/* RAM offset if this page is plain RAM both ways, else -1 */
+	int64_t ram; /* RAM offset if this page is plain RAM both ways, else -1
+		      */
 };
 
 void bus_resolve(struct bus *b, gpa_t gpa, struct bus_page *out);
@@ -118,8 +119,8 @@ unsigned bus_ranges(struct bus *b, struct bus_range *out, unsigned n);
 
 /* Accesses by processors, size 1..8, not crossing a page.  They reach devices
  * and memory alike.  who may be NULL for a device. */
-uint64_t bus_mmio_read(struct bus *b, struct bus_cpu *who, gpa_t gpa,
-	unsigned size);
+uint64_t bus_mmio_read(
+	struct bus *b, struct bus_cpu *who, gpa_t gpa, unsigned size);
 void bus_mmio_write(struct bus *b, struct bus_cpu *who, gpa_t gpa,
 	unsigned size, uint64_t val);
 
@@ -168,8 +169,7 @@ gpa_t bus_a20_mask(const struct bus *b);
 struct bus_io_ops {
 	/* size 1, 2, 4; port is absolute */
 	uint32_t (*read)(void *opaque, uint16_t port, unsigned size);
-	void (*write)(void *opaque, uint16_t port, unsigned size,
-		uint32_t val);
+	void (*write)(void *opaque, uint16_t port, unsigned size, uint32_t val);
 	/* Sizes that the device takes (bit mask 1|2|4); the bus splits wider
 	 * accesses and 0 means bytes only. */
 	unsigned sizes;
@@ -178,8 +178,8 @@ struct bus_io_ops {
 /* A later claim hides an earlier one until it is released.  Lock held. */
 void bus_io_claim(struct bus *b, uint16_t first, unsigned count,
 	const struct bus_io_ops *ops, void *opaque);
-void bus_io_release(struct bus *b, uint16_t first, unsigned count,
-	void *opaque);
+void bus_io_release(
+	struct bus *b, uint16_t first, unsigned count, void *opaque);
 
 uint32_t bus_io_read(struct bus *b, uint16_t port, unsigned size);
 void bus_io_write(struct bus *b, uint16_t port, unsigned size, uint32_t val);
@@ -214,12 +214,12 @@ void bus_msi_handler(struct bus *b,
 /* ---- processors as devices see them ---- */
 
 enum bus_event {
-	BUS_EV_INTR = 1 << 0,  /* level: the LAPIC or PIC has a vector to give */
-	BUS_EV_NMI = 1 << 1,   /* edge, cleared when the engine takes it */
-	BUS_EV_INIT = 1 << 2,  /* edge, taken by the run loop */
-	BUS_EV_SIPI = 1 << 3,  /* edge; vector in sipi_vector */
-	BUS_EV_STOP = 1 << 4,  /* level: leave run() and obey the run loop */
-	BUS_EV_FLUSH = 1 << 5, /* edge: the map or A20 changed: drop TLBs */
+	BUS_EV_INTR = 1 << 0, /* level: the LAPIC or PIC has a vector to give */
+	BUS_EV_NMI = 1 << 1,  /* edge, cleared when the engine takes it */
+	BUS_EV_INIT = 1 << 2, /* edge, taken by the run loop */
+	BUS_EV_SIPI = 1 << 3, /* edge; vector in sipi_vector */
+	BUS_EV_STOP = 1 << 4, /* level: leave run() and obey the run loop */
+	BUS_EV_FLUSH = 1 << 5,	/* edge: the map or A20 changed: drop TLBs */
 	BUS_EV_ENGINE = 1 << 6, /* for an engine's own use */
 };
 
@@ -238,14 +238,14 @@ struct bus_cpu_intc {
 
 struct bus_cpu {
 	struct bus *bus;
-	unsigned index;	     /* 0.. */
+	unsigned index; /* 0.. */
 	uint32_t apic_id;
 	_Atomic(uint32_t) events; /* enum bus_event; engines poll this */
 	_Atomic(uint8_t) sipi_vector;
 	/* An NMI handler runs (the engine says so): one more NMI is latched,
 	 * while before it two that come close together are both taken. */
 	_Atomic(bool) nmi_masked;
-	bool nmi_again; /* private to bus.c, under wait_lock */
+	bool nmi_again;			 /* private to bus.c, under wait_lock */
 	const struct bus_cpu_intc *intc; /* NULL until the board sets it */
 	void *intc_opaque;
 	/* Set by the engine: make run() look at events soon.  Any thread;

@@ -23,8 +23,8 @@ static uint64_t host_ns(void)
 bool bus_clock_init(struct bus *b)
 {
 	b->clock_offset_ns = host_ns();
-	b->timerfd = timerfd_create(CLOCK_MONOTONIC,
-		TFD_NONBLOCK | TFD_CLOEXEC);
+	b->timerfd =
+		timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	return b->timerfd >= 0;
 }
 
@@ -45,10 +45,11 @@ uint64_t bus_clock_ns(const struct bus *b)
 static void bus_timers_program(struct bus *b)
 {
 	bool off = !b->ntimers || atomic_load(&b->paused_at_ns);
-	uint64_t due = off ? 0
-			   : b->heap[0]->deadline_ns +
-			(uint64_t)atomic_load(&b->clock_offset_ns);
-	struct itimerspec it = { 0 };
+	uint64_t due =
+		off ? 0
+		    : b->heap[0]->deadline_ns +
+				(uint64_t)atomic_load(&b->clock_offset_ns);
+	struct itimerspec it = {0};
 
 	if (due == b->armed_ns)
 		return;
@@ -124,7 +125,7 @@ static void heap_remove(struct bus *b, struct bus_timer *t)
 void bus_timer_init(struct bus_timer *t, struct bus *b,
 	void (*fire)(void *opaque), void *opaque)
 {
-	*t = (struct bus_timer){ .bus = b, .fire = fire, .opaque = opaque };
+	*t = (struct bus_timer){.bus = b, .fire = fire, .opaque = opaque};
 }
 
 void bus_timer_arm(struct bus_timer *t, uint64_t deadline_ns)
@@ -168,8 +169,8 @@ void bus_timers_run(struct bus *b)
 	now = bus_clock_ns(b);
 	/* A timer that its own callback arms in the past fires in the next
 	 * turn of the loop, so that others get the lock. */
-	for (unsigned left = b->ntimers; left && b->ntimers &&
-		b->heap[0]->deadline_ns <= now &&
+	for (unsigned left = b->ntimers;
+		left && b->ntimers && b->heap[0]->deadline_ns <= now &&
 		!atomic_load(&b->paused_at_ns);
 		left--) {
 		struct bus_timer *t = b->heap[0];

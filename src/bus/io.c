@@ -24,8 +24,7 @@ static void bus_io_settle(struct bus *b, uint16_t first, unsigned count)
 		unsigned to = MIN(c->first + c->count, first + count);
 
 		for (unsigned p = from; c->count && p < to; p++)
-			if (!b->ports[p] ||
-				b->claims[b->ports[p]].age < c->age)
+			if (!b->ports[p] || b->claims[b->ports[p]].age < c->age)
 				b->ports[p] = i;
 	}
 }
@@ -39,11 +38,11 @@ void bus_io_claim(struct bus *b, uint16_t first, unsigned count,
 		i++;
 	g_assert(i < BUS_MAX_CLAIMS);
 	count = MIN(count, BUS_NPORTS - first);
-	b->claims[i] = (struct bus_claim){ .first = first,
+	b->claims[i] = (struct bus_claim){.first = first,
 		.count = count,
 		.ops = ops,
 		.opaque = opaque,
-		.age = ++b->claim_age };
+		.age = ++b->claim_age};
 	bus_io_settle(b, first, count);
 }
 
@@ -63,8 +62,8 @@ void bus_io_release(struct bus *b, uint16_t first, unsigned count, void *opaque)
 }
 
 /* The claim that takes an access of this size whole, or NULL to split it. */
-static const struct bus_claim *bus_io_taker(const struct bus *b, uint16_t port,
-	unsigned size)
+static const struct bus_claim *bus_io_taker(
+	const struct bus *b, uint16_t port, unsigned size)
 {
 	const struct bus_claim *c = &b->claims[b->ports[port]];
 	unsigned sizes;
@@ -89,11 +88,11 @@ static uint32_t bus_io_read_locked(struct bus *b, uint16_t port, unsigned size)
 	if (size == 1)
 		return 0xff;
 	return bus_io_read_locked(b, port, half) |
-		bus_io_read_locked(b, port + half, half) << (half * 8);
+	       bus_io_read_locked(b, port + half, half) << (half * 8);
 }
 
-static void bus_io_write_locked(struct bus *b, uint16_t port, unsigned size,
-	uint32_t val)
+static void bus_io_write_locked(
+	struct bus *b, uint16_t port, unsigned size, uint32_t val)
 {
 	const struct bus_claim *c = bus_io_taker(b, port, size);
 	unsigned half = size / 2;

@@ -63,12 +63,10 @@ static void bus_mark_overlays(struct bus *b, gpa_t base, uint64_t size)
 			continue;
 		}
 		if (bus_page_overlaid(b, page))
-			atomic_fetch_or(
-				&b->flags[off >> BUS_PAGE_SHIFT],
+			atomic_fetch_or(&b->flags[off >> BUS_PAGE_SHIFT],
 				BUS_PAGE_OVERLAID);
 		else
-			atomic_fetch_and(
-				&b->flags[off >> BUS_PAGE_SHIFT],
+			atomic_fetch_and(&b->flags[off >> BUS_PAGE_SHIFT],
 				(uint8_t)~BUS_PAGE_OVERLAID);
 	}
 }
@@ -154,10 +152,9 @@ void bus_resolve(struct bus *b, gpa_t gpa, struct bus_page *out)
 	gpa_t page = gpa & ~(BUS_PAGE_SIZE - 1);
 	int64_t off = bus_ram_offset(b, page);
 
-	if (off >= 0 &&
-		!(atomic_load_explicit(&b->flags[off >> BUS_PAGE_SHIFT],
-			  memory_order_relaxed) &
-			BUS_PAGE_OVERLAID)) {
+	if (off >= 0 && !(atomic_load_explicit(&b->flags[off >> BUS_PAGE_SHIFT],
+				  memory_order_relaxed) &
+				BUS_PAGE_OVERLAID)) {
 		out->read = out->write = b->ram.host + off;
 		out->ram = off;
 		return;
@@ -202,7 +199,7 @@ unsigned bus_ranges(struct bus *b, struct bus_range *out, unsigned n)
 {
 	gpa_t edges[2 * BUS_MAX_REGIONS + 4];
 	unsigned nedges = bus_map_edges(b, edges), found = 0;
-	struct bus_range last = { 0 };
+	struct bus_range last = {0};
 
 	for (unsigned i = 0; i + 1 < nedges; i++) {
 		uint64_t size = edges[i + 1] - edges[i];
@@ -220,8 +217,8 @@ unsigned bus_ranges(struct bus *b, struct bus_range *out, unsigned n)
 			out[found - 1] = last;
 			continue;
 		}
-		last = (struct bus_range){ edges[i], size, pg.read,
-			pg.write == pg.read };
+		last = (struct bus_range){
+			edges[i], size, pg.read, pg.write == pg.read};
 		if (found == n)
 			return found;
 		out[found++] = last;
@@ -244,8 +241,8 @@ static uint64_t bus_ones(unsigned size)
 
 /* The region for an access, copied out so that no lock is held in its ops;
  * only the holder of the big lock changes the map. */
-static struct bus_region *bus_find_locked(struct bus *b, gpa_t gpa,
-	unsigned access)
+static struct bus_region *bus_find_locked(
+	struct bus *b, gpa_t gpa, unsigned access)
 {
 	struct bus_region *r;
 
@@ -255,8 +252,8 @@ static struct bus_region *bus_find_locked(struct bus *b, gpa_t gpa,
 	return r;
 }
 
-uint64_t bus_mmio_read(struct bus *b, struct bus_cpu *who, gpa_t gpa,
-	unsigned size)
+uint64_t bus_mmio_read(
+	struct bus *b, struct bus_cpu *who, gpa_t gpa, unsigned size)
 {
 	uint64_t val = bus_ones(size);
 	struct bus_region *r;
@@ -270,7 +267,7 @@ uint64_t bus_mmio_read(struct bus *b, struct bus_cpu *who, gpa_t gpa,
 		val = bus_load_host(r->host + (gpa - r->base), size);
 	else if (r && r->ops)
 		val = r->ops->read(r->opaque, who, gpa - r->base, size) &
-			bus_ones(size);
+		      bus_ones(size);
 	else if (off >= 0 && (uint64_t)off + size <= b->ram.bytes)
 		val = bus_load_host(b->ram.host + off, size);
 	bus_unlock(b);
@@ -307,7 +304,8 @@ bool bus_dma_read(struct bus *b, gpa_t gpa, void *buf, size_t len)
 	bool all = true;
 
 	while (len) {
-		size_t n = MIN(len, BUS_PAGE_SIZE - (gpa & (BUS_PAGE_SIZE - 1)));
+		size_t n =
+			MIN(len, BUS_PAGE_SIZE - (gpa & (BUS_PAGE_SIZE - 1)));
 		struct bus_page page;
 
 		bus_resolve(b, gpa, &page);
@@ -330,7 +328,8 @@ bool bus_dma_write(struct bus *b, gpa_t gpa, const void *buf, size_t len)
 	bool all = true;
 
 	while (len) {
-		size_t n = MIN(len, BUS_PAGE_SIZE - (gpa & (BUS_PAGE_SIZE - 1)));
+		size_t n =
+			MIN(len, BUS_PAGE_SIZE - (gpa & (BUS_PAGE_SIZE - 1)));
 		struct bus_page page;
 
 		bus_resolve(b, gpa, &page);

@@ -37,7 +37,7 @@ struct bus {
 	unsigned nlisteners;
 
 	struct bus_claim claims[BUS_MAX_CLAIMS]; /* [0] is "nobody" */
-	uint16_t *ports; /* port -> index into claims */
+	uint16_t *ports;			 /* port -> index into claims */
 	uint64_t claim_age;
 
 	void (*msi_send)(void *opaque, uint64_t addr, uint32_t data);

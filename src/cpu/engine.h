@@ -42,15 +42,15 @@ struct cpu_exit {
 
 struct cpu_probe {
 	bool usable;
-	double mips;	  /* measured million guest instructions/s, 0 unknown */
+	double mips; /* measured million guest instructions/s, 0 unknown */
 	bool can[X86_NFEATURES]; /* CPUID features that it can give a guest */
-	char why[256];	  /* why not usable, or what is notable */
-	char fix[256];	  /* what the user can do about it, or "" */
+	char why[256];		 /* why not usable, or what is notable */
+	char fix[256];		 /* what the user can do about it, or "" */
 };
 
 struct cpu_vm_conf {
 	const struct x86_cpu_model *model;
-	bool kernel_irqchip;	/* kvm only: in-kernel interrupt controllers */
+	bool kernel_irqchip; /* kvm only: in-kernel interrupt controllers */
 	uint64_t code_cache_bytes; /* bt: bound of the code cache, 0 default */
 };
 

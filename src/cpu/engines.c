@@ -5,8 +5,8 @@
 
 #include "cpu/engine.h"
 
-const struct cpu_engine *const cpu_engines[] = { &cpu_kvm, &cpu_bt, &cpu_interp,
-	&cpu_lockstep, NULL };
+const struct cpu_engine *const cpu_engines[] = {
+	&cpu_kvm, &cpu_bt, &cpu_interp, &cpu_lockstep, NULL};
 
 const struct cpu_engine *cpu_engine_find(const char *name)
 {

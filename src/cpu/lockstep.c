@@ -31,13 +31,22 @@
 #define REP_STEPS	   (1u << 26)
 
 enum log_kind {
-	LOG_MMIO_READ, LOG_MMIO_WRITE, LOG_IO_READ, LOG_IO_WRITE, LOG_TSC,
-	LOG_ACK, LOG_RDMSR, LOG_WRMSR, LOG_GET_TPR, LOG_SET_TPR, LOG_RANDOM,
+	LOG_MMIO_READ,
+	LOG_MMIO_WRITE,
+	LOG_IO_READ,
+	LOG_IO_WRITE,
+	LOG_TSC,
+	LOG_ACK,
+	LOG_RDMSR,
+	LOG_WRMSR,
+	LOG_GET_TPR,
+	LOG_SET_TPR,
+	LOG_RANDOM,
 };
 
-static const char *const log_names[] = { "MMIO read", "MMIO write", "port read",
+static const char *const log_names[] = {"MMIO read", "MMIO write", "port read",
 	"port write", "RDTSC", "interrupt", "RDMSR", "WRMSR", "TPR read",
-	"TPR write", "RDRAND" };
+	"TPR write", "RDRAND"};
 
 struct log_entry {
 	enum log_kind kind;
@@ -92,15 +101,15 @@ static uint64_t lead_mmio_read(struct soft_cpu *c, gpa_t gpa, unsigned size)
 	uint64_t v = bus_mmio_read(c->bus, c->bc, gpa, size);
 
 	log_add(cpu_of(c),
-		(struct log_entry){ LOG_MMIO_READ, size, gpa, v, true });
+		(struct log_entry){LOG_MMIO_READ, size, gpa, v, true});
 	return v;
 }
 
-static void lead_mmio_write(struct soft_cpu *c, gpa_t gpa, unsigned size,
-	uint64_t val)
+static void lead_mmio_write(
+	struct soft_cpu *c, gpa_t gpa, unsigned size, uint64_t val)
 {
 	log_add(cpu_of(c),
-		(struct log_entry){ LOG_MMIO_WRITE, size, gpa, val, true });
+		(struct log_entry){LOG_MMIO_WRITE, size, gpa, val, true});
 	bus_mmio_write(c->bus, c->bc, gpa, size, val);
 }
 
@@ -109,15 +118,15 @@ static uint32_t lead_io_read(struct soft_cpu *c, uint16_t port, unsigned size)
 	uint32_t v = bus_io_read(c->bus, port, size);
 
 	log_add(cpu_of(c),
-		(struct log_entry){ LOG_IO_READ, size, port, v, true });
+		(struct log_entry){LOG_IO_READ, size, port, v, true});
 	return v;
 }
 
-static void lead_io_write(struct soft_cpu *c, uint16_t port, unsigned size,
-	uint32_t val)
+static void lead_io_write(
+	struct soft_cpu *c, uint16_t port, unsigned size, uint32_t val)
 {
 	log_add(cpu_of(c),
-		(struct log_entry){ LOG_IO_WRITE, size, port, val, true });
+		(struct log_entry){LOG_IO_WRITE, size, port, val, true});
 	bus_io_write(c->bus, port, size, val);
 }
 
@@ -125,7 +134,7 @@ static uint64_t lead_rdtsc(struct soft_cpu *c)
 {
 	uint64_t v = __rdtsc();
 
-	log_add(cpu_of(c), (struct log_entry){ LOG_TSC, 8, 0, v, true });
+	log_add(cpu_of(c), (struct log_entry){LOG_TSC, 8, 0, v, true});
 	return v;
 }
 
@@ -134,7 +143,7 @@ static int lead_ack(struct soft_cpu *c)
 	int v = bus_cpu_ack_interrupt(c->bc);
 
 	log_add(cpu_of(c),
-		(struct log_entry){ LOG_ACK, 4, 0, (uint64_t)v, true });
+		(struct log_entry){LOG_ACK, 4, 0, (uint64_t)v, true});
 	return v;
 }
 
@@ -142,7 +151,7 @@ static bool lead_rdmsr(struct soft_cpu *c, uint32_t msr, uint64_t *val)
 {
 	bool ok = bus_cpu_rdmsr(c->bc, msr, val);
 
-	log_add(cpu_of(c), (struct log_entry){ LOG_RDMSR, 8, msr, *val, ok });
+	log_add(cpu_of(c), (struct log_entry){LOG_RDMSR, 8, msr, *val, ok});
 	return ok;
 }
 
@@ -150,7 +159,7 @@ static bool lead_wrmsr(struct soft_cpu *c, uint32_t msr, uint64_t val)
 {
 	bool ok = bus_cpu_wrmsr(c->bc, msr, val);
 
-	log_add(cpu_of(c), (struct log_entry){ LOG_WRMSR, 8, msr, val, ok });
+	log_add(cpu_of(c), (struct log_entry){LOG_WRMSR, 8, msr, val, ok});
 	return ok;
 }
 
@@ -158,13 +167,13 @@ static uint8_t lead_get_tpr(struct soft_cpu *c)
 {
 	uint8_t v = bus_cpu_get_tpr(c->bc);
 
-	log_add(cpu_of(c), (struct log_entry){ LOG_GET_TPR, 1, 0, v, true });
+	log_add(cpu_of(c), (struct log_entry){LOG_GET_TPR, 1, 0, v, true});
 	return v;
 }
 
 static void lead_set_tpr(struct soft_cpu *c, uint8_t cr8)
 {
-	log_add(cpu_of(c), (struct log_entry){ LOG_SET_TPR, 1, 0, cr8, true });
+	log_add(cpu_of(c), (struct log_entry){LOG_SET_TPR, 1, 0, cr8, true});
 	bus_cpu_set_tpr(c->bc, cr8);
 }
 
@@ -172,17 +181,18 @@ static uint64_t lead_random(struct soft_cpu *c)
 {
 	uint64_t v = (uint64_t)g_random_int() << 32 | g_random_int();
 
-	log_add(cpu_of(c), (struct log_entry){ LOG_RANDOM, 8, 0, v, true });
+	log_add(cpu_of(c), (struct log_entry){LOG_RANDOM, 8, 0, v, true});
 	return v;
 }
 
-static const struct soft_env lead_env = { lead_mmio_read, lead_mmio_write,
+static const struct soft_env lead_env = {lead_mmio_read, lead_mmio_write,
 	lead_io_read, lead_io_write, lead_rdtsc, lead_ack, lead_rdmsr,
-	lead_wrmsr, lead_get_tpr, lead_set_tpr, lead_random };
+	lead_wrmsr, lead_get_tpr, lead_set_tpr, lead_random};
 
 /* ---- the follower's, read back ---- */
 
-static void follow_diff(struct cpu *k, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+static void follow_diff(struct cpu *k, const char *fmt, ...)
+	G_GNUC_PRINTF(2, 3);
 
 static void follow_diff(struct cpu *k, const char *fmt, ...)
 {
@@ -195,11 +205,11 @@ static void follow_diff(struct cpu *k, const char *fmt, ...)
 	va_end(ap);
 }
 
-static struct log_entry follow_take(struct soft_cpu *c, enum log_kind kind,
-	unsigned size, uint64_t where)
+static struct log_entry follow_take(
+	struct soft_cpu *c, enum log_kind kind, unsigned size, uint64_t where)
 {
 	struct cpu *k = cpu_of(c);
-	struct log_entry e = { kind, size, where, ~0ull, false };
+	struct log_entry e = {kind, size, where, ~0ull, false};
 
 	if (k->nread >= k->nlog) {
 		follow_diff(k, "interp: %s at 0x%" PRIx64 ", bt did none",
@@ -212,8 +222,8 @@ static struct log_entry follow_take(struct soft_cpu *c, enum log_kind kind,
 			"interp: %s of %u at 0x%" PRIx64
 			"; bt: %s of %u at 0x%" PRIx64,
 			log_names[kind], size, where,
-			log_names[k->log[k->nread].kind],
-			k->log[k->nread].size, k->log[k->nread].where);
+			log_names[k->log[k->nread].kind], k->log[k->nread].size,
+			k->log[k->nread].where);
 		return e;
 	}
 	return k->log[k->nread++];
@@ -236,8 +246,8 @@ static uint64_t follow_mmio_read(struct soft_cpu *c, gpa_t gpa, unsigned size)
 	return follow_take(c, LOG_MMIO_READ, size, gpa).val;
 }
 
-static void follow_mmio_write(struct soft_cpu *c, gpa_t gpa, unsigned size,
-	uint64_t val)
+static void follow_mmio_write(
+	struct soft_cpu *c, gpa_t gpa, unsigned size, uint64_t val)
 {
 	follow_put(c, LOG_MMIO_WRITE, size, gpa, val);
 }
@@ -247,8 +257,8 @@ static uint32_t follow_io_read(struct soft_cpu *c, uint16_t port, unsigned size)
 	return follow_take(c, LOG_IO_READ, size, port).val;
 }
 
-static void follow_io_write(struct soft_cpu *c, uint16_t port, unsigned size,
-	uint32_t val)
+static void follow_io_write(
+	struct soft_cpu *c, uint16_t port, unsigned size, uint32_t val)
 {
 	follow_put(c, LOG_IO_WRITE, size, port, val);
 }
@@ -276,8 +286,9 @@ static bool follow_wrmsr(struct soft_cpu *c, uint32_t msr, uint64_t val)
 	struct log_entry e = follow_take(c, LOG_WRMSR, 8, msr);
 
 	if (e.val != val)
-		follow_diff(cpu_of(c), "WRMSR 0x%x: interp 0x%" PRIx64
-			", bt 0x%" PRIx64, msr, val, e.val);
+		follow_diff(cpu_of(c),
+			"WRMSR 0x%x: interp 0x%" PRIx64 ", bt 0x%" PRIx64, msr,
+			val, e.val);
 	return e.ok;
 }
 
@@ -296,9 +307,9 @@ static uint64_t follow_random(struct soft_cpu *c)
 	return follow_take(c, LOG_RANDOM, 8, 0).val;
 }
 
-static const struct soft_env follow_env = { follow_mmio_read, follow_mmio_write,
+static const struct soft_env follow_env = {follow_mmio_read, follow_mmio_write,
 	follow_io_read, follow_io_write, follow_rdtsc, follow_ack, follow_rdmsr,
-	follow_wrmsr, follow_get_tpr, follow_set_tpr, follow_random };
+	follow_wrmsr, follow_get_tpr, follow_set_tpr, follow_random};
 
 /* ---- RAM ---- */
 
@@ -332,8 +343,8 @@ static unsigned lockstep_mirror(struct cpu_vm *vm)
 		memcpy(vm->follow.ram_host + off, ram->host + off,
 			MIN(vm->dma[i].len, ram->bytes - off));
 		if (vm->follow.code_written)
-			vm->follow.code_written(&vm->follow, NULL, off,
-				vm->dma[i].len);
+			vm->follow.code_written(
+				&vm->follow, NULL, off, vm->dma[i].len);
 	}
 	if (vm->dma_all)
 		memcpy(vm->follow.ram_host, ram->host, ram->bytes);
@@ -370,8 +381,8 @@ static void lockstep_check_ram(struct cpu *k)
 /* ---- one step ---- */
 
 /* Decode the instruction at a linear address of the follower's memory. */
-static bool lockstep_decode(struct cpu *k, uint64_t linear,
-	struct x86_insn *insn)
+static bool lockstep_decode(
+	struct cpu *k, uint64_t linear, struct x86_insn *insn)
 {
 	uint8_t code[15];
 	unsigned have = 0;
@@ -469,7 +480,7 @@ static void lockstep_follow(struct cpu *k, unsigned n)
 		if (f->st.rip != rip || !(f->st.rflags & X86_FL_RF))
 			i++;
 		else if (i + 1 == n && to->rip == rip &&
-			to->gpr[X86_RCX] == f->st.gpr[X86_RCX])
+			 to->gpr[X86_RCX] == f->st.gpr[X86_RCX])
 			break;
 	}
 }
@@ -485,8 +496,8 @@ static void lockstep_poll_follower(struct cpu *k, uint32_t events)
 	soft_poll(k->follow, &ignored);
 }
 
-static void lockstep_report(struct cpu *k, uint64_t rip, unsigned n,
-	struct cpu_exit *exit)
+static void lockstep_report(
+	struct cpu *k, uint64_t rip, unsigned n, struct cpu_exit *exit)
 {
 	char a[1600], b[1600];
 
@@ -527,8 +538,7 @@ static bool lockstep_step(struct cpu *k, struct cpu_exit *exit)
 			log_names[k->log[k->nread].kind],
 			k->log[k->nread].where);
 	if (k->log_full)
-		follow_diff(k, "more than %u inputs in one block",
-			LOG_ENTRIES);
+		follow_diff(k, "more than %u inputs in one block", LOG_ENTRIES);
 	lockstep_same(k, linear, n);
 	if (!k->diff[0] && k->insns >= k->next_ram_check) {
 		lockstep_mirror(k->vm);
@@ -592,9 +602,9 @@ static int lockstep_vm_new(struct cpu_vm **out, struct bus *bus,
 	pthread_mutex_init(&vm->dma_lock, NULL);
 	soft_vm_init(&vm->follow, bus, conf->model);
 	vm->follow.ram_host = copy;
-	vm->listener = (struct bus_listener){ .opaque = vm,
+	vm->listener = (struct bus_listener){.opaque = vm,
 		.ram_written = lockstep_dma,
-		.want_all_writes = true };
+		.want_all_writes = true};
 	bus_listen(bus, &vm->listener);
 	e = cpu_bt.vm_new(&vm->bt, bus, conf, err, errsize);
 	if (e < 0) {
@@ -667,8 +677,8 @@ static int lockstep_set(struct cpu *k, const struct x86_state *s)
 static unsigned lockstep_stats(struct cpu *k, struct cpu_stat *out, unsigned n)
 {
 	const struct cpu_stat all[] = {
-		{ "lockstep_instructions", k->insns },
-		{ "lockstep_blocks", k->steps },
+		{"lockstep_instructions", k->insns},
+		{"lockstep_blocks", k->steps},
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(all) && i < n; i++)

@@ -19,10 +19,10 @@
 
 #include "bus/bus.h"
 
-struct blk;	   /* block/blk.h */
-struct net_port;   /* net/net.h */
+struct blk;	    /* block/blk.h */
+struct net_port;    /* net/net.h */
 struct dev_chardev; /* dev/chardev.h: a byte stream to the host */
-struct pci_bus;	   /* dev/pci/pci.h */
+struct pci_bus;	    /* dev/pci/pci.h */
 
 /* Everything a device may be given.  Absent things are NULL. */
 struct dev_host {
@@ -33,8 +33,8 @@ struct dev_host {
 	struct net_port *net;
 	struct dev_chardev *chr;
 	/* Numbers a board or user may choose; 0 = the class's default. */
-	unsigned index;	   /* which one of its kind: COM1 = 0, COM2 = 1 */
-	int pci_slot;	   /* -1 = next free */
+	unsigned index; /* which one of its kind: COM1 = 0, COM2 = 1 */
+	int pci_slot;	/* -1 = next free */
 	uint8_t mac[6];
 	bool readonly;
 	const char *serial; /* serial number shown to the guest */

@@ -30,11 +30,26 @@ static void do_idiv_min(void)
 			 : "edx", "cc");
 }
 
-static void do_ud2(void) { __asm__ volatile("ud2"); }
-static void do_int3(void) { __asm__ volatile("int3"); }
-static void do_int1(void) { __asm__ volatile(".byte 0xf1"); }
-static void do_lock(void) { __asm__ volatile(".byte 0xf0, 0x90"); }
-static void do_lock_reg(void) { __asm__ volatile(".byte 0xf0, 0x01, 0xc0"); }
+static void do_ud2(void)
+{
+	__asm__ volatile("ud2");
+}
+static void do_int3(void)
+{
+	__asm__ volatile("int3");
+}
+static void do_int1(void)
+{
+	__asm__ volatile(".byte 0xf1");
+}
+static void do_lock(void)
+{
+	__asm__ volatile(".byte 0xf0, 0x90");
+}
+static void do_lock_reg(void)
+{
+	__asm__ volatile(".byte 0xf0, 0x01, 0xc0");
+}
 
 /* 16 bytes: one prefix too many */
 static void do_too_long(void)
@@ -67,7 +82,10 @@ static void do_absent_ss(void)
 	__asm__ volatile("mov %0, %%ss" : : "r"(SEL_FREE));
 }
 
-static void do_mov_cs(void) { __asm__ volatile(".byte 0x8e, 0xc8"); }
+static void do_mov_cs(void)
+{
+	__asm__ volatile(".byte 0x8e, 0xc8");
+}
 
 static void do_cr_reserved(void)
 {
@@ -79,7 +97,10 @@ static void do_cr0_pg_without_pe(void)
 	write_cr0((read_cr0() & ~(word)1) | (word)1 << 31);
 }
 
-static void do_bad_msr(void) { (void)rdmsr(0x12345678); }
+static void do_bad_msr(void)
+{
+	(void)rdmsr(0x12345678);
+}
 
 static void do_cr1(void)
 {
@@ -92,24 +113,24 @@ static const struct {
 	word error;
 	const char *name;
 } simple[] = {
-	{ do_div0, 0, 0, "DIV by zero is #DE" },
-	{ do_div_overflow, 0, 0, "DIV overflow is #DE" },
-	{ do_idiv_min, 0, 0, "IDIV of the least by -1 is #DE" },
-	{ do_ud2, 6, 0, "UD2 is #UD" },
-	{ do_int3, 3, 0, "INT3 is #BP" },
-	{ do_int1, 1, 0, "INT1 is #DB" },
-	{ do_lock, 6, 0, "LOCK NOP is #UD" },
-	{ do_lock_reg, 6, 0, "LOCK with a register destination is #UD" },
-	{ do_too_long, 13, 0, "an instruction of 16 bytes is #GP" },
-	{ do_bad_selector, 13, 0xfff8, "a selector past the GDT is #GP" },
-	{ do_code_in_ss, 13, SEL_CODE, "code in SS is #GP" },
-	{ do_absent, 11, SEL_FREE, "a segment not present is #NP" },
-	{ do_absent_ss, 12, SEL_FREE, "a stack not present is #SS" },
-	{ do_mov_cs, 6, 0, "MOV to CS is #UD" },
-	{ do_cr_reserved, 13, 0, "a reserved bit of CR4 is #GP" },
-	{ do_cr0_pg_without_pe, 13, 0, "PG without PE is #GP" },
-	{ do_bad_msr, 13, 0, "an unknown MSR is #GP" },
-	{ do_cr1, 6, 0, "CR1 is #UD" },
+	{do_div0, 0, 0, "DIV by zero is #DE"},
+	{do_div_overflow, 0, 0, "DIV overflow is #DE"},
+	{do_idiv_min, 0, 0, "IDIV of the least by -1 is #DE"},
+	{do_ud2, 6, 0, "UD2 is #UD"},
+	{do_int3, 3, 0, "INT3 is #BP"},
+	{do_int1, 1, 0, "INT1 is #DB"},
+	{do_lock, 6, 0, "LOCK NOP is #UD"},
+	{do_lock_reg, 6, 0, "LOCK with a register destination is #UD"},
+	{do_too_long, 13, 0, "an instruction of 16 bytes is #GP"},
+	{do_bad_selector, 13, 0xfff8, "a selector past the GDT is #GP"},
+	{do_code_in_ss, 13, SEL_CODE, "code in SS is #GP"},
+	{do_absent, 11, SEL_FREE, "a segment not present is #NP"},
+	{do_absent_ss, 12, SEL_FREE, "a stack not present is #SS"},
+	{do_mov_cs, 6, 0, "MOV to CS is #UD"},
+	{do_cr_reserved, 13, 0, "a reserved bit of CR4 is #GP"},
+	{do_cr0_pg_without_pe, 13, 0, "PG without PE is #GP"},
+	{do_bad_msr, 13, 0, "an unknown MSR is #GP"},
+	{do_cr1, 6, 0, "CR1 is #UD"},
 };
 
 static void check_simple(void)
@@ -208,8 +229,14 @@ static void do_bp(void)
 	__asm__ volatile(".globl bp_here; bp_here: nop");
 }
 
-static void do_watch_write(void) { watched = 5; }
-static void do_watch_read(void) { (void)watched; }
+static void do_watch_write(void)
+{
+	watched = 5;
+}
+static void do_watch_read(void)
+{
+	(void)watched;
+}
 
 static void set_dr(word addr, word dr7)
 {
@@ -237,8 +264,9 @@ static void check_debug(void)
 	ok_eq((word)guarded(do_watch_write), 1, "and traps writes");
 	ok_eq(watched, 5, "after the write is done");
 	set_dr((word)&watched, 0xf0402); /* read or write */
-	ok_eq((word)guarded(do_watch_read), 1, "an access breakpoint "
-					       "traps reads");
+	ok_eq((word)guarded(do_watch_read), 1,
+		"an access breakpoint "
+		"traps reads");
 	set_dr(0, 0x2400);
 	ok_eq((word)guarded(do_dr_gd), 1, "DR access with GD is #DB");
 	ok(read_dr6() & 1 << 13, "DR6.BD says so");
@@ -247,9 +275,18 @@ static void check_debug(void)
 
 /* ---- x87 and SSE availability ---- */
 
-static void do_fpu(void) { __asm__ volatile("fninit"); }
-static void do_fwait(void) { __asm__ volatile("fwait"); }
-static void do_sse(void) { __asm__ volatile(".byte 0x0f, 0x57, 0xc0"); }
+static void do_fpu(void)
+{
+	__asm__ volatile("fninit");
+}
+static void do_fwait(void)
+{
+	__asm__ volatile("fwait");
+}
+static void do_sse(void)
+{
+	__asm__ volatile(".byte 0x0f, 0x57, 0xc0");
+}
 
 static void check_fpu(void)
 {
@@ -354,7 +391,7 @@ static void do_into(void)
 
 static void do_bound(void)
 {
-	static const int32_t limits[2] = { 0, 9 };
+	static const int32_t limits[2] = {0, 9};
 
 	__asm__ volatile("bound %0, %1" : : "r"(10), "m"(limits));
 }
@@ -373,8 +410,8 @@ static void check_width(void)
 {
 	ok_eq((word)guarded(do_into), 4, "INTO with OF is #OF");
 	ok_eq((word)guarded(do_bound), 5, "BOUND outside is #BR");
-	gdt[SEL_FREE / 8 + 1] = descriptor((uint32_t)(word)segment_end, 15,
-		0x93, 4);
+	gdt[SEL_FREE / 8 + 1] =
+		descriptor((uint32_t)(word)segment_end, 15, 0x93, 4);
 	ok_eq((word)guarded(do_limit), 13, "past a segment limit is #GP");
 }
 #endif
@@ -394,8 +431,14 @@ static void flush(void)
 	write_cr3(read_cr3());
 }
 
-static void do_read(void) { (void)*(volatile uint8_t *)PAGE; }
-static void do_write(void) { *(volatile uint8_t *)PAGE = 1; }
+static void do_read(void)
+{
+	(void)*(volatile uint8_t *)PAGE;
+}
+static void do_write(void)
+{
+	*(volatile uint8_t *)PAGE = 1;
+}
 
 static void do_jump(void)
 {

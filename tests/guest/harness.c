@@ -42,7 +42,7 @@ static void port_write(void *opaque, uint16_t port, unsigned size, uint32_t val)
 	}
 }
 
-static const struct bus_io_ops ports = { .write = port_write };
+static const struct bus_io_ops ports = {.write = port_write};
 
 /* 4 GiB identity map: PML4, one PDPT, four page directories. */
 static void map_identity(uint8_t *ram)
@@ -66,9 +66,9 @@ static void set_flat(struct x86_state *s, unsigned mode)
 	uint16_t data = X86_SEG_P | X86_SEG_S | X86_SEG_G | X86_SEG_DB | 0x3;
 
 	for (unsigned i = X86_ES; i <= X86_GS; i++)
-		s->seg[i] = (struct x86_seg){ 0, 0xffffffff, 0x10, data };
+		s->seg[i] = (struct x86_seg){0, 0xffffffff, 0x10, data};
 	code |= mode == 64 ? X86_SEG_L : X86_SEG_DB;
-	s->seg[X86_CS] = (struct x86_seg){ 0, 0xffffffff, 8, code };
+	s->seg[X86_CS] = (struct x86_seg){0, 0xffffffff, 8, code};
 	s->cr0 = X86_CR0_PE | X86_CR0_ET | X86_CR0_NE;
 	s->rip = LOAD;
 	s->gpr[X86_RSP] = STACK;
@@ -106,7 +106,7 @@ static int run(const struct cpu_engine *engine, struct cpu *cpu,
 	struct bus_cpu *bc, struct harness *h)
 {
 	while (!h->done) {
-		struct cpu_exit e = { 0 };
+		struct cpu_exit e = {0};
 
 		engine->run(cpu, &e);
 		if (h->done)
@@ -127,9 +127,9 @@ int main(int argc, char **argv)
 	const struct cpu_engine *engine;
 	struct cpu_probe probe;
 	struct x86_cpu_model model;
-	struct x86_topology topo = { 1, 1, 1 };
-	struct cpu_vm_conf conf = { .model = &model };
-	struct harness h = { 0 };
+	struct x86_topology topo = {1, 1, 1};
+	struct cpu_vm_conf conf = {.model = &model};
+	struct harness h = {0};
 	struct x86_state s;
 	struct bus *bus;
 	struct bus_cpu *bc;

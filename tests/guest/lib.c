@@ -104,12 +104,12 @@ void skip(const char *name, const char *why)
 
 /* ---- tables ---- */
 
-uint64_t descriptor(uint32_t base, uint32_t limit, uint8_t access,
-	uint8_t flags)
+uint64_t descriptor(
+	uint32_t base, uint32_t limit, uint8_t access, uint8_t flags)
 {
 	return (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16 |
-		(uint64_t)access << 40 | (uint64_t)(limit >> 16 & 15) << 48 |
-		(uint64_t)(flags & 15) << 52 | (uint64_t)(base >> 24) << 56;
+	       (uint64_t)access << 40 | (uint64_t)(limit >> 16 & 15) << 48 |
+	       (uint64_t)(flags & 15) << 52 | (uint64_t)(base >> 24) << 56;
 }
 
 void set_gate(unsigned vector, void (*entry)(void), unsigned dpl)
@@ -117,8 +117,8 @@ void set_gate(unsigned vector, void (*entry)(void), unsigned dpl)
 	word a = (word)entry;
 
 	idt[vector].lo = (a & 0xffff) | (uint64_t)SEL_CODE << 16 |
-		(uint64_t)(0x8e | dpl << 5) << 40 |
-		(uint64_t)(a >> 16 & 0xffff) << 48;
+			 (uint64_t)(0x8e | dpl << 5) << 40 |
+			 (uint64_t)(a >> 16 & 0xffff) << 48;
 #ifdef __x86_64__
 	idt[vector].hi = a >> 32;
 #endif
@@ -144,14 +144,14 @@ static void fill_gdt(void)
 	gdt[SEL_UCODE32 / 8] = descriptor(0, 0xfffff, 0xfb, 0xc);
 	gdt[SEL_UCODE16 / 8] = descriptor(0, 0xfffff, 0xfb, 0x8);
 	gdt[SEL_DATA16 / 8] = descriptor(0, 0xffff, 0x93, 0);
-	gdt[SEL_LDT / 8] = descriptor((uint32_t)(word)&gdt[SEL_FREE / 8], 63,
-		0x82, 0);
+	gdt[SEL_LDT / 8] =
+		descriptor((uint32_t)(word)&gdt[SEL_FREE / 8], 63, 0x82, 0);
 }
 
 static void load_tables(void)
 {
-	struct dtab g = { sizeof(gdt) - 1, (word)gdt };
-	struct dtab i = { sizeof(idt) - 1, (word)idt };
+	struct dtab g = {sizeof(gdt) - 1, (word)gdt};
+	struct dtab i = {sizeof(idt) - 1, (word)idt};
 	word top = (word)trap_stack + sizeof(trap_stack);
 
 	tss[1] = (uint32_t)top;
@@ -210,7 +210,7 @@ void lib_exception(struct frame *f)
 
 int guarded(void (*fn)(void))
 {
-	fault = (struct fault){ .vector = -1 };
+	fault = (struct fault){.vector = -1};
 	guarding = true;
 	fault.vector = lib_enter(fn);
 	guarding = false;

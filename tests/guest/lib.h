@@ -14,25 +14,25 @@
 typedef uintptr_t word;
 
 /* Selectors of the GDT that lib.c builds. */
-#define SEL_CODE   0x08 /* ring 0, the test's own width */
-#define SEL_DATA   0x10
-#define SEL_TSS	   0x18 /* 16 bytes in 64-bit mode */
-#define SEL_UCODE  0x2b /* ring 3 */
-#define SEL_UDATA  0x33
-#define SEL_CODE32 0x38
-#define SEL_CODE16 0x40
+#define SEL_CODE    0x08 /* ring 0, the test's own width */
+#define SEL_DATA    0x10
+#define SEL_TSS	    0x18 /* 16 bytes in 64-bit mode */
+#define SEL_UCODE   0x2b /* ring 3 */
+#define SEL_UDATA   0x33
+#define SEL_CODE32  0x38
+#define SEL_CODE16  0x40
 #define SEL_UCODE32 0x4b
 #define SEL_UCODE16 0x53
-#define SEL_DATA16 0x58
-#define SEL_LDT	   0x60 /* 16 bytes in 64-bit mode */
-#define SEL_FREE   0x70 /* for tests, up to GDT_ENTRIES */
+#define SEL_DATA16  0x58
+#define SEL_LDT	    0x60 /* 16 bytes in 64-bit mode */
+#define SEL_FREE    0x70 /* for tests, up to GDT_ENTRIES */
 #define GDT_ENTRIES 64
 
 extern uint64_t gdt[GDT_ENTRIES];
 
 /* type: low byte of the access field (P DPL S type); flags: G D/B L AVL. */
-uint64_t descriptor(uint32_t base, uint32_t limit, uint8_t access,
-	uint8_t flags);
+uint64_t descriptor(
+	uint32_t base, uint32_t limit, uint8_t access, uint8_t flags);
 
 struct fault {
 	int vector; /* -1: none */

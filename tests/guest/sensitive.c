@@ -37,11 +37,20 @@ static void read_all(void)
 			 : "=r"(r), "=qm"(lar_null_zf)
 			 : "r"(0)
 			 : "cc");
-	__asm__ volatile("verr %w1; setz %0" : "=qm"(z) : "r"(SEL_UDATA) : "cc");
+	__asm__ volatile("verr %w1; setz %0"
+			 : "=qm"(z)
+			 : "r"(SEL_UDATA)
+			 : "cc");
 	got_verr = z;
-	__asm__ volatile("verw %w1; setz %0" : "=qm"(z) : "r"(SEL_UDATA) : "cc");
+	__asm__ volatile("verw %w1; setz %0"
+			 : "=qm"(z)
+			 : "r"(SEL_UDATA)
+			 : "cc");
 	got_verw = z;
-	__asm__ volatile("verw %w1; setz %0" : "=qm"(z) : "r"(SEL_UCODE) : "cc");
+	__asm__ volatile("verw %w1; setz %0"
+			 : "=qm"(z)
+			 : "r"(SEL_UCODE)
+			 : "cc");
 	got_verw_code = z;
 }
 
@@ -92,41 +101,92 @@ static void kernel_popf(void)
 
 /* ---- privileged ones fault in ring 3 ---- */
 
-static void do_cli(void) { __asm__ volatile("cli"); }
-static void do_hlt(void) { __asm__ volatile("hlt"); }
-static void do_in(void) { __asm__ volatile("inb $0x80, %%al" : : : "eax"); }
-static void do_cr0(void) { (void)read_cr0(); }
-static void do_lgdt(void) { __asm__ volatile("lgdt %0" : : "m"(got_gdt)); }
-static void do_lmsw(void) { __asm__ volatile("lmsw %w0" : : "r"(1)); }
-static void do_clts(void) { __asm__ volatile("clts"); }
-static void do_rdmsr(void) { (void)rdmsr(0x10); }
-static void do_invlpg(void) { __asm__ volatile("invlpg (%0)" : : "r"(0)); }
-static void do_wbinvd(void) { __asm__ volatile("wbinvd"); }
-static void do_ltr(void) { __asm__ volatile("ltr %w0" : : "r"(SEL_TSS)); }
-static void do_lldt(void) { __asm__ volatile("lldt %w0" : : "r"(0)); }
-static void do_dr(void) { __asm__ volatile("mov %%dr7, %0" : : "r"((word)0)); }
-static void do_int80(void) { __asm__ volatile("int $0x80"); }
-static void do_ud2(void) { __asm__ volatile("ud2"); }
-static void do_sgdt(void) { __asm__ volatile("sgdt %0" : "=m"(got_gdt)); }
-static void do_smsw(void) { __asm__ volatile("smsw %0" : "=r"(got_smsw)); }
+static void do_cli(void)
+{
+	__asm__ volatile("cli");
+}
+static void do_hlt(void)
+{
+	__asm__ volatile("hlt");
+}
+static void do_in(void)
+{
+	__asm__ volatile("inb $0x80, %%al" : : : "eax");
+}
+static void do_cr0(void)
+{
+	(void)read_cr0();
+}
+static void do_lgdt(void)
+{
+	__asm__ volatile("lgdt %0" : : "m"(got_gdt));
+}
+static void do_lmsw(void)
+{
+	__asm__ volatile("lmsw %w0" : : "r"(1));
+}
+static void do_clts(void)
+{
+	__asm__ volatile("clts");
+}
+static void do_rdmsr(void)
+{
+	(void)rdmsr(0x10);
+}
+static void do_invlpg(void)
+{
+	__asm__ volatile("invlpg (%0)" : : "r"(0));
+}
+static void do_wbinvd(void)
+{
+	__asm__ volatile("wbinvd");
+}
+static void do_ltr(void)
+{
+	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS));
+}
+static void do_lldt(void)
+{
+	__asm__ volatile("lldt %w0" : : "r"(0));
+}
+static void do_dr(void)
+{
+	__asm__ volatile("mov %%dr7, %0" : : "r"((word)0));
+}
+static void do_int80(void)
+{
+	__asm__ volatile("int $0x80");
+}
+static void do_ud2(void)
+{
+	__asm__ volatile("ud2");
+}
+static void do_sgdt(void)
+{
+	__asm__ volatile("sgdt %0" : "=m"(got_gdt));
+}
+static void do_smsw(void)
+{
+	__asm__ volatile("smsw %0" : "=r"(got_smsw));
+}
 
 static const struct {
 	void (*fn)(void);
 	const char *name;
 } privileged[] = {
-	{ do_cli, "CLI in ring 3 is #GP" },
-	{ do_hlt, "HLT in ring 3 is #GP" },
-	{ do_in, "IN in ring 3 is #GP" },
-	{ do_cr0, "MOV from CR0 in ring 3 is #GP" },
-	{ do_lgdt, "LGDT in ring 3 is #GP" },
-	{ do_lmsw, "LMSW in ring 3 is #GP" },
-	{ do_clts, "CLTS in ring 3 is #GP" },
-	{ do_rdmsr, "RDMSR in ring 3 is #GP" },
-	{ do_invlpg, "INVLPG in ring 3 is #GP" },
-	{ do_wbinvd, "WBINVD in ring 3 is #GP" },
-	{ do_ltr, "LTR in ring 3 is #GP" },
-	{ do_lldt, "LLDT in ring 3 is #GP" },
-	{ do_dr, "MOV to DR7 in ring 3 is #GP" },
+	{do_cli, "CLI in ring 3 is #GP"},
+	{do_hlt, "HLT in ring 3 is #GP"},
+	{do_in, "IN in ring 3 is #GP"},
+	{do_cr0, "MOV from CR0 in ring 3 is #GP"},
+	{do_lgdt, "LGDT in ring 3 is #GP"},
+	{do_lmsw, "LMSW in ring 3 is #GP"},
+	{do_clts, "CLTS in ring 3 is #GP"},
+	{do_rdmsr, "RDMSR in ring 3 is #GP"},
+	{do_invlpg, "INVLPG in ring 3 is #GP"},
+	{do_wbinvd, "WBINVD in ring 3 is #GP"},
+	{do_ltr, "LTR in ring 3 is #GP"},
+	{do_lldt, "LLDT in ring 3 is #GP"},
+	{do_dr, "MOV to DR7 in ring 3 is #GP"},
 };
 
 /* ---- segment registers ---- */
@@ -159,8 +219,8 @@ static void load_user_fs(void)
 void asm16_sensitive(void), asm32_sensitive(void);
 extern uint32_t narrow_str, narrow_sldt, narrow_smsw, narrow_cs;
 
-static void check_narrow(uint16_t cs, uint16_t ss, void (*fn)(void),
-	const char *name)
+static void check_narrow(
+	uint16_t cs, uint16_t ss, void (*fn)(void), const char *name)
 {
 	narrow_str = narrow_sldt = narrow_smsw = narrow_cs = 0;
 	print("# ");
@@ -225,10 +285,8 @@ void test_main(void)
 	ok_eq(got_ds, SEL_UDATA, "a loaded FS reads back");
 
 	check_narrow(SEL_CODE32, SEL_DATA, asm32_sensitive, "32-bit, ring 0");
-	check_narrow(SEL_UCODE32, SEL_UDATA, asm32_sensitive,
-		"32-bit, ring 3");
+	check_narrow(SEL_UCODE32, SEL_UDATA, asm32_sensitive, "32-bit, ring 3");
 	check_narrow(SEL_CODE16, SEL_DATA, asm16_sensitive, "16-bit, ring 0");
-	check_narrow(SEL_UCODE16, SEL_UDATA, asm16_sensitive,
-		"16-bit, ring 3");
+	check_narrow(SEL_UCODE16, SEL_UDATA, asm16_sensitive, "16-bit, ring 3");
 	check_umip();
 }

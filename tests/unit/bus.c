@@ -9,8 +9,8 @@
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
 
-static uint64_t dev_read(void *opaque, struct bus_cpu *who, uint64_t off,
-	unsigned size)
+static uint64_t dev_read(
+	void *opaque, struct bus_cpu *who, uint64_t off, unsigned size)
 {
 	return 0x1122334455667788ull + off;
 }
@@ -21,7 +21,7 @@ static void dev_write(void *opaque, struct bus_cpu *who, uint64_t off,
 	*(uint64_t *)opaque = val + (off << 32);
 }
 
-static const struct bus_mmio_ops dev_ops = { dev_read, dev_write };
+static const struct bus_mmio_ops dev_ops = {dev_read, dev_write};
 
 static void test_ram(void)
 {
@@ -51,11 +51,19 @@ static void test_overlay(void)
 	struct bus *b = bus_new(4 * MIB, 4 * MIB);
 	uint64_t got = 0;
 	uint8_t rom[0x10000];
-	struct bus_region dev = { .name = "dev", .base = 0xa0000,
-		.size = 0x20000, .prio = 1, .access = BUS_MAP_R | BUS_MAP_W,
-		.ops = &dev_ops, .opaque = &got };
-	struct bus_region shadow = { .name = "rom", .base = 0xf0000,
-		.size = 0x10000, .prio = 2, .access = BUS_MAP_R, .host = rom };
+	struct bus_region dev = {.name = "dev",
+		.base = 0xa0000,
+		.size = 0x20000,
+		.prio = 1,
+		.access = BUS_MAP_R | BUS_MAP_W,
+		.ops = &dev_ops,
+		.opaque = &got};
+	struct bus_region shadow = {.name = "rom",
+		.base = 0xf0000,
+		.size = 0x10000,
+		.prio = 2,
+		.access = BUS_MAP_R,
+		.host = rom};
 	struct bus_page pg;
 	struct bus_range r[4];
 
@@ -104,8 +112,8 @@ static uint32_t port_read(void *opaque, uint16_t port, unsigned size)
 	return 0xa0 + (port & 0xf) + GPOINTER_TO_UINT(opaque);
 }
 
-static const struct bus_io_ops bytes_only = { .read = port_read };
-static const struct bus_io_ops words = { .read = port_read, .sizes = 3 };
+static const struct bus_io_ops bytes_only = {.read = port_read};
+static const struct bus_io_ops words = {.read = port_read, .sizes = 3};
 
 static void test_ports(void)
 {
@@ -136,9 +144,9 @@ static void test_timers(void)
 {
 	struct bus *b = bus_new(MIB, MIB);
 	struct bus_timer t[4];
-	const char *names[] = { "a", "b", "c", "d" };
+	const char *names[] = {"a", "b", "c", "d"};
 	uint64_t now;
-	struct pollfd p = { .fd = bus_timers_fd(b), .events = POLLIN };
+	struct pollfd p = {.fd = bus_timers_fd(b), .events = POLLIN};
 
 	fired = g_string_new("");
 	bus_lock(b);

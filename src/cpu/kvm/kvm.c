@@ -51,12 +51,12 @@ static void kvm_map_changed(void *opaque)
 static void kvm_route_msrs(struct cpu_vm *vm)
 {
 	static uint8_t deny[1];
-	struct kvm_enable_cap cap = { .cap = KVM_CAP_X86_USER_SPACE_MSR,
-		.args = { KVM_MSR_EXIT_REASON_UNKNOWN |
-			KVM_MSR_EXIT_REASON_INVAL |
-			KVM_MSR_EXIT_REASON_FILTER } };
-	struct kvm_msr_filter f = { .flags = KVM_MSR_FILTER_DEFAULT_ALLOW };
-	const uint32_t ours[] = { MSR_APIC_BASE, MSR_TSC_DEADLINE };
+	struct kvm_enable_cap cap = {.cap = KVM_CAP_X86_USER_SPACE_MSR,
+		.args = {KVM_MSR_EXIT_REASON_UNKNOWN |
+			 KVM_MSR_EXIT_REASON_INVAL |
+			 KVM_MSR_EXIT_REASON_FILTER}};
+	struct kvm_msr_filter f = {.flags = KVM_MSR_FILTER_DEFAULT_ALLOW};
+	const uint32_t ours[] = {MSR_APIC_BASE, MSR_TSC_DEADLINE};
 
 	vm->user_msr = kvm_ioctl(vm->fd, KVM_ENABLE_CAP, &cap) == 0;
 	if (!vm->user_msr || vm->irqchip)
@@ -142,7 +142,7 @@ static void kvm_kick_signal(int sig)
 
 static void kvm_install_kick(void)
 {
-	struct sigaction sa = { .sa_handler = kvm_kick_signal };
+	struct sigaction sa = {.sa_handler = kvm_kick_signal};
 
 	sigaction(SIGUSR1, &sa, NULL);
 }
@@ -170,8 +170,8 @@ static int kvm_cpu_new(struct cpu **out, struct cpu_vm *vm, struct bus_cpu *bc,
 	/* The number given to KVM is the processor's initial APIC id. */
 	c->fd = ioctl(vm->fd, KVM_CREATE_VCPU, bc->apic_id);
 	if (c->fd < 0) {
-		e = kvm_error(err, errsize, "cannot create a processor",
-			-errno);
+		e = kvm_error(
+			err, errsize, "cannot create a processor", -errno);
 		kvm_cpu_free(c);
 		return e;
 	}
@@ -226,7 +226,7 @@ bool cpu_kvm_has_irqchip(const struct cpu_vm *vm)
 static void kvm_gsi_set(void *opaque, unsigned n, bool level)
 {
 	struct cpu_vm *vm = opaque;
-	struct kvm_irq_level irq = { .irq = n, .level = level };
+	struct kvm_irq_level irq = {.irq = n, .level = level};
 
 	kvm_ioctl(vm->fd, KVM_IRQ_LINE, &irq);
 }
@@ -234,8 +234,8 @@ static void kvm_gsi_set(void *opaque, unsigned n, bool level)
 static void kvm_msi(void *opaque, uint64_t addr, uint32_t data)
 {
 	struct cpu_vm *vm = opaque;
-	struct kvm_msi msi = { .address_lo = addr, .address_hi = addr >> 32,
-		.data = data };
+	struct kvm_msi msi = {
+		.address_lo = addr, .address_hi = addr >> 32, .data = data};
 
 	kvm_ioctl(vm->fd, KVM_SIGNAL_MSI, &msi);
 }
@@ -243,7 +243,7 @@ static void kvm_msi(void *opaque, uint64_t addr, uint32_t data)
 void cpu_kvm_wire(struct cpu_vm *vm, struct bus_irq gsi[BUS_NGSI])
 {
 	for (unsigned i = 0; i < BUS_NGSI; i++)
-		gsi[i] = (struct bus_irq){ kvm_gsi_set, vm, i };
+		gsi[i] = (struct bus_irq){kvm_gsi_set, vm, i};
 	bus_msi_handler(vm->bus, kvm_msi, vm);
 }
 

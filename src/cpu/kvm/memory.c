@@ -35,9 +35,8 @@ static unsigned kvm_memory_close_a20(struct bus_range *r, unsigned n)
 		}
 		if (end > 2 * MIB) {
 			struct bus_range high = r[i];
-			uint64_t cut = r[i].base < 2 * MIB
-				? 2 * MIB - r[i].base
-				: 0;
+			uint64_t cut =
+				r[i].base < 2 * MIB ? 2 * MIB - r[i].base : 0;
 
 			high.base += cut;
 			high.host += cut;
@@ -49,15 +48,15 @@ static unsigned kvm_memory_close_a20(struct bus_range *r, unsigned n)
 	return m;
 }
 
-static bool kvm_range_equal(const struct bus_range *a,
-	const struct bus_range *b)
+static bool kvm_range_equal(
+	const struct bus_range *a, const struct bus_range *b)
 {
-	return a->base == b->base && a->size == b->size &&
-		a->host == b->host && a->writable == b->writable;
+	return a->base == b->base && a->size == b->size && a->host == b->host &&
+	       a->writable == b->writable;
 }
 
-static void kvm_slot_set(struct cpu_vm *vm, unsigned slot,
-	const struct bus_range *r)
+static void kvm_slot_set(
+	struct cpu_vm *vm, unsigned slot, const struct bus_range *r)
 {
 	struct kvm_userspace_memory_region m = {
 		.slot = slot,
@@ -83,8 +82,8 @@ static void kvm_slot_clear(struct cpu_vm *vm, unsigned slot)
 	memset(&vm->slots[slot], 0, sizeof(none));
 }
 
-static bool kvm_range_in(const struct bus_range *r, const struct bus_range *set,
-	unsigned n)
+static bool kvm_range_in(
+	const struct bus_range *r, const struct bus_range *set, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (set[i].size && kvm_range_equal(r, &set[i]))

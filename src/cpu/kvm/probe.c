@@ -21,8 +21,8 @@
 enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 
 /* mov cx, PROBE_LOOPS; 1: dec cx; jnz 1b; hlt */
-static const uint8_t probe_code[] = { 0xb9, PROBE_LOOPS & 0xff,
-	PROBE_LOOPS >> 8, 0x49, 0x75, 0xfd, 0xf4 };
+static const uint8_t probe_code[] = {
+	0xb9, PROBE_LOOPS & 0xff, PROBE_LOOPS >> 8, 0x49, 0x75, 0xfd, 0xf4};
 
 static double now_us(void)
 {
@@ -41,9 +41,9 @@ struct probe_vm {
 
 static bool probe_vm_open(struct probe_vm *p)
 {
-	struct kvm_userspace_memory_region m = { .memory_size = 4096 };
+	struct kvm_userspace_memory_region m = {.memory_size = 4096};
 	struct kvm_sregs s;
-	struct kvm_regs r = { .rflags = 2 };
+	struct kvm_regs r = {.rflags = 2};
 
 	p->vm = ioctl(p->sys, KVM_CREATE_VM, 0);
 	if (p->vm < 0)
@@ -56,8 +56,7 @@ static bool probe_vm_open(struct probe_vm *p)
 	memcpy(p->page, probe_code, sizeof(probe_code));
 	m.userspace_addr = (uintptr_t)p->page;
 	p->cpu = ioctl(p->vm, KVM_CREATE_VCPU, 0);
-	if (p->cpu < 0 ||
-		kvm_ioctl(p->vm, KVM_SET_USER_MEMORY_REGION, &m) < 0)
+	if (p->cpu < 0 || kvm_ioctl(p->vm, KVM_SET_USER_MEMORY_REGION, &m) < 0)
 		return false;
 	p->run_bytes = ioctl(p->sys, KVM_GET_VCPU_MMAP_SIZE, 0);
 	p->run = mmap(NULL, p->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -67,7 +66,7 @@ static bool probe_vm_open(struct probe_vm *p)
 	s.cs.base = 0;
 	s.cs.selector = 0;
 	return kvm_ioctl(p->cpu, KVM_SET_SREGS, &s) == 0 &&
-		kvm_ioctl(p->cpu, KVM_SET_REGS, &r) == 0;
+	       kvm_ioctl(p->cpu, KVM_SET_REGS, &r) == 0;
 }
 
 static void probe_vm_close(struct probe_vm *p)
@@ -85,7 +84,7 @@ static void probe_vm_close(struct probe_vm *p)
 /* Million instructions a second, 0 if the loop does not run. */
 static double probe_speed(int sys)
 {
-	struct probe_vm p = { .sys = sys, .vm = -1, .cpu = -1 };
+	struct probe_vm p = {.sys = sys, .vm = -1, .cpu = -1};
 	double mips = 0;
 
 	if (probe_vm_open(&p)) {
@@ -111,12 +110,12 @@ static void probe_features(int sys, bool *can)
 		uint8_t reg, bit;
 	} where[X86_NFEATURES] = {
 #define X86_FEATURE(name, text, leaf, sub, reg, bit)                           \
-	[X86_FEAT_##name] = { leaf, sub, CPUID_##reg, bit },
+	[X86_FEAT_##name] = {leaf, sub, CPUID_##reg, bit},
 #include "x86/features.def"
 #undef X86_FEATURE
 	};
-	struct kvm_cpuid2 *k = g_malloc0(sizeof(*k) +
-		256 * sizeof(struct kvm_cpuid_entry2));
+	struct kvm_cpuid2 *k =
+		g_malloc0(sizeof(*k) + 256 * sizeof(struct kvm_cpuid_entry2));
 
 	k->nent = 256;
 	if (kvm_ioctl(sys, KVM_GET_SUPPORTED_CPUID, k) < 0)
@@ -124,7 +123,7 @@ static void probe_features(int sys, bool *can)
 	for (unsigned f = 1; f < X86_NFEATURES; f++)
 		for (unsigned i = 0; i < k->nent; i++) {
 			const struct kvm_cpuid_entry2 *e = &k->entries[i];
-			const uint32_t r[] = { e->eax, e->ebx, e->ecx, e->edx };
+			const uint32_t r[] = {e->eax, e->ebx, e->ecx, e->edx};
 
 			if (e->function == where[f].leaf &&
 				e->index == where[f].sub &&

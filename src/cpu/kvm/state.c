@@ -15,53 +15,81 @@
 
 #include "cpu/kvm/priv.h"
 
-#define XCOMP_YMM	2
-#define XCOMP_OPMASK	5
-#define XCOMP_ZMM_HIGH	6
-#define XCOMP_HI16	7
-#define XCOMP_PKRU	9
-#define XSAVE_HEADER	512
-#define FXSAVE_XMM	160
-#define FXSAVE_X87_END	160
+#define XCOMP_YMM      2
+#define XCOMP_OPMASK   5
+#define XCOMP_ZMM_HIGH 6
+#define XCOMP_HI16     7
+#define XCOMP_PKRU     9
+#define XSAVE_HEADER   512
+#define FXSAVE_XMM     160
+#define FXSAVE_X87_END 160
 
 /* MSR number and where x86_state keeps it. */
 static const struct {
 	uint32_t msr;
 	uint32_t offset;
 } kvm_msrs[] = {
-#define M(n, field) { n, offsetof(struct x86_state, field) }
-	M(0xc0000081, star), M(0xc0000082, lstar), M(0xc0000083, cstar),
-	M(0xc0000084, sfmask), M(0xc0000102, kernel_gs_base),
-	M(0x174, sysenter_cs), M(0x175, sysenter_esp),
-	M(0x176, sysenter_eip), M(0x3b, tsc_adjust), M(0xc0000103, tsc_aux),
-	M(0x277, pat), M(0x1a0, misc_enable), M(0x1d9, debugctl),
-	M(0x48, spec_ctrl), M(0xda0, xss), M(0x2ff, mtrr_def_type),
-	M(0x250, mtrr_fixed[0]), M(0x258, mtrr_fixed[1]),
-	M(0x259, mtrr_fixed[2]), M(0x268, mtrr_fixed[3]),
-	M(0x269, mtrr_fixed[4]), M(0x26a, mtrr_fixed[5]),
-	M(0x26b, mtrr_fixed[6]), M(0x26c, mtrr_fixed[7]),
-	M(0x26d, mtrr_fixed[8]), M(0x26e, mtrr_fixed[9]),
-	M(0x26f, mtrr_fixed[10]), M(0x200, mtrr_var[0][0]),
-	M(0x201, mtrr_var[0][1]), M(0x202, mtrr_var[1][0]),
-	M(0x203, mtrr_var[1][1]), M(0x204, mtrr_var[2][0]),
-	M(0x205, mtrr_var[2][1]), M(0x206, mtrr_var[3][0]),
-	M(0x207, mtrr_var[3][1]), M(0x208, mtrr_var[4][0]),
-	M(0x209, mtrr_var[4][1]), M(0x20a, mtrr_var[5][0]),
-	M(0x20b, mtrr_var[5][1]), M(0x20c, mtrr_var[6][0]),
-	M(0x20d, mtrr_var[6][1]), M(0x20e, mtrr_var[7][0]),
-	M(0x20f, mtrr_var[7][1]), M(0x17a, mcg_status), M(0x17b, mcg_ctl),
+#define M(n, field)                                                            \
+	{                                                                      \
+		n, offsetof(struct x86_state, field)                           \
+	}
+	M(0xc0000081, star),
+	M(0xc0000082, lstar),
+	M(0xc0000083, cstar),
+	M(0xc0000084, sfmask),
+	M(0xc0000102, kernel_gs_base),
+	M(0x174, sysenter_cs),
+	M(0x175, sysenter_esp),
+	M(0x176, sysenter_eip),
+	M(0x3b, tsc_adjust),
+	M(0xc0000103, tsc_aux),
+	M(0x277, pat),
+	M(0x1a0, misc_enable),
+	M(0x1d9, debugctl),
+	M(0x48, spec_ctrl),
+	M(0xda0, xss),
+	M(0x2ff, mtrr_def_type),
+	M(0x250, mtrr_fixed[0]),
+	M(0x258, mtrr_fixed[1]),
+	M(0x259, mtrr_fixed[2]),
+	M(0x268, mtrr_fixed[3]),
+	M(0x269, mtrr_fixed[4]),
+	M(0x26a, mtrr_fixed[5]),
+	M(0x26b, mtrr_fixed[6]),
+	M(0x26c, mtrr_fixed[7]),
+	M(0x26d, mtrr_fixed[8]),
+	M(0x26e, mtrr_fixed[9]),
+	M(0x26f, mtrr_fixed[10]),
+	M(0x200, mtrr_var[0][0]),
+	M(0x201, mtrr_var[0][1]),
+	M(0x202, mtrr_var[1][0]),
+	M(0x203, mtrr_var[1][1]),
+	M(0x204, mtrr_var[2][0]),
+	M(0x205, mtrr_var[2][1]),
+	M(0x206, mtrr_var[3][0]),
+	M(0x207, mtrr_var[3][1]),
+	M(0x208, mtrr_var[4][0]),
+	M(0x209, mtrr_var[4][1]),
+	M(0x20a, mtrr_var[5][0]),
+	M(0x20b, mtrr_var[5][1]),
+	M(0x20c, mtrr_var[6][0]),
+	M(0x20d, mtrr_var[6][1]),
+	M(0x20e, mtrr_var[7][0]),
+	M(0x20f, mtrr_var[7][1]),
+	M(0x17a, mcg_status),
+	M(0x17b, mcg_ctl),
 #undef M
 };
 
 #define MSR_TSC 0x10
 
-static bool kvm_msr_move(struct cpu *c, unsigned long request, uint32_t msr,
-	uint64_t *val)
+static bool kvm_msr_move(
+	struct cpu *c, unsigned long request, uint32_t msr, uint64_t *val)
 {
 	struct {
 		struct kvm_msrs head;
 		struct kvm_msr_entry entry;
-	} m = { .head.nmsrs = 1, .entry = { .index = msr, .data = *val } };
+	} m = {.head.nmsrs = 1, .entry = {.index = msr, .data = *val}};
 
 	if (kvm_ioctl(c->fd, request, &m) != 1)
 		return false;
@@ -104,8 +132,8 @@ static void kvm_seg_get(struct x86_seg *d, const struct kvm_segment *k)
 	d->limit = k->limit;
 	d->sel = k->selector;
 	d->attr = k->type | k->s << 4 | k->dpl << X86_SEG_DPL_SHIFT |
-		(k->present && !k->unusable) << 7 | k->avl << 12 |
-		k->l << 13 | k->db << 14 | k->g << 15;
+		  (k->present && !k->unusable) << 7 | k->avl << 12 |
+		  k->l << 13 | k->db << 14 | k->g << 15;
 }
 
 static void kvm_seg_set(struct kvm_segment *k, const struct x86_seg *s)
@@ -128,8 +156,8 @@ static void kvm_seg_set(struct kvm_segment *k, const struct x86_seg *s)
 
 static struct kvm_segment *kvm_sregs_seg(struct kvm_sregs *r, unsigned i)
 {
-	struct kvm_segment *const seg[X86_NSEG] = { &r->es, &r->cs, &r->ss,
-		&r->ds, &r->fs, &r->gs, &r->ldt, &r->tr };
+	struct kvm_segment *const seg[X86_NSEG] = {&r->es, &r->cs, &r->ss,
+		&r->ds, &r->fs, &r->gs, &r->ldt, &r->tr};
 
 	return seg[i];
 }
@@ -142,8 +170,8 @@ static void kvm_sregs_get(struct cpu *c, struct x86_state *s)
 		return;
 	for (unsigned i = 0; i < X86_NSEG; i++)
 		kvm_seg_get(&s->seg[i], kvm_sregs_seg(&r, i));
-	s->gdtr = (struct x86_dtab){ r.gdt.base, r.gdt.limit };
-	s->idtr = (struct x86_dtab){ r.idt.base, r.idt.limit };
+	s->gdtr = (struct x86_dtab){r.gdt.base, r.gdt.limit};
+	s->idtr = (struct x86_dtab){r.idt.base, r.idt.limit};
 	s->cr0 = r.cr0;
 	s->cr2 = r.cr2;
 	s->cr3 = r.cr3;
@@ -184,9 +212,9 @@ static int kvm_sregs_set(struct cpu *c, const struct x86_state *s)
 /* KVM's order of the first eight differs from the encoding's. */
 static __u64 *kvm_regs_gpr(struct kvm_regs *r, unsigned i)
 {
-	__u64 *const gpr[X86_NGPR] = { &r->rax, &r->rcx, &r->rdx, &r->rbx,
+	__u64 *const gpr[X86_NGPR] = {&r->rax, &r->rcx, &r->rdx, &r->rbx,
 		&r->rsp, &r->rbp, &r->rsi, &r->rdi, &r->r8, &r->r9, &r->r10,
-		&r->r11, &r->r12, &r->r13, &r->r14, &r->r15 };
+		&r->r11, &r->r12, &r->r13, &r->r14, &r->r15};
 
 	return gpr[i];
 }
@@ -227,7 +255,7 @@ static void kvm_debugregs_get(struct cpu *c, struct x86_state *s)
 
 static void kvm_debugregs_set(struct cpu *c, const struct x86_state *s)
 {
-	struct kvm_debugregs d = { .dr6 = s->dr6, .dr7 = s->dr7 };
+	struct kvm_debugregs d = {.dr6 = s->dr6, .dr7 = s->dr7};
 
 	memcpy(d.db, s->dr, sizeof(s->dr));
 	kvm_ioctl(c->fd, KVM_SET_DEBUGREGS, &d);
@@ -250,15 +278,15 @@ struct xsave_layout {
 
 static struct xsave_layout kvm_xsave_layout(void)
 {
-	return (struct xsave_layout){ kvm_xsave_offset(XCOMP_YMM),
+	return (struct xsave_layout){kvm_xsave_offset(XCOMP_YMM),
 		kvm_xsave_offset(XCOMP_OPMASK),
-		kvm_xsave_offset(XCOMP_ZMM_HIGH),
-		kvm_xsave_offset(XCOMP_HI16), kvm_xsave_offset(XCOMP_PKRU) };
+		kvm_xsave_offset(XCOMP_ZMM_HIGH), kvm_xsave_offset(XCOMP_HI16),
+		kvm_xsave_offset(XCOMP_PKRU)};
 }
 
 static void kvm_fpu_get(struct cpu *c, struct x86_fpu *f)
 {
-	_Alignas(64) uint8_t x[KVM_XSAVE_BYTES] = { 0 };
+	_Alignas(64) uint8_t x[KVM_XSAVE_BYTES] = {0};
 	struct xsave_layout l = kvm_xsave_layout();
 	uint64_t have;
 
@@ -286,7 +314,7 @@ static void kvm_fpu_get(struct cpu *c, struct x86_fpu *f)
 
 static int kvm_fpu_set(struct cpu *c, const struct x86_state *s)
 {
-	_Alignas(64) uint8_t x[KVM_XSAVE_BYTES] = { 0 };
+	_Alignas(64) uint8_t x[KVM_XSAVE_BYTES] = {0};
 	struct xsave_layout l = kvm_xsave_layout();
 	const struct x86_fpu *f = &s->fpu;
 	uint64_t have = 3;
@@ -318,7 +346,7 @@ static int kvm_fpu_set(struct cpu *c, const struct x86_state *s)
 
 static void kvm_xcr_set(struct cpu *c, const struct x86_state *s)
 {
-	struct kvm_xcrs x = { .nr_xcrs = 1 };
+	struct kvm_xcrs x = {.nr_xcrs = 1};
 
 	x.xcrs[0].value = s->xcr0;
 	kvm_ioctl(c->fd, KVM_SET_XCRS, &x);
@@ -340,8 +368,7 @@ static void kvm_events_get(struct cpu *c, struct x86_state *s)
 	struct kvm_mp_state mp;
 
 	if (kvm_ioctl(c->fd, KVM_GET_VCPU_EVENTS, &e) == 0) {
-		s->sti_shadow =
-			!!(e.interrupt.shadow & KVM_X86_SHADOW_INT_STI);
+		s->sti_shadow = !!(e.interrupt.shadow & KVM_X86_SHADOW_INT_STI);
 		s->movss_shadow =
 			!!(e.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS);
 		s->nmi_blocked = e.nmi.masked;
@@ -351,20 +378,18 @@ static void kvm_events_get(struct cpu *c, struct x86_state *s)
 	switch (mp.mp_state) {
 	case KVM_MP_STATE_HALTED: s->activity = X86_ACT_HALT; break;
 	case KVM_MP_STATE_UNINITIALIZED:
-	case KVM_MP_STATE_INIT_RECEIVED:
-		s->activity = X86_ACT_WAIT_SIPI;
-		break;
+	case KVM_MP_STATE_INIT_RECEIVED: s->activity = X86_ACT_WAIT_SIPI; break;
 	default: s->activity = X86_ACT_RUN; break;
 	}
 }
 
 static void kvm_events_set(struct cpu *c, const struct x86_state *s)
 {
-	struct kvm_vcpu_events e = { 0 };
-	struct kvm_mp_state mp = { KVM_MP_STATE_RUNNABLE };
+	struct kvm_vcpu_events e = {0};
+	struct kvm_mp_state mp = {KVM_MP_STATE_RUNNABLE};
 
 	e.interrupt.shadow = (s->sti_shadow ? KVM_X86_SHADOW_INT_STI : 0) |
-		(s->movss_shadow ? KVM_X86_SHADOW_INT_MOV_SS : 0);
+			     (s->movss_shadow ? KVM_X86_SHADOW_INT_MOV_SS : 0);
 	e.nmi.masked = s->nmi_blocked;
 	e.flags = KVM_VCPUEVENT_VALID_SHADOW;
 	kvm_ioctl(c->fd, KVM_SET_VCPU_EVENTS, &e);
@@ -414,8 +439,8 @@ int kvm_state_set(struct cpu *c, const struct x86_state *s)
 int kvm_state_cpuid(struct cpu *c)
 {
 	const struct x86_cpu_model *m = c->vm->model;
-	struct kvm_cpuid2 *k = g_malloc0(sizeof(*k) +
-		X86_CPU_MAX_LEAVES * sizeof(k->entries[0]));
+	struct kvm_cpuid2 *k = g_malloc0(
+		sizeof(*k) + X86_CPU_MAX_LEAVES * sizeof(k->entries[0]));
 	struct x86_state s;
 	int e;
 

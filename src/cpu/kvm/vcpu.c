@@ -27,7 +27,8 @@ void kvm_cpu_kick(void *opaque)
 	struct cpu *c = opaque;
 
 	__atomic_store_n(&c->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	if (atomic_load(&c->in_run) && !pthread_equal(c->thread, pthread_self()))
+	if (atomic_load(&c->in_run) &&
+		!pthread_equal(c->thread, pthread_self()))
 		pthread_kill(c->thread, SIGUSR1);
 }
 
@@ -72,11 +73,11 @@ static void kvm_exit_mmio(struct cpu *c)
 	kvm_count(c, KVM_CNT_MMIO);
 	if (r->mmio.is_write) {
 		memcpy(&val, r->mmio.data, r->mmio.len);
-		bus_mmio_write(c->vm->bus, c->bc, r->mmio.phys_addr,
-			r->mmio.len, val);
+		bus_mmio_write(
+			c->vm->bus, c->bc, r->mmio.phys_addr, r->mmio.len, val);
 	} else {
-		val = bus_mmio_read(c->vm->bus, c->bc, r->mmio.phys_addr,
-			r->mmio.len);
+		val = bus_mmio_read(
+			c->vm->bus, c->bc, r->mmio.phys_addr, r->mmio.len);
 		memcpy(r->mmio.data, &val, r->mmio.len);
 	}
 	c->incomplete = true;
@@ -192,8 +193,7 @@ void kvm_cpu_run(struct cpu *c, struct cpu_exit *exit)
 		uint32_t events;
 		int e;
 
-		__atomic_store_n(&c->run->immediate_exit, 0,
-			__ATOMIC_SEQ_CST);
+		__atomic_store_n(&c->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 		events = atomic_load(&c->bc->events);
 		if (events & BUS_EV_FLUSH)
 			bus_cpu_clear(c->bc, BUS_EV_FLUSH);

@@ -15,25 +15,25 @@
 struct pci_func;
 
 struct pci_bar {
-	uint64_t size;	    /* power of two; 0 = absent */
+	uint64_t size; /* power of two; 0 = absent */
 	bool io, mem64, prefetch;
 	const struct bus_mmio_ops *mmio; /* memory BARs */
 	const struct bus_io_ops *ports;	 /* I/O BARs; called with port numbers
 					    relative to the BAR */
 	void *opaque;
-	uint8_t *host;	    /* memory BAR backed by memory (frame buffers) */
+	uint8_t *host; /* memory BAR backed by memory (frame buffers) */
 	struct bus_region region; /* private */
 	struct bus_io_ops io_ops; /* private */
-	uint64_t addr;	    /* where it is mapped now, private */
-	bool active;	    /* private */
+	uint64_t addr;		  /* where it is mapped now, private */
+	bool active;		  /* private */
 };
 
 struct pci_msix {
-	bool enabled, masked;	   /* function state */
+	bool enabled, masked; /* function state */
 	unsigned nvectors;
-	unsigned cap;		   /* offset in config space */
-	uint8_t bar;		   /* table at 0, PBA at 0x800 of this BAR */
-	uint8_t *table;		   /* 16 bytes a vector */
+	unsigned cap;	/* offset in config space */
+	uint8_t bar;	/* table at 0, PBA at 0x800 of this BAR */
+	uint8_t *table; /* 16 bytes a vector */
 	uint64_t *pending;
 };
 
@@ -45,14 +45,14 @@ struct pci_func {
 	uint8_t wmask[PCI_CONFIG_SIZE];	  /* writable bits */
 	uint8_t w1cmask[PCI_CONFIG_SIZE]; /* write-1-to-clear bits */
 	struct pci_bar bar[PCI_NBARS];
-	uint8_t *rom;		  /* option ROM image, power-of-two size */
+	uint8_t *rom; /* option ROM image, power-of-two size */
 	uint32_t rom_size;
 	struct bus_region rom_region;
-	uint8_t irq_pin;	  /* 1..4 = INTA..INTD, 0 none */
-	bool irq_level;		  /* what pci_set_intx() asked for */
-	bool irq_out;		  /* what the pin has: 0 if disabled; private */
+	uint8_t irq_pin; /* 1..4 = INTA..INTD, 0 none */
+	bool irq_level;	 /* what pci_set_intx() asked for */
+	bool irq_out;	 /* what the pin has: 0 if disabled; private */
 	struct pci_msix msix;
-	uint8_t next_cap;	  /* where the next capability goes */
+	uint8_t next_cap; /* where the next capability goes */
 	/* After the guest wrote [off, off+len) of config; optional. */
 	void (*config_written)(struct pci_func *f, unsigned off, unsigned len);
 	/* Before the guest reads it, to bring it up to date; optional. */
