@@ -21,7 +21,13 @@ static const struct bus_io_ops probe_ports = {.read = probe_in};
 /* A function with an I/O, a 64-bit memory and an MSI-X BAR. */
 static void probe_init(struct pci_func *f, struct board *b)
 {
-	pci_func_init(f, NULL, 0x1234, 0x5678, 0xff0000, 1, 0x1af4, 1);
+	pci_func_init(f, NULL,
+		&(struct pci_ident){.vendor = 0x1234,
+			.device = 0x5678,
+			.class_code = 0xff0000,
+			.revision = 1,
+			.sub_vendor = 0x1af4,
+			.sub_id = 1});
 	f->irq_pin = 1;
 	f->bar[0] =
 		(struct pci_bar){.size = 32, .io = true, .ports = &probe_ports};

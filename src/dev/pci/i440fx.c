@@ -183,8 +183,13 @@ static int i440fx_init(struct dev *d, char *err, unsigned errsize)
 {
 	struct i440fx *h = (struct i440fx *)d;
 
-	pci_func_init(
-		&h->pci, d, 0x8086, 0x1237, 0x060000, 0x02, 0x1af4, 0x1100);
+	pci_func_init(&h->pci, d,
+		&(struct pci_ident){.vendor = 0x8086,
+			.device = 0x1237,
+			.class_code = 0x060000,
+			.revision = 2,
+			.sub_vendor = 0x1af4,
+			.sub_id = 0x1100});
 	h->pci.config_written = i440fx_config_written;
 	h->pci.wmask[I440FX_PAM0] = 0x30;
 	memset(h->pci.wmask + I440FX_PAM0 + 1, 0x33, 6);

@@ -194,18 +194,16 @@ static void pci_bar_set_mask(struct pci_func *f, unsigned n)
 		pci_put32(f->wmask + off + 4, ~((bar->size - 1) >> 32));
 }
 
-void pci_func_init(struct pci_func *f, struct dev *d, uint16_t vendor,
-	uint16_t device, uint32_t class_code, uint8_t revision,
-	uint16_t sub_vendor, uint16_t sub_id)
+void pci_func_init(
+	struct pci_func *f, struct dev *d, const struct pci_ident *id)
 {
 	memset(f, 0, sizeof(*f));
 	f->dev = d;
-	pci_put16(f->config + PCI_VENDOR_ID, vendor);
-	pci_put16(f->config + PCI_DEVICE_ID, device);
-	f->config[PCI_REVISION] = revision;
-	pci_put32(f->config + PCI_REVISION, class_code << 8 | revision);
-	pci_put16(f->config + PCI_SUB_VENDOR, sub_vendor);
-	pci_put16(f->config + PCI_SUB_ID, sub_id);
+	pci_put16(f->config + PCI_VENDOR_ID, id->vendor);
+	pci_put16(f->config + PCI_DEVICE_ID, id->device);
+	pci_put32(f->config + PCI_REVISION, id->class_code << 8 | id->revision);
+	pci_put16(f->config + PCI_SUB_VENDOR, id->sub_vendor);
+	pci_put16(f->config + PCI_SUB_ID, id->sub_id);
 	f->next_cap = PCI_FIRST_CAP;
 	pci_put16(f->wmask + PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
 						  PCI_COMMAND_MASTER |

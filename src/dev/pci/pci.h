@@ -59,11 +59,18 @@ struct pci_func {
 	void (*config_reading)(struct pci_func *f, unsigned off, unsigned len);
 };
 
-/* Fill the identification part of config space.  class_code is 24 bits:
- * base class, sub class, interface. */
-void pci_func_init(struct pci_func *f, struct dev *d, uint16_t vendor,
-	uint16_t device, uint32_t class_code, uint8_t revision,
-	uint16_t sub_vendor, uint16_t sub_id);
+/* What a function says it is.  class_code is 24 bits: base class, sub class,
+ * interface. */
+struct pci_ident {
+	uint16_t vendor, device;
+	uint32_t class_code;
+	uint8_t revision;
+	uint16_t sub_vendor, sub_id;
+};
+
+/* Clear the function and fill the identification part of config space. */
+void pci_func_init(
+	struct pci_func *f, struct dev *d, const struct pci_ident *id);
 /* Plug into the bus at devfn, or the next free slot if devfn < 0.  0 or
  * -EBUSY / -ENOSPC. */
 int pci_func_plug(struct pci_func *f, struct pci_bus *b, int devfn);

@@ -100,7 +100,12 @@ static int piix3_init(struct dev *d, char *err, unsigned errsize)
 {
 	struct piix3 *p = (struct piix3 *)d;
 
-	pci_func_init(&p->pci, d, 0x8086, 0x7000, 0x060100, 0, 0x1af4, 0x1100);
+	pci_func_init(&p->pci, d,
+		&(struct pci_ident){.vendor = 0x8086,
+			.device = 0x7000,
+			.class_code = 0x060100,
+			.sub_vendor = 0x1af4,
+			.sub_id = 0x1100});
 	p->pci.config[PCI_HEADER_TYPE] = 0x80; /* has more functions */
 	p->pci.config_written = piix3_config_written;
 	for (unsigned i = 0; i < 4; i++)

@@ -297,7 +297,13 @@ static int acpi_pm_init(struct dev *d, char *err, unsigned errsize)
 	struct acpi_pm *p = (struct acpi_pm *)d;
 	struct pci_func *f = &p->pci;
 
-	pci_func_init(f, d, 0x8086, 0x7113, 0x068000, 3, 0x1af4, 0x1100);
+	pci_func_init(f, d,
+		&(struct pci_ident){.vendor = 0x8086,
+			.device = 0x7113,
+			.class_code = 0x068000,
+			.revision = 3,
+			.sub_vendor = 0x1af4,
+			.sub_id = 0x1100});
 	f->irq_pin = 1;
 	f->config_written = acpi_pm_config_written;
 	pci_put16(f->wmask + PMBA, 0xffc0);

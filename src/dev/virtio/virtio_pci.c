@@ -305,8 +305,12 @@ void virtio_pci_init(struct virtio *v)
 {
 	struct pci_func *f = &v->pci;
 
-	pci_func_init(f, &v->dev, VIRTIO_PCI_VENDOR, v->type->legacy_id,
-		v->type->pci_class, 0, VIRTIO_PCI_VENDOR, v->type->id);
+	pci_func_init(f, &v->dev,
+		&(struct pci_ident){.vendor = VIRTIO_PCI_VENDOR,
+			.device = v->type->legacy_id,
+			.class_code = v->type->pci_class,
+			.sub_vendor = VIRTIO_PCI_VENDOR,
+			.sub_id = v->type->id});
 	f->irq_pin = 1;
 	f->config[0x3d] = 1;
 	f->bar[0] = (struct pci_bar){
