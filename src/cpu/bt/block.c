@@ -242,6 +242,7 @@ void bt_jc_fill(struct soft_cpu *c, uint64_t rip, struct bt_block *b)
 	struct cpu *cpu = bt_cpu(c);
 	unsigned m = c->tlb_mode, i = bt_jc_index(rip);
 	struct bt_jc *e = &bt_area(c)->jc[m][i];
+	uint64_t was;
 
 	if (!i || (b->key & BT_KEY_STEP))
 		return;
@@ -254,6 +255,11 @@ void bt_jc_fill(struct soft_cpu *c, uint64_t rip, struct bt_block *b)
 			cpu->jc_journal[m][cpu->jc_fills[m]] = i;
 		cpu->jc_fills[m]++;
 	}
+	was = 0;
+	if (!__atomic_compare_exchange_n(&b->jc_rip, &was, rip, false,
+		    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
+		was != rip)
+		__atomic_store_n(&b->jc_many, true, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&e->rip, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&e->host, b->far_entry, __ATOMIC_RELEASE);
 	__atomic_store_n(&e->rip, rip, __ATOMIC_SEQ_CST);

@@ -48,18 +48,21 @@ static void bt_emit_indirect(struct bt_tr *t, int32_t undo)
 		cold->data[1] = undo;
 		return;
 	}
-	if (t->vm->bmi2) { /* rorx t1, t0, 62 */
+	if (t->vm->bmi2) { /* rorx t1, t0, 10 */
 		em_8(e, 0xc4);
 		em_8(e, 0x43);
 		em_8(e, 0xfb);
 		em_8(e, 0xf0);
 		em_modrm_reg(e, BT_T1, BT_T0);
-		em_8(e, 62);
+		em_8(e, 10);
 	} else {
 		em_mov_rr(e, 8, BT_T1, BT_T0);
-		em_op_rr(e, 8, 0xc1, 4, BT_T1);
-		em_8(e, 2);
+		em_op_rr(e, 8, 0xc1, 5, BT_T1);
+		em_8(e, 10);
 	}
+	em_op_rr(e, 8, 0x33, BT_T1, BT_T0);
+	em_op_rr(e, 4, 0xc1, 4, BT_T1);
+	em_8(e, 2);
 	em_op_rm(e, 4, 0x23, BT_T1, bt_at_rsp(BT_AREA(jc_mask)));
 	em_op_rm(e, 8, 0x3b, BT_T0, em_sib(H_RSP, BT_T1, 1, jc));
 	cold = bt_cold(t, BT_TH_JC, em_jcc(e, CC_NE, e->p));

@@ -33,7 +33,7 @@
 
 /* ---- what generated code sees of a processor ---- */
 
-#define BT_JC_BITS 10
+#define BT_JC_BITS 11
 #define BT_JC_SIZE (1u << BT_JC_BITS)
 #define BT_JC_MASK ((BT_JC_SIZE - 1) << 4)
 
@@ -46,7 +46,7 @@ struct bt_jc {
 
 static inline unsigned bt_jc_index(uint64_t rip)
 {
-	return (rip >> 2) & (BT_JC_SIZE - 1);
+	return (rip ^ rip >> 10) >> 2 & (BT_JC_SIZE - 1);
 }
 
 /* Tag of an unused stack slot: one page out of 2^52, not canonical. */
@@ -138,6 +138,8 @@ struct bt_block {
 	uint32_t first_exit;
 	uint16_t off;
 	uint8_t ninsns, nexits;
+	bool jc_many;	 /* in jump caches at other RIPs than jc_rip */
+	uint64_t jc_rip; /* 0: in none */
 	_Atomic(bool) valid;
 };
 

@@ -113,20 +113,30 @@ static void bt_unlink_exits(struct cpu_vm *vm, struct bt_block *b)
 	}
 }
 
+static void bt_drop_jumps(struct bt_jc *jc, struct bt_block *b, unsigned from,
+	unsigned to)
+{
+	for (unsigned i = from; i <= to; i++)
+		if (__atomic_load_n(&jc[i].host, __ATOMIC_RELAXED) ==
+			b->far_entry)
+			__atomic_store_n(&jc[i].rip, 0, __ATOMIC_SEQ_CST);
+}
+
 static void bt_unlink_jump_caches(struct cpu_vm *vm, struct bt_block *b)
 {
-	unsigned idx = bt_jc_index(b->off);
+	unsigned mode = (b->key & BT_KEY_MODE) >> BT_KEY_MODE_SHIFT;
+	unsigned first = 0, last = BT_JC_SIZE - 1;
 
+	if (!b->jc_many) {
+		if (!b->jc_rip)
+			return;
+		first = last = bt_jc_index(b->jc_rip);
+	}
 	for (unsigned i = 0; i < vm->soft.ncpus; i++) {
 		struct soft_cpu *o = vm->soft.cpus[i];
 
-		for (unsigned m = 0; o && o->engine && m < SOFT_NMODES; m++) {
-			struct bt_jc *e = &bt_area(o)->jc[m][idx];
-
-			if (__atomic_load_n(&e->host, __ATOMIC_RELAXED) ==
-				b->far_entry)
-				__atomic_store_n(&e->rip, 0, __ATOMIC_SEQ_CST);
-		}
+		if (o && o->engine)
+			bt_drop_jumps(bt_area(o)->jc[mode], b, first, last);
 	}
 }
 
