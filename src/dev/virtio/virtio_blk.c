@@ -22,6 +22,8 @@
 #define BLK_WORKERS    8
 #define BLK_QUEUE_SIZE 256
 #define BLK_MAX_QUEUES 16
+#define BLK_BATCH      8      /* quick requests to one interrupt */
+#define BLK_QUICK_NS   50000u /* about what waking a thread takes */
 
 #define BLK_F_SEG_MAX	   2
 #define BLK_F_GEOMETRY	   4
@@ -65,7 +67,7 @@ struct virtio_blk {
 	unsigned in_flight, sleeping, generation;
 	pthread_t worker[BLK_WORKERS];
 	unsigned nworkers;
-	uint64_t requests;
+	uint64_t requests, usual_ns; /* how long one takes, of late */
 };
 
 /* ---- workers ---- */
@@ -97,66 +99,101 @@ static bool virtio_blk_take(struct virtio_blk *d, struct virtio_blk_req *r)
 	return false;
 }
 
-/* More to take than one worker does: wake another. */
+/* More to take than one worker does: wake another.  Not while requests are
+ * done sooner than a thread wakes up. */
 static void virtio_blk_share(struct virtio_blk *d, struct virtq *q)
 {
-	if (d->sleeping && d->busy && virtq_available(q))
+	if (d->sleeping && d->busy && d->usual_ns >= BLK_QUICK_NS &&
+		virtq_available(q))
 		pthread_cond_signal(&d->work);
 }
 
-static void virtio_blk_tell(
-	struct virtio_blk *d, struct virtq *q, unsigned generation, bool fail)
-{
-	struct bus *bus = d->v.dev.host.bus;
+/* Interrupts that a worker owes to the driver.  While requests are quick, one
+ * for several of them. */
+struct virtio_blk_owed {
+	uint64_t queues; /* bit per queue */
+	unsigned count, generation;
+	bool fail;
+};
 
+/* Ours held, released meanwhile. */
+static void virtio_blk_tell(struct virtio_blk *d, struct virtio_blk_owed *o)
+{
+	struct virtio *v = &d->v;
+	struct bus *bus = v->dev.host.bus;
+	bool empty = virtio_has(v, VIRTIO_F_NOTIFY_ON_EMPTY);
+	uint64_t tell = 0;
+
+	if (o->generation == d->generation)
+		for (uint64_t m = o->queues; m; m &= m - 1) {
+			unsigned i = __builtin_ctzll(m);
+
+			if (virtq_wants_interrupt(&v->queue[i], empty))
+				tell |= 1ull << i;
+		}
+	o->queues = o->count = 0;
+	if (!tell && !o->fail)
+		return;
+	pthread_mutex_unlock(&d->lock);
 	bus_lock(bus);
-	if (generation == d->generation) {
-		if (fail)
-			virtio_fail(&d->v);
-		else
-			virtio_interrupt(&d->v, q);
+	if (o->generation == d->generation) {
+		for (uint64_t m = tell; m; m &= m - 1)
+			virtio_interrupt(v, &v->queue[__builtin_ctzll(m)]);
+		if (o->fail)
+			virtio_fail(v);
 	}
 	bus_unlock(bus);
+	o->fail = false;
+	pthread_mutex_lock(&d->lock);
+}
+
+static void virtio_blk_note_time(struct virtio_blk *d, uint64_t ns)
+{
+	ns = MIN(ns, 100 * BLK_QUICK_NS);
+	d->usual_ns += ((int64_t)ns - (int64_t)d->usual_ns) / 8;
 }
 
 /* One request, start to end.  Ours held, released meanwhile. */
-static void virtio_blk_serve(struct virtio_blk *d, struct virtio_blk_req *r)
+static void virtio_blk_serve(struct virtio_blk *d, struct virtio_blk_req *r,
+	struct virtio_blk_owed *o)
 {
-	unsigned generation = d->generation;
 	struct virtq *q = r->q;
-	bool tell = false;
-	int64_t used;
+	int64_t used, start;
 
+	if (o->count && o->generation != d->generation)
+		*o = (struct virtio_blk_owed){0}; /* reset since */
+	o->generation = d->generation;
 	d->in_flight++;
 	d->requests++;
 	r->write_through = d->write_through;
 	virtio_blk_share(d, q);
 	pthread_mutex_unlock(&d->lock);
 
+	start = g_get_monotonic_time();
 	used = virtio_blk_do(r);
 
 	pthread_mutex_lock(&d->lock);
+	virtio_blk_note_time(d, (g_get_monotonic_time() - start) * 1000);
 	if (used < 0) {
 		q->broken = true;
+		o->fail = true;
 	} else {
 		virtq_push(q, r->chain.head, used);
-		tell = virtq_wants_interrupt(
-			q, virtio_has(&d->v, VIRTIO_F_NOTIFY_ON_EMPTY));
+		o->queues |= 1ull << (q - d->v.queue);
+		o->count++;
 	}
 	d->in_flight--;
 	if (d->stopping && !d->in_flight)
 		pthread_cond_broadcast(&d->drained);
-	if (!tell && used >= 0)
-		return;
-	pthread_mutex_unlock(&d->lock);
-	virtio_blk_tell(d, q, generation, used < 0);
-	pthread_mutex_lock(&d->lock);
+	if (o->fail || o->count >= BLK_BATCH || d->usual_ns >= BLK_QUICK_NS)
+		virtio_blk_tell(d, o);
 }
 
 static void *virtio_blk_worker(void *opaque)
 {
 	struct virtio_blk *d = opaque;
 	struct virtio_blk_req *r = g_new0(struct virtio_blk_req, 1);
+	struct virtio_blk_owed owed = {0};
 
 	r->bus = d->v.dev.host.bus;
 	r->blk = d->blk;
@@ -165,7 +202,11 @@ static void *virtio_blk_worker(void *opaque)
 	pthread_mutex_lock(&d->lock);
 	while (!d->quit) {
 		if (virtio_blk_take(d, r)) {
-			virtio_blk_serve(d, r);
+			virtio_blk_serve(d, r, &owed);
+			continue;
+		}
+		if (owed.count) {
+			virtio_blk_tell(d, &owed);
 			continue;
 		}
 		d->sleeping++;
