@@ -1,9 +1,10 @@
 /*
  * source.c - libslirp's descriptors and timers as a source of a main loop.
  *
- * libslirp names its descriptors anew before every sleep.  The poll entries
- * live in one array which stays registered with the loop as long as the n-th
- * descriptor is the same as last time, which is nearly always.
+ * libslirp names its descriptors anew before every sleep.  They lie in an
+ * epoll set, changed only where they differ from last time; the loop polls just
+ * that.  (Each poll entry added to a GLib loop wakes it: doing that before
+ * every sleep would keep it from ever sleeping.)
  *
  * A vCPU thread that feeds a frame may open a socket or give one something to
  * wait for while the loop sleeps with the old set: net_source_wake.
@@ -11,15 +12,26 @@
 #include "net/source.h"
 
 #include <stdatomic.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 /* libslirp bounds its sockets by the process's descriptors; this bounds us. */
-#define NET_SOURCE_MAX_FDS 4096
+#define NET_SOURCE_MAX_FDS 65536
+#define NET_SOURCE_BATCH   64
 
 struct net_timer {
 	struct net_source *source;
 	SlirpTimerId id;
 	void *cb_opaque;
 	int64_t expire_ms; /* -1 = not armed */
+};
+
+/* What is known of one descriptor, by its number. */
+struct net_fd {
+	int idx;	/* libslirp's, valid in its round */
+	unsigned round; /* named last in */
+	uint32_t set;	/* events registered with epoll, 0 = not */
+	uint32_t got;	/* events that epoll reported */
 };
 
 struct net_source {
@@ -30,11 +42,12 @@ struct net_source {
 	void *lock_opaque;
 	void (*idle)(void *);
 	void *idle_opaque;
-	GPtrArray *fds; /* of GPollFD, registered up to nregistered */
-	unsigned nfds;	/* named for this sleep */
-	unsigned nregistered;
+	GPollFD epoll;
+	GArray *fd;	      /* of struct net_fd */
+	GArray *now, *before; /* int: descriptors named in this, last round */
+	unsigned round;
 	GPtrArray *timers; /* of struct net_timer */
-	uint32_t timeout_ms;
+	int64_t due_ms;	   /* G_MAXINT64: nothing is to be done */
 	atomic_bool sleeping;
 };
 
@@ -45,55 +58,107 @@ static int64_t net_source_now_ms(void)
 
 static const struct {
 	int slirp;
-	GIOCondition glib;
+	uint32_t epoll;
 } net_source_events[] = {
-	{SLIRP_POLL_IN, G_IO_IN},
-	{SLIRP_POLL_OUT, G_IO_OUT},
-	{SLIRP_POLL_PRI, G_IO_PRI},
-	{SLIRP_POLL_ERR, G_IO_ERR},
-	{SLIRP_POLL_HUP, G_IO_HUP},
+	{SLIRP_POLL_IN, EPOLLIN},
+	{SLIRP_POLL_OUT, EPOLLOUT},
+	{SLIRP_POLL_PRI, EPOLLPRI},
+	{SLIRP_POLL_ERR, EPOLLERR},
+	{SLIRP_POLL_HUP, EPOLLHUP},
 };
+
+static struct net_fd *net_source_fd(struct net_source *s, int fd)
+{
+	if (fd < 0 || fd >= NET_SOURCE_MAX_FDS)
+		return NULL;
+	if ((unsigned)fd >= s->fd->len)
+		g_array_set_size(s->fd, fd + 1);
+	return &g_array_index(s->fd, struct net_fd, fd);
+}
+
+/* The kernel forgets a descriptor that is closed; its number may come back. */
+static void net_source_set(
+	struct net_source *s, int fd, struct net_fd *f, uint32_t events)
+{
+	struct epoll_event e = {.events = events, .data.fd = fd};
+
+	if (f->set == events)
+		return;
+	if (!events)
+		epoll_ctl(s->epoll.fd, EPOLL_CTL_DEL, fd, NULL);
+	else if (epoll_ctl(s->epoll.fd, EPOLL_CTL_ADD, fd, &e))
+		epoll_ctl(s->epoll.fd, EPOLL_CTL_MOD, fd, &e);
+	f->set = events;
+}
+
+void net_source_forget(struct net_source *s, int fd)
+{
+	struct net_fd *f = net_source_fd(s, fd);
+
+	if (f && f->set)
+		net_source_set(s, fd, f, 0);
+}
 
 static int net_source_add_poll(int fd, int events, void *opaque)
 {
 	struct net_source *s = opaque;
-	GPollFD *p;
+	struct net_fd *f = net_source_fd(s, fd);
+	uint32_t want = 0;
 
-	if (s->nfds == NET_SOURCE_MAX_FDS)
+	if (!f)
 		return -1;
-	if (s->nfds == s->fds->len)
-		g_ptr_array_add(s->fds, g_new0(GPollFD, 1));
-	p = g_ptr_array_index(s->fds, s->nfds);
-	if (s->nfds < s->nregistered && p->fd != fd) {
-		g_source_remove_poll(&s->base, p);
-		p->fd = fd;
-		g_source_add_poll(&s->base, p);
-	} else if (s->nfds >= s->nregistered) {
-		p->fd = fd;
-		g_source_add_poll(&s->base, p);
-		s->nregistered++;
-	}
-	p->events = 0;
-	p->revents = 0;
 	for (unsigned i = 0; i < G_N_ELEMENTS(net_source_events); i++)
 		if (events & net_source_events[i].slirp)
-			p->events |= net_source_events[i].glib;
-	return s->nfds++;
+			want |= net_source_events[i].epoll;
+	net_source_set(s, fd, f, want);
+	f->idx = s->now->len;
+	f->round = s->round;
+	f->got = 0;
+	g_array_append_val(s->now, fd);
+	return f->idx;
 }
 
 static int net_source_revents(int idx, void *opaque)
 {
 	struct net_source *s = opaque;
-	const GPollFD *p;
+	const struct net_fd *f;
 	int ev = 0;
 
-	if (idx < 0 || (unsigned)idx >= s->nfds)
+	if (idx < 0 || (unsigned)idx >= s->now->len)
 		return 0;
-	p = g_ptr_array_index(s->fds, idx);
+	f = net_source_fd(s, g_array_index(s->now, int, idx));
 	for (unsigned i = 0; i < G_N_ELEMENTS(net_source_events); i++)
-		if (p->revents & net_source_events[i].glib)
+		if (f->got & net_source_events[i].epoll)
 			ev |= net_source_events[i].slirp;
 	return ev;
+}
+
+/* Ask libslirp for its descriptors, and let go of those it names no more. */
+static void net_source_fill(struct net_source *s, uint32_t *ms)
+{
+	GArray *old = s->now;
+
+	s->now = s->before;
+	s->before = old;
+	g_array_set_size(s->now, 0);
+	s->round++;
+	slirp_pollfds_fill(s->slirp, ms, net_source_add_poll, s);
+	for (unsigned i = 0; i < old->len; i++) {
+		int fd = g_array_index(old, int, i);
+		struct net_fd *f = net_source_fd(s, fd);
+
+		if (f->round != s->round)
+			net_source_set(s, fd, f, 0);
+	}
+}
+
+static void net_source_collect(struct net_source *s)
+{
+	struct epoll_event e[NET_SOURCE_BATCH];
+	int n = epoll_wait(s->epoll.fd, e, NET_SOURCE_BATCH, 0);
+
+	for (int i = 0; i < n; i++)
+		net_source_fd(s, e[i].data.fd)->got = e[i].events;
 }
 
 static void net_source_timer_wait(struct net_source *s, uint32_t *timeout)
@@ -117,13 +182,9 @@ static gboolean net_source_prepare(GSource *g, int *timeout)
 	if (!s->slirp)
 		return FALSE;
 	s->lock(s->lock_opaque);
-	s->nfds = 0;
-	slirp_pollfds_fill(s->slirp, &ms, net_source_add_poll, s);
-	while (s->nregistered > s->nfds)
-		g_source_remove_poll(
-			g, g_ptr_array_index(s->fds, --s->nregistered));
+	net_source_fill(s, &ms);
 	net_source_timer_wait(s, &ms);
-	s->timeout_ms = ms;
+	s->due_ms = ms < G_MAXINT ? net_source_now_ms() + ms : G_MAXINT64;
 	atomic_store(&s->sleeping, true);
 	s->unlock(s->lock_opaque);
 	if (ms < G_MAXINT)
@@ -134,11 +195,9 @@ static gboolean net_source_prepare(GSource *g, int *timeout)
 static gboolean net_source_check(GSource *g)
 {
 	struct net_source *s = (struct net_source *)g;
-	bool due = s->timeout_ms < G_MAXINT;
+	bool due = s->epoll.revents || s->due_ms <= net_source_now_ms();
 
 	atomic_store(&s->sleeping, false);
-	for (unsigned i = 0; i < s->nfds && !due; i++)
-		due = ((GPollFD *)g_ptr_array_index(s->fds, i))->revents;
 	return s->slirp && due;
 }
 
@@ -161,6 +220,7 @@ static gboolean net_source_dispatch(GSource *g, GSourceFunc fn, void *data)
 	struct net_source *s = (struct net_source *)g;
 
 	s->lock(s->lock_opaque);
+	net_source_collect(s);
 	slirp_pollfds_poll(s->slirp, 0, net_source_revents, s);
 	net_source_run_timers(s);
 	if (s->idle)
@@ -173,7 +233,10 @@ static void net_source_finalize(GSource *g)
 {
 	struct net_source *s = (struct net_source *)g;
 
-	g_ptr_array_free(s->fds, TRUE);
+	g_array_free(s->fd, TRUE);
+	g_array_free(s->now, TRUE);
+	g_array_free(s->before, TRUE);
+	close(s->epoll.fd);
 	g_ptr_array_free(s->timers, TRUE);
 }
 
@@ -193,9 +256,17 @@ struct net_source *net_source_new(GMainContext *loop, void (*lock)(void *),
 	s->lock = lock;
 	s->unlock = unlock;
 	s->lock_opaque = lock_opaque;
-	s->fds = g_ptr_array_new_with_free_func(g_free);
+	s->fd = g_array_new(FALSE, TRUE, sizeof(struct net_fd));
+	s->now = g_array_new(FALSE, FALSE, sizeof(int));
+	s->before = g_array_new(FALSE, FALSE, sizeof(int));
+	s->epoll.fd = epoll_create1(EPOLL_CLOEXEC);
+	s->epoll.events = G_IO_IN;
+	g_source_add_poll(g, &s->epoll);
 	s->timers = g_ptr_array_new();
 	g_source_set_name(g, "net-user");
+	/* It does not; but otherwise GLib takes its descriptor out of the loop
+	 * while it is dispatched, and wakes the loop twice. */
+	g_source_set_can_recurse(g, TRUE);
 	g_source_attach(g, loop);
 	return s;
 }

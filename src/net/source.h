@@ -26,6 +26,9 @@ void net_source_free(struct net_source *s);
  * Cheap; any thread, lock held. */
 void net_source_wake(struct net_source *s);
 
+/* Descriptor fd is new, or about to be closed.  Lock held. */
+void net_source_forget(struct net_source *s, int fd);
+
 /* One-shot timers in milliseconds of the monotonic clock.  Lock held. */
 struct net_timer;
 struct net_timer *net_timer_new(

@@ -129,6 +129,7 @@ static void net_user_poll_fd(int fd, void *opaque)
 {
 	struct net_user *u = opaque;
 
+	net_source_forget(u->source, fd);
 	net_source_wake(u->source);
 }
 
