@@ -59,6 +59,9 @@ bool loop_init(struct machine *m, GError **err)
 {
 	m->timers = g_unix_fd_source_new(bus_timers_fd(m->bus), G_IO_IN);
 	g_source_set_priority(m->timers, G_PRIORITY_HIGH);
+	/* It does not; but otherwise GLib takes the descriptor out of the loop
+	 * for each dispatch, and wakes the loop twice. */
+	g_source_set_can_recurse(m->timers, TRUE);
 	g_source_set_callback(m->timers, G_SOURCE_FUNC(timers_due), m, NULL);
 	g_source_attach(m->timers, m->host.loop);
 	m->doorbell = g_source_new(&doorbell_funcs, sizeof(GSource));
