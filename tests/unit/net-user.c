@@ -229,6 +229,34 @@ static void test_forward(void)
 	guest_down(&g);
 }
 
+/* A datagram to the host's port comes out at the guest's. */
+static void test_forward_udp(void)
+{
+	struct net_forward f = {.udp = true, .guest_port = 53};
+	struct net_user_conf conf = {.forwards = &f, .nforwards = 1};
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct guest g;
+	uint8_t arp[42];
+	int fd = listen_any(&f.host_port);
+
+	guest_up(&g, &conf); /* a TCP port of the same number is no hindrance */
+	close(fd);
+	make_arp(arp);
+	g.port->send(g.port, arp, sizeof(arp));
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	a.sin_port = htons(f.host_port);
+	g_assert_cmpint(
+		sendto(fd, "hello", 5, 0, (struct sockaddr *)&a, sizeof(a)), ==,
+		5);
+	g_assert_true(guest_wait(&g, 2));
+	g_assert_cmpint(g.frame[23], ==, 17); /* UDP */
+	g_assert_cmpint(g.frame[37], ==, 53); /* to port 53 */
+	g_assert_cmpint(memcmp(g.frame + 42, "hello", 5), ==, 0);
+	close(fd);
+	guest_down(&g);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -236,5 +264,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/net/user/wait", test_wait);
 	g_test_add_func("/net/user/port-in-use", test_port_in_use);
 	g_test_add_func("/net/user/forward", test_forward);
+	g_test_add_func("/net/user/forward-udp", test_forward_udp);
 	return g_test_run();
 }
