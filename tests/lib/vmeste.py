@@ -21,6 +21,7 @@ VMESTE = str(BUILD / "vmeste")
 GUESTS = pathlib.Path(os.environ.get("VMESTE_GUESTS",
                                      TOP / "build/cache/guests"))
 ENGINE = os.environ.get("VMESTE_ENGINE", "bt")
+FLAGS = os.environ.get("VMESTE_FLAGS", "").split()  # for all machines
 LONG = os.environ.get("VMESTE_LONG") == "1"
 PROMPT = "vmeste# "
 
@@ -58,7 +59,7 @@ class Machine:
     """`vmeste run` on pipes: standard output is the guest's first serial."""
 
     def __init__(self, *args, timeout=120, env=None):
-        self.args = [VMESTE, "run", *map(str, args)]
+        self.args = [VMESTE, "run", *FLAGS, *map(str, args)]
         self.log = ""
         self.at = 0  # how far expect() has come in the log
         self.limit = time.monotonic() + timeout
