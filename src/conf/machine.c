@@ -231,8 +231,21 @@ static bool check_kernel(const struct conf_machine *m, GError **err)
 	return false;
 }
 
+/* Without ACPI's table of APICs a guest finds one processor. */
+static bool check_ioapic(const struct conf_machine *m, GError **err)
+{
+	if (m->ioapic || conf_machine_ncpus(m) == 1)
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE,
+		"several processors need the I/O APIC",
+		"use --ioapic on or --cpus 1",
+		"--ioapic off with %u processors", conf_machine_ncpus(m));
+	return false;
+}
+
 bool conf_machine_check(const struct conf_machine *m, GError **err)
 {
 	return check_limits(m, err) && check_stdio(m, err) &&
-	       check_kernel(m, err) && check_supported(m, err);
+	       check_kernel(m, err) && check_ioapic(m, err) &&
+	       check_supported(m, err);
 }

@@ -149,12 +149,12 @@ static void fadt_old_part(GByteArray *b, const struct fw_acpi_conf *c)
 	put(b, 0, 2);	       /* S4BIOS, P-state */
 	put(b, c->pm_base, 4); /* PM1a event */
 	put(b, 0, 4);
-	put(b, c->pm_base + 4u, 4); /* PM1a control */
-	put(b, 0, 8);		    /* PM1b, PM2 control */
-	put(b, c->pm_base + 8u, 4); /* timer */
+	put(b, c->pm_base + 4u, 4);   /* PM1a control */
+	put(b, 0, 8);		      /* PM1b, PM2 control */
+	put(b, c->pm_base + 8u, 4);   /* timer */
 	put(b, c->pm_base + 0xcu, 4); /* GPE0, GPE1 */
 	put(b, 0, 4);
-	put(b, 4, 1);		    /* lengths: PM1 event, control, PM2, */
+	put(b, 4, 1); /* lengths: PM1 event, control, PM2, */
 	put(b, 2, 1);
 	put(b, 0, 1);
 	put(b, 4, 1);	  /* timer, */
@@ -342,7 +342,9 @@ void fw_acpi_build(struct fw_acpi *a, const struct fw_acpi_conf *c)
 	facs = build_facs(a);
 	dsdt = build_dsdt(a, c);
 	list[n++] = build_fadt(a, c, facs, dsdt);
-	list[n++] = build_madt(a, c);
+	/* A MADT without an I/O APIC would still promise symmetric mode. */
+	if (!c->no_ioapic)
+		list[n++] = build_madt(a, c);
 	if (c->hpet)
 		list[n++] = build_hpet(a);
 	rsdt = build_root(a, list, n, false);

@@ -22,6 +22,7 @@ struct fw_acpi_conf {
 	unsigned ncpus;
 	const uint32_t *apic_ids;
 	bool hpet;
+	bool no_ioapic;	      /* the guest is to use the 8259s */
 	bool display;	      /* a VGA device is there */
 	unsigned ncom;	      /* COM1.. at their usual places */
 	uint16_t pm_base;     /* PM1 event block; control +4, timer +8 */

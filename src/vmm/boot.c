@@ -49,6 +49,7 @@ static void add_acpi(struct machine *m, bool place)
 		.ncpus = m->ncpus,
 		.apic_ids = m->apic_ids,
 		.hpet = m->conf->hpet,
+		.no_ioapic = !m->conf->ioapic,
 		.display = m->conf->display != CONF_DISPLAY_NONE,
 		.ncom = MAX(1u, m->conf->serial->len),
 		.pm_base = ACPI_PM_BASE,
