@@ -55,7 +55,7 @@ static inline unsigned bt_jc_index(uint64_t rip)
 struct bt_area {
 	uint64_t rip_base;
 	uint64_t t0, t1;
-	uint64_t tmp, tmp2;
+	uint64_t tmp, tmp2, save0, save1;
 	const uint8_t *resume;
 	const uint8_t *site; /* return address of the last call into C */
 	uint64_t host_rsp;
@@ -196,6 +196,7 @@ struct cpu_vm {
 	_Atomic(uint32_t) inval_seq; /* counts invalidated blocks */
 
 	const uint8_t *thunk[BT_NTHUNKS];
+	const uint8_t *stack_miss[SOFT_NMODES][2]; /* as BT_TH_MISS */
 	void (*enter)(struct soft_cpu *c, const uint8_t *code);
 	const uint8_t *leave;
 	const uint8_t *jc_miss; /* jump to T0, nothing to undo */

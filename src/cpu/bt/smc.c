@@ -64,23 +64,28 @@ void bt_smc_watch(struct soft_cpu *c, uint64_t ram_page)
 	_Atomic(uint8_t) *flags = bus_page_flags(c->bus);
 	uintptr_t host =
 		(uintptr_t)c->vm->ram_host + (ram_page << BUS_PAGE_SHIFT);
-	bool wait[BUS_MAX_CPUS] = {false}, any = false;
+	bool any;
 
 	if (atomic_fetch_or(&flags[ram_page], BUS_PAGE_CODE) & BUS_PAGE_CODE)
 		return;
 	bt_drop_remote(c, host);
-	for (unsigned i = 0; i < vm->soft.ncpus; i++) {
-		struct soft_cpu *o = vm->soft.cpus[i];
+	do { /* code may have been copying an entry */
+		bool wait[BUS_MAX_CPUS] = {false};
 
-		if (o && o != c && o->engine && bt_drop_remote(o, host))
-			wait[i] = any = true;
-	}
-	if (!any)
-		return;
-	syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-	for (unsigned i = 0; i < vm->soft.ncpus; i++)
-		if (wait[i])
-			bt_wait_out(vm->soft.cpus[i]);
+		any = false;
+		for (unsigned i = 0; i < vm->soft.ncpus; i++) {
+			struct soft_cpu *o = vm->soft.cpus[i];
+
+			if (o && o != c && o->engine && bt_drop_remote(o, host))
+				wait[i] = any = true;
+		}
+		if (any)
+			syscall(SYS_membarrier,
+				MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+		for (unsigned i = 0; any && i < vm->soft.ncpus; i++)
+			if (wait[i])
+				bt_wait_out(vm->soft.cpus[i]);
+	} while (any);
 }
 
 /* ---- invalidation ---- */

@@ -132,6 +132,61 @@ static void bt_emit_thunk(struct emit *e, bt_helper *fn, bool save_flags)
 	bt_emit_resume(e);
 }
 
+/* ---- refilling a one-page cache from the TLB ---- */
+
+/* Displacement while the return address of the call is on the stack. */
+#define BELOW(disp) bt_rsp((disp) + 8)
+
+/*
+ * T1 = address ^ tag.  If the TLB has the page, copy its entry and try again;
+ * if that is the page already there (the access crosses or is misaligned) or
+ * the TLB misses, go on as BT_TH_MISS.  T0 stays.
+ */
+static void bt_emit_stack_miss(struct cpu_vm *vm, struct emit *e, unsigned mode,
+	unsigned acc)
+{
+	int32_t slot = BT_AREA(stack) +
+		       (int32_t)((mode * 2 + acc) *
+				 sizeof(struct soft_tlb_entry));
+	int32_t tlb = (int32_t)(offsetof(struct soft_cpu, tlb) +
+				(mode * SOFT_NACCESS + acc) * SOFT_TLB_SIZE *
+					sizeof(struct soft_tlb_entry));
+	uint8_t *miss, *same;
+
+	em_store(e, 8, BELOW(BT_AREA(save0)), BT_T0);
+	em_load(e, 8, BT_T0, BELOW(slot));
+	em_op_rr(e, 8, 0x33, BT_T1, BT_T0);
+	em_store(e, 8, BELOW(BT_AREA(save1)), BT_T1);
+	em_mov_rr(e, 8, BT_T0, BT_T1);
+	em_op_rr(e, 8, 0xc1, 5, BT_T0);
+	em_8(e, 7);
+	em_alu_ri(e, 4, EM_AND, BT_T0, (SOFT_TLB_SIZE - 1) << 5);
+	em_op_rm(e, 8, 0x33, BT_T1, em_sib(H_RSP, BT_T0, 1, tlb + 8));
+	em_alu_ri(e, 8, EM_CMP, BT_T1, BUS_PAGE_SIZE - 1);
+	miss = em_jcc(e, CC_A, e->p);
+	em_load(e, 8, BT_T1, em_sib(H_RSP, BT_T0, 1, tlb + 8));
+	em_op_rm(e, 8, 0x3b, BT_T1, BELOW(slot));
+	same = em_jcc(e, CC_E, e->p);
+	em_store(e, 8, BELOW(slot), BT_T1);
+	em_load(e, 8, BT_T1, em_sib(H_RSP, BT_T0, 1, tlb + 16));
+	em_store(e, 8, BELOW(slot + 8), BT_T1);
+	em_load(e, 8, BT_T1, em_sib(H_RSP, BT_T0, 1, tlb + 24));
+	em_store(e, 8, BELOW(slot + 16), BT_T1);
+	/* to the retry address behind the call */
+	bt_emit_push(e, BT_T1, true);
+	em_op_rm(e, 8, 0x63, BT_T0, em_at(BT_T1, 4)); /* movsxd */
+	em_op_rr(e, 8, 0x03, BT_T1, BT_T0);
+	em_load(e, 8, BT_T0, bt_rsp(BT_AREA(save0)));
+	em_op_rr(e, 4, 0xff, 4, BT_T1);
+
+	em_patch(miss, e->p);
+	em_patch(same, e->p);
+	em_load(e, 8, BT_T1, BELOW(BT_AREA(save1)));
+	em_op_rm(e, 8, 0x33, BT_T1, BELOW(slot));
+	em_load(e, 8, BT_T0, BELOW(BT_AREA(save0)));
+	em_jmp(e, vm->thunk[BT_TH_MISS]);
+}
+
 static void bt_emit_align(struct emit *e)
 {
 	while ((uintptr_t)e->p & 15)
@@ -204,6 +259,12 @@ void bt_stubs_make(struct cpu_vm *vm, struct emit *e)
 	for (unsigned i = 0; i < BT_NTHUNKS; i++) {
 		vm->thunk[i] = bt_stub_fn(e);
 		bt_emit_thunk(e, bt_helpers[i], i == BT_TH_LINK);
+	}
+	for (unsigned m = 0; m < SOFT_NMODES; m++) {
+		for (unsigned acc = 0; acc < 2; acc++) {
+			vm->stack_miss[m][acc] = bt_stub_fn(e);
+			bt_emit_stack_miss(vm, e, m, acc);
+		}
 	}
 	vm->jc_miss = bt_stub_fn(e);
 	em_call(e, vm->thunk[BT_TH_JC]);

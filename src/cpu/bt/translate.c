@@ -182,7 +182,11 @@ static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 		em_patch(r->patch[i], e->p);
 	if (r->thunk == BT_TH_LINK)
 		t->vm->exits[r->data[0]].stub = e->p;
-	em_call(e, t->vm->thunk[r->thunk]);
+	if (r->thunk == BT_TH_MISS && (r->data[0] & BT_INFO_STACK))
+		em_call(e, t->vm->stack_miss[t->mode]
+				  [!!(r->data[0] & BT_INFO_WRITE)]);
+	else
+		em_call(e, t->vm->thunk[r->thunk]);
 	site = e->p;
 	switch ((enum bt_thunk)r->thunk) {
 	case BT_TH_MISS:
