@@ -251,7 +251,7 @@ void bt_jc_fill(struct soft_cpu *c, uint64_t rip, struct bt_block *b)
 		cpu->jc_key[m] = b->key;
 	}
 	if (!e->rip) {
-		if (cpu->jc_fills[m] < 128)
+		if (cpu->jc_fills[m] < BT_JC_JOURNAL)
 			cpu->jc_journal[m][cpu->jc_fills[m]] = i;
 		cpu->jc_fills[m]++;
 	}
@@ -273,7 +273,7 @@ void bt_jc_flush(struct soft_cpu *c, unsigned mode)
 	struct cpu *cpu = bt_cpu(c);
 	struct bt_jc *jc = bt_area(c)->jc[mode];
 
-	if (cpu->jc_fills[mode] > 128) {
+	if (cpu->jc_fills[mode] > BT_JC_JOURNAL) {
 		for (unsigned i = 0; i < BT_JC_SIZE; i++)
 			__atomic_store_n(&jc[i].rip, 0, __ATOMIC_RELAXED);
 	} else {

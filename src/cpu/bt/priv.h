@@ -33,7 +33,8 @@
 
 /* ---- what generated code sees of a processor ---- */
 
-#define BT_JC_BITS 11
+#define BT_JC_BITS    12
+#define BT_JC_JOURNAL 512
 #define BT_JC_SIZE (1u << BT_JC_BITS)
 #define BT_JC_MASK ((BT_JC_SIZE - 1) << 4)
 
@@ -231,7 +232,7 @@ struct cpu {
 	bool stepping;
 	uint32_t tlb_gen, exec_gen, epoch;
 	uint32_t jc_key[SOFT_NMODES]; /* key of the blocks in the jump cache */
-	uint16_t jc_journal[SOFT_NMODES][128];
+	uint16_t jc_journal[SOFT_NMODES][BT_JC_JOURNAL];
 	uint32_t jc_fills[SOFT_NMODES];
 	unsigned done; /* instructions of the block done, when stepping */
 	uint64_t counters[BT_NCOUNTERS];

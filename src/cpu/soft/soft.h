@@ -126,7 +126,7 @@ struct soft_fault {
 	uint64_t dr6; /* #DB: bits to merge into DR6 on delivery */
 };
 
-#define SOFT_ENGINE_AREA_BYTES (192u << 10)
+#define SOFT_ENGINE_AREA_BYTES (320u << 10)
 
 struct soft_cpu {
 	struct x86_state st; /* first: see head comment */
