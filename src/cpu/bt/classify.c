@@ -150,6 +150,13 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 	case X86_OP_POP:
 	case X86_OP_LEAVE:
 	case X86_OP_PUSHF: return bt_class_stack(t, in);
+	case X86_OP_MOVS:
+	case X86_OP_STOS:
+		return in->rep_string && t->code64 && in->asize == 8 &&
+				       in->seg_override != X86_FS &&
+				       in->seg_override != X86_GS
+			       ? bt_emit_rep
+			       : bt_emit_interp;
 	case X86_OP_CLD: return bt_emit_cld;
 	case X86_OP_STD: return bt_emit_std;
 	case X86_OP_RDTSC:

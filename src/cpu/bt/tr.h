@@ -147,6 +147,10 @@ void bt_emit_rip(struct bt_tr *t, unsigned d, int64_t off);
 bt_emitter bt_emit_interp, bt_emit_interp_end, bt_emit_sti, bt_emit_cli,
 	bt_emit_cld, bt_emit_std, bt_emit_rdtsc, bt_emit_sys, bt_emit_swapgs;
 
+/* ---- string.c ---- */
+
+bt_emitter bt_emit_rep; /* REP MOVS, REP STOS in 64-bit code */
+
 /* ---- classify.c ---- */
 
 /* How insn t->i is translated, and whether the block ends with it. */
