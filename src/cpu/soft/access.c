@@ -262,6 +262,7 @@ unsigned soft_fetch(struct soft_cpu *c, gva_t a, uint8_t buf[15])
 	unsigned room = soft_fetch_room(c, a);
 	unsigned n = soft_split(a, room);
 	uint8_t *host = soft_host(c, a, n, SOFT_EXEC, m);
+	const struct soft_tlb_entry *e;
 	struct soft_place p;
 	gpa_t gpa;
 
@@ -278,6 +279,11 @@ unsigned soft_fetch(struct soft_cpu *c, gva_t a, uint8_t buf[15])
 		a = (uint32_t)a;
 	else if (!soft_canonical(a))
 		return n;
+	e = &c->tlb[m][SOFT_EXEC][soft_tlb_index(a)];
+	if (e->tag == a) {
+		memcpy(buf + n, (const void *)e->addend, room - n);
+		return room;
+	}
 	if (soft_translate(c, a, SOFT_EXEC, m, false, &gpa))
 		return n;
 	soft_tlb_place(c, a, SOFT_EXEC, m, &p);
