@@ -4,6 +4,7 @@
  * Boot paths are written as SeaBIOS matches them (src/boot.c there):
  * /pci@i0cf8/<anything>@<slot>/...
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "block/blk.h"
@@ -136,13 +137,31 @@ static struct net_port *open_nat(
 	return net_user_new(m->host.loop, &conf, lock, unlock, m->bus, err);
 }
 
+/*
+ * One ROM serves several devices; firmware runs it only if its PCI data
+ * structure (PCI Firmware 3.0, 5.1.2) names this one.  Byte 6 of the header
+ * is where iPXE balances its checksum.
+ */
+static void adapt_rom(uint8_t *rom, uint32_t size, const struct pci_func *f)
+{
+	unsigned at = rom[0x18] | rom[0x19] << 8;
+
+	if (at + 8 > size || memcmp(rom + at, "PCIR", 4) != 0)
+		return;
+	for (unsigned i = 0; i < 4; i++) {
+		rom[6] = (uint8_t)(rom[6] + rom[at + 4 + i] - f->config[i]);
+		rom[at + 4 + i] = f->config[i];
+	}
+}
+
 /* The network boot ROM; one that cannot be read only means no network boot. */
 static void add_rom(struct machine *m, struct conf_nic *nic, struct dev *dev)
 {
 	struct pci_func *f = func_of(m, dev);
 	struct fw_image image = {.fd = -1};
 	g_autoptr(GError) err = NULL;
-	uint32_t size = 2048;
+	uint32_t size = BUS_PAGE_SIZE;
+	void *rom = NULL;
 
 	if (!f || nic->rom.fd < 0)
 		return;
@@ -152,10 +171,16 @@ static void add_rom(struct machine *m, struct conf_nic *nic, struct dev *dev)
 	} else if (image.size) {
 		while (size < image.size)
 			size *= 2;
-		f->rom = g_malloc0(size);
-		g_ptr_array_add(m->board.roms, f->rom);
-		if (fw_image_read(&image, 0, f->rom, image.size))
-			f->rom_size = size;
+		if (!posix_memalign(&rom, BUS_PAGE_SIZE, size)) {
+			memset(rom, 0, size);
+			g_ptr_array_add(m->board.roms, rom);
+		}
+		if (rom && fw_image_read(&image, 0, rom, image.size)) {
+			adapt_rom(rom, size, f);
+			bus_lock(m->bus);
+			pci_set_rom(f, rom, size);
+			bus_unlock(m->bus);
+		}
 	}
 	fw_image_close(&image);
 }

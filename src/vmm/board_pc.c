@@ -6,6 +6,7 @@
  * for a display, from 3 network cards, drives, console and random numbers.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -255,7 +256,7 @@ bool board_pc_init(struct machine *m, GError **err)
 	b->boot_paths = g_ptr_array_new_with_free_func(g_free);
 	b->blks = g_ptr_array_new();
 	b->nets = g_ptr_array_new();
-	b->roms = g_ptr_array_new_with_free_func(g_free);
+	b->roms = g_ptr_array_new_with_free_func(free);
 	if (!add_interrupts(m, &h, err) || !add_timers(m, h, err))
 		return false;
 	bus_lock(m->bus);

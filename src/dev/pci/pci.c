@@ -213,6 +213,13 @@ void pci_func_init(
 	f->wmask[PCI_INTERRUPT_LINE] = 0xff;
 }
 
+void pci_set_rom(struct pci_func *f, uint8_t *rom, uint32_t size)
+{
+	f->rom = rom;
+	f->rom_size = size;
+	pci_put32(f->wmask + PCI_ROM, ~(size - 1) | 1);
+}
+
 int pci_func_plug(struct pci_func *f, struct pci_bus *b, int devfn)
 {
 	for (int slot = 2; devfn < 0 && slot < 32; slot++)
@@ -228,7 +235,7 @@ int pci_func_plug(struct pci_func *f, struct pci_bus *b, int devfn)
 	for (unsigned n = 0; n < PCI_NBARS; n++)
 		pci_bar_set_mask(f, n);
 	if (f->rom)
-		pci_put32(f->wmask + PCI_ROM, ~(f->rom_size - 1) | 1);
+		pci_set_rom(f, f->rom, f->rom_size);
 	b->func[devfn] = f;
 	return 0;
 }

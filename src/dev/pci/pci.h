@@ -74,6 +74,9 @@ void pci_func_init(
 /* Plug into the bus at devfn, or the next free slot if devfn < 0.  0 or
  * -EBUSY / -ENOSPC. */
 int pci_func_plug(struct pci_func *f, struct pci_bus *b, int devfn);
+/* Give it an option ROM: page aligned, a power of two of at least a page, the
+ * caller's.  Lock held. */
+void pci_set_rom(struct pci_func *f, uint8_t *rom, uint32_t size);
 void pci_func_unplug(struct pci_func *f);
 void pci_func_reset(struct pci_func *f); /* BARs, command, MSI-X off */
 
