@@ -91,7 +91,7 @@ struct runloop {
 	struct vcpu *vcpu;
 	unsigned n;
 	struct x86_state *look; /* n of them: filled by who parks */
-	bool irqchip; /* KVM handles HLT, INIT and SIPI */
+	bool irqchip;		/* KVM handles HLT, INIT and SIPI */
 };
 
 bool runloop_init(struct machine *m, GError **err);

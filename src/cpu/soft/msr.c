@@ -493,7 +493,8 @@ static const struct msr_row rows[] = {
 		0x500 | X86_MTRR_VARS, get_const, NULL),
 	/* not susceptible: RDCL, L1DF, MDS, PSCHANGE, TAA; IBRS_ALL */
 	FUNC(X86_MSR_ARCH_CAPABILITIES, X86_MSR_ARCH_CAPABILITIES,
-		FEAT(ARCH_CAPABILITIES), 0x400000000c10e17bull, get_const, NULL),
+		FEAT(ARCH_CAPABILITIES), 0x400000000c10e17bull, get_const,
+		NULL),
 	FUNC(X86_MSR_FLUSH_CMD, X86_MSR_FLUSH_CMD, FEAT(FLUSH_L1D), 1, NULL,
 		set_command),
 	FIELD(X86_MSR_SYSENTER_CS, FEAT(SEP), sysenter_cs, 0xffffffff),
