@@ -543,7 +543,7 @@ static bool dec_reg(
 		/* EVEX.X is the fifth bit of a vector register in rm */
 		if (in->enc == X86_ENC_EVEX && in->rex & X86_REX_X &&
 			(s->place == X86_PL_RM || s->place == X86_PL_RMREG))
-			o->reg |= 16;
+			o->reg = d->insn->rm |= 16;
 		return true;
 	}
 	if (o->kind == X86_OK_KREG && s->place != X86_PL_REG &&

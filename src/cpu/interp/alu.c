@@ -296,3 +296,8 @@ void interp_compare(unsigned size, uint64_t a, uint64_t b, uint64_t *fl)
 	default: cmp8(a, b, fl); break;
 	}
 }
+
+uint8_t interp_add_byte(uint8_t a, uint8_t b, uint64_t *fl)
+{
+	return add1(a, b, fl);
+}

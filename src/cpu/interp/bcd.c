@@ -60,7 +60,7 @@ static void bcd_ascii(struct soft_cpu *c, int sign)
 		ax += sign * 0x106;
 		set = X86_FL_AF | X86_FL_CF;
 	}
-	bcd_flags(c, ax & 0xff, set);
+	bcd_flags(c, ax & 0x0f, set);
 	interp_set_reg(c, X86_RAX, 2, ax & 0xff0f);
 }
 
@@ -87,8 +87,9 @@ INTERP_FN(aam)
 INTERP_FN(aad)
 {
 	uint16_t ax = c->st.gpr[X86_RAX];
-	uint8_t al = (ax & 0xff) + (ax >> 8) * (uint8_t)i->imm;
+	uint8_t b = (ax >> 8) * (uint8_t)i->imm;
 
-	interp_set_reg(c, X86_RAX, 2, al);
-	bcd_flags(c, al, 0);
+	/* the flags, undefined ones too, are those of the addition */
+	interp_set_reg(
+		c, X86_RAX, 2, interp_add_byte(ax & 0xff, b, &c->st.rflags));
 }

@@ -24,22 +24,25 @@ INTERP_FN(jmp_ind)
 	c->st.rip = interp_target(c, t, i->osize);
 }
 
+/* The return address is stored before the target is looked at. */
+interp_inline void branch_call(
+	struct soft_cpu *c, const struct x86_insn *i, uint64_t t)
+{
+	uint64_t sp = interp_sp(c);
+
+	interp_push_at(c, &sp, i->osize, interp_next(c, i));
+	c->st.rip = interp_target(c, t, i->osize);
+	interp_set_sp(c, sp);
+}
+
 INTERP_FN(call_rel)
 {
-	uint64_t next = interp_next(c, i);
-	uint64_t t = interp_target(c, next + i->imm, i->osize);
-
-	interp_push(c, i->osize, next);
-	c->st.rip = t;
+	branch_call(c, i, interp_next(c, i) + i->imm);
 }
 
 INTERP_FN(call_ind)
 {
-	uint64_t t = interp_read(c, i, 0, i->osize);
-
-	t = interp_target(c, t, i->osize);
-	interp_push(c, i->osize, interp_next(c, i));
-	c->st.rip = t;
+	branch_call(c, i, interp_read(c, i, 0, i->osize));
 }
 
 INTERP_FN(ret)
@@ -203,9 +206,11 @@ INTERP_FN(bound)
 	int64_t v = interp_sext(c->st.gpr[i->opnd[0].reg], size), low, high;
 
 	low = interp_sext(soft_load(c, a, size, c->tlb_mode), size);
+	if (v < low)
+		soft_raise(c, X86_BR);
 	a = soft_fast_linear(
 		c, i->seg, interp_asize_mask(i, off + size), size, SOFT_READ);
 	high = interp_sext(soft_load(c, a, size, c->tlb_mode), size);
-	if (v < low || v > high)
+	if (v > high)
 		soft_raise(c, X86_BR);
 }

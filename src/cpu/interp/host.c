@@ -41,7 +41,7 @@ void host_check(struct soft_cpu *c, const struct x86_insn *i, bool waiting)
 		soft_raise(c, X86_NM);
 	if (c->st.cr0 & X86_CR0_TS)
 		soft_raise(c, X86_NM);
-	if (!(attr & (X86_AT_X87 | X86_AT_MMX)) || !waiting)
+	if (!waiting || !host_uses_x87(i))
 		return;
 	/* Without CR0.NE the error goes out of the chip on FERR#; with no
 	 * line there, it is as if IGNNE# were asserted. */
@@ -84,21 +84,21 @@ static void host_mem_in(struct soft_cpu *c, const struct x86_insn *i,
 {
 	enum soft_access acc = m->o->access & X86_OA_W ? SOFT_WRITE : SOFT_READ;
 
-	host_check_align(c, i, interp_ea(c, i), m->size);
-	if (i->enc == X86_ENC_EVEX && i->aaa) {
-		m->masked = true;
-		if (acc == SOFT_WRITE || mask_load(c, i, m->size, buf))
-			return;
-		m->masked = false;
-	}
-	m->a = interp_mem(c, i, m->size, acc);
+	if (i->enc != X86_ENC_EVEX || !i->aaa || mask_any(c, i))
+		host_check_align(c, i, interp_ea(c, i), m->size);
+	m->masked = i->enc == X86_ENC_EVEX && i->aaa;
+	/* A store that an exception stops accesses nothing: later. */
 	if (acc == SOFT_WRITE)
-		soft_probe_write(c, m->a, m->size, c->tlb_mode);
-	else if (m->size <= 8 && !(m->size & (m->size - 1)))
+		return;
+	if (m->masked && mask_load(c, i, m->size, buf))
+		return;
+	m->a = interp_mem(c, i, m->size, acc);
+	if (m->size <= 8 && !(m->size & (m->size - 1))) {
 		host_put64(
 			buf, 0, soft_fast_load(c, m->a, m->size, c->tlb_mode));
-	else
+	} else {
 		soft_load_bytes(c, m->a, buf, m->size, c->tlb_mode);
+	}
 }
 
 /* ---- running ---- */
@@ -113,7 +113,7 @@ static void host_frame_in(struct soft_cpu *c, const struct x86_insn *i,
 	f->gpr[2] = c->st.gpr[X86_RDX];
 	f->flags = (c->st.rflags & X86_FL_ARITH) | X86_FL_1;
 	memcpy(&f->mxcsr, fx + FX_MXCSR, 4);
-	if (!thunk_uses_x87(i))
+	if (!host_uses_x87(i))
 		return;
 	memcpy(f->fx, fx, FX_X87_END);
 	memset(f->fx + FX_X87_END, 0, sizeof(f->fx) - FX_X87_END);
@@ -172,14 +172,17 @@ static void host_frame_out(struct soft_cpu *c, const struct x86_insn *i,
 		c->st.gpr[X86_RCX] = f->gpr[1];
 	changed &= X86_FL_ARITH;
 	c->st.rflags = (c->st.rflags & ~changed) | (f->flags & changed);
-	if (thunk_uses_x87(i))
+	if (host_uses_x87(i))
 		host_x87_out(c, i, t, f);
 	memcpy(c->st.fpu.fx + FX_MXCSR, &f->mxcsr, 4);
 }
 
-static _Noreturn void host_raise_xm(struct soft_cpu *c, uint32_t mxcsr)
+static _Noreturn void host_raise_xm(
+	struct soft_cpu *c, const struct x86_insn *i, struct thunk_frame *f)
 {
-	memcpy(c->st.fpu.fx + FX_MXCSR, &mxcsr, 4);
+	if (host_uses_x87(i))
+		host_x87_out(c, i, NULL, f);
+	memcpy(c->st.fpu.fx + FX_MXCSR, &f->mxcsr, 4);
 	soft_raise(c, c->st.cr4 & X86_CR4_OSXMMEXCPT ? X86_XM : X86_UD);
 }
 
@@ -189,7 +192,7 @@ static void host_run(struct soft_cpu *c, const struct x86_insn *i,
 {
 	host_frame_in(c, i, gpr, f);
 	if (!thunk_run(t, f, &c->st.fpu))
-		host_raise_xm(c, f->mxcsr);
+		host_raise_xm(c, i, f);
 }
 
 /*
@@ -224,12 +227,14 @@ static void host_mem_out(struct soft_cpu *c, const struct x86_insn *i,
 		uint64_t which = host_written(c, i, gpr, t, f, m->size);
 
 		mask_store(c, i, m->size, f->mem, which);
-	} else if (m->size <= 8 && !(m->size & (m->size - 1))) {
+		return;
+	}
+	m->a = interp_mem(c, i, m->size, SOFT_WRITE);
+	if (m->size <= 8 && !(m->size & (m->size - 1)))
 		soft_fast_store(
 			c, m->a, m->size, host_get64(f->mem, 0), c->tlb_mode);
-	} else {
+	else
 		soft_store_bytes(c, m->a, f->mem, m->size, c->tlb_mode);
-	}
 }
 
 INTERP_FN(host)

@@ -52,10 +52,22 @@ interp_inline void host_put64(uint8_t *fx, unsigned off, uint64_t v)
 /* #UD, #NM and, if waiting, #MF by CR0, CR4, XCR0 and pending exceptions. */
 void host_check(struct soft_cpu *c, const struct x86_insn *i, bool waiting);
 
+/* Does it work on x87 or MMX state?  A conversion from memory does not. */
+static inline bool host_uses_x87(const struct x86_insn *i)
+{
+	if (i->has_mem &&
+		(i->op == X86_OP_CVTPI2PS || i->op == X86_OP_CVTPI2PD))
+		return false;
+	return i->def->attr & (X86_AT_X87 | X86_AT_MMX);
+}
+
 /* An MMX instruction makes all tags valid and TOP 0 (x87.c). */
 void x87_enter_mmx(struct soft_cpu *c);
 
 /* ---- memory under an opmask (mask.c) ---- */
+
+/* Is any element selected? */
+bool mask_any(const struct soft_cpu *c, const struct x86_insn *i);
 
 /* Read the memory operand of size bytes into buf, only elements that the
  * opmask selects.  False if the whole operand is read whatever the mask. */

@@ -16,53 +16,94 @@ static gva_t mask_address(struct soft_cpu *c, const struct x86_insn *i,
 	return interp_linear(c, i->seg, off, n, acc);
 }
 
-static void mask_load_part(struct soft_cpu *c, const struct x86_insn *i,
-	unsigned at, unsigned n, uint8_t *buf)
+static uint64_t mask_low(unsigned n)
 {
-	gva_t a = mask_address(c, i, at, n, SOFT_READ);
+	return n >= 64 ? ~0ull : (1ull << n) - 1;
+}
 
-	soft_load_bytes(c, a, buf + at, n, c->tlb_mode);
+/* The next run of set bits in which from *at on: its length, 0 if none. */
+static unsigned mask_run(uint64_t which, unsigned *at)
+{
+	unsigned n = 0;
+
+	if (*at >= 64 || !(which >> *at))
+		return 0;
+	*at += (unsigned)__builtin_ctzll(which >> *at);
+	while (*at + n < 64 && which >> (*at + n) & 1)
+		n++;
+	return n;
+}
+
+static void mask_load_bytes(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint8_t *buf, uint64_t which)
+{
+	unsigned n;
+
+	for (unsigned at = 0; (n = mask_run(which, &at)); at += n)
+		soft_load_bytes(c, mask_address(c, i, at, n, SOFT_READ),
+			buf + at, n, c->tlb_mode);
+}
+
+/* Exception class E6NF: the right to write the whole operand is needed. */
+static bool mask_writes_all(const struct x86_insn *i)
+{
+	return !strncmp(x86_op_name(i->op), "vextract", 8);
 }
 
 void mask_store(struct soft_cpu *c, const struct x86_insn *i, unsigned size,
 	const uint8_t *buf, uint64_t which)
 {
-	for (unsigned pass = 0; pass < 2; pass++) {
-		for (unsigned at = 0; at < size;) {
-			unsigned n = 0;
-			gva_t a;
+	unsigned n, at;
 
-			while (at + n < size && which >> (at + n) & 1)
-				n++;
-			if (!n) {
-				at++;
-				continue;
-			}
-			a = mask_address(c, i, at, n, SOFT_WRITE);
-			if (pass)
-				soft_store_bytes(
-					c, a, buf + at, n, c->tlb_mode);
-			else
-				soft_probe_write(c, a, n, c->tlb_mode);
-			at += n;
-		}
-	}
+	which &= mask_low(size);
+	if (mask_writes_all(i))
+		soft_probe_write(c, mask_address(c, i, 0, size, SOFT_WRITE),
+			size, c->tlb_mode);
+	for (at = 0; (n = mask_run(which, &at)); at += n)
+		soft_probe_write(c, mask_address(c, i, at, n, SOFT_WRITE), n,
+			c->tlb_mode);
+	for (at = 0; (n = mask_run(which, &at)); at += n)
+		soft_store_bytes(c, mask_address(c, i, at, n, SOFT_WRITE),
+			buf + at, n, c->tlb_mode);
 }
 
 /* ---- loads under an opmask ---- */
 
-/* Elements of byte and word instructions, by the last letter of their names;
- * 0: the memory operand is read whole. */
-static unsigned mask_bw_size(const struct x86_insn *i)
+bool mask_any(const struct soft_cpu *c, const struct x86_insn *i)
+{
+	unsigned e = i->rex & X86_REX_W ? 8 : 4;
+
+	if (i->op == X86_OP_VMOVDQU8 || i->op == X86_OP_VMOVDQU16)
+		return true; /* never aligned */
+	return c->st.fpu.k[i->aaa] & ((1ull << (i->vl / e)) - 1);
+}
+
+/* Exception classes E4NF, E6NF: the memory operand is read whole. */
+static bool mask_reads_all(const struct x86_insn *i)
 {
 	const char *name = x86_op_name(i->op);
+	static const char *const start[] = {"punpck", "unpck", "pack", "vperm",
+		"vdbps", "pshuf", "vshuf", "shuf", "pmadd", "valign", "palign",
+		"gf2p8affine", "vcvtne2", "vinsert", "vpmultishift",
+		"vpconflict", "movddup", "movsldup", "movshdup"};
+	static const char *const by_count[] = {
+		"psrl", "psra", "psll", "vpsraq"};
+
+	/* shifts by a count in an XMM operand */
+	for (unsigned n = 0; n < sizeof(by_count) / sizeof(by_count[0]); n++)
+		if (!strncmp(name, by_count[n], strlen(by_count[n])))
+			return i->imm_size == 0;
+	for (unsigned n = 0; n < sizeof(start) / sizeof(start[0]); n++)
+		if (!strncmp(name, start[n], strlen(start[n])))
+			return true;
+	return false;
+}
+
+/* Element size of byte and word instructions: the name's last letter. */
+static unsigned mask_bw_size(const char *name)
+{
 	size_t n = strlen(name);
 
-	if (!strncmp(name, "punpck", 6) || !strncmp(name, "pack", 4) ||
-		!strncmp(name, "vperm", 5) || !strncmp(name, "vdbps", 5) ||
-		!strcmp(name, "pshufb") || !strcmp(name, "pshufhw") ||
-		!strcmp(name, "pshuflw") || !strncmp(name, "pmadd", 5))
-		return 0;
 	if (n && name[n - 1] == 'b')
 		return 1;
 	return n && name[n - 1] == 'w' ? 2 : 0;
@@ -102,7 +143,7 @@ static unsigned mask_element(const struct x86_insn *i, unsigned size)
 	/* The broadcast element is the element; elsewhere scalars. */
 	if (i->def->evex & 3)
 		return 1u << (i->def->evex & 3);
-	return size <= 8 ? size : mask_bw_size(i);
+	return size <= 8 ? size : mask_bw_size(x86_op_name(i->op));
 }
 
 static bool mask_expands(const struct x86_insn *i)
@@ -135,97 +176,136 @@ static unsigned mask_expand_size(const struct x86_insn *i)
 	return w ? 8 : 4;
 }
 
-static uint64_t mask_low(unsigned n)
+/* Bytes of an element of what a conversion makes, by its name; else 0. */
+static unsigned mask_converted(const char *name)
 {
-	return n >= 64 ? ~0ull : (1ull << n) - 1;
+	const char *to = strchr(name, '2');
+
+	if (strncmp(name, "cvt", 3) && strncmp(name, "vcvt", 4))
+		return 0;
+	if (!to)
+		return 0;
+	to++;
+	if (!strcmp(to, "pd") || !strcmp(to, "qq") || !strcmp(to, "uqq"))
+		return 8;
+	return !strcmp(to, "ph") || !strcmp(to, "w") || !strcmp(to, "uw") ? 2
+									  : 4;
 }
 
 /* Number of destination elements of a broadcast. */
 static unsigned mask_broadcast_count(const struct x86_insn *i, unsigned size)
 {
-	unsigned e = size;
+	unsigned e = size, to = mask_converted(x86_op_name(i->op));
 
 	if (!i->evex_b && (size > 8 || i->op == X86_OP_VBROADCASTF32X2 ||
 				  i->op == X86_OP_VBROADCASTI32X2))
 		e = i->rex & X86_REX_W ? 8 : 4;
-	return i->vl / e;
+	return i->vl / (to > e ? to : e);
+}
+
+/* The bytes of a memory operand of elements of e bytes that k selects. */
+static uint64_t mask_spread(uint64_t k, unsigned size, unsigned e)
+{
+	uint64_t which = 0;
+
+	for (unsigned n = 0; n < size / e; n++)
+		if (k >> n & 1)
+			which |= mask_low(e) << (n * e);
+	return which;
 }
 
 bool mask_load(struct soft_cpu *c, const struct x86_insn *i, unsigned size,
 	uint8_t *buf)
 {
-	uint64_t k = c->st.fpu.k[i->aaa];
+	uint64_t k = c->st.fpu.k[i->aaa], which;
 	unsigned e;
 
-	if (mask_expands(i)) {
-		unsigned n;
-
-		e = mask_expand_size(i);
-		n = (unsigned)__builtin_popcountll(k & mask_low(size / e));
-		if (n)
-			mask_load_part(c, i, 0, n * e, buf);
-		return true;
-	}
-	if (mask_broadcasts(i)) {
-		if (k & mask_low(mask_broadcast_count(i, size)))
-			mask_load_part(c, i, 0, size, buf);
-		return true;
-	}
-	e = mask_element(i, size);
-	if (!e)
+	if (mask_reads_all(i))
 		return false;
-	for (unsigned n = 0; n < size / e; n++)
-		if (k >> n & 1)
-			mask_load_part(c, i, n * e, e, buf);
+	if (mask_expands(i)) {
+		e = mask_expand_size(i);
+		k &= mask_low(size / e);
+		which = mask_low((unsigned)__builtin_popcountll(k) * e);
+	} else if (mask_broadcasts(i)) {
+		k &= mask_low(mask_broadcast_count(i, size));
+		which = k ? mask_low(size) : 0;
+	} else {
+		e = mask_element(i, size);
+		if (!e)
+			return false;
+		which = mask_spread(k, size, e);
+	}
+	mask_load_bytes(c, i, size, buf, which);
 	return true;
 }
 
 /* ---- MASKMOVQ, MASKMOVDQU ---- */
 
+static void mask_move_bytes(struct soft_cpu *c, const struct x86_insn *i,
+	const uint8_t *src, const uint8_t *mask, unsigned size)
+{
+	uint64_t di = interp_asize_mask(i, c->st.gpr[X86_RDI]);
+
+	/* Processors want the right to write the whole operand, whatever the
+	 * mask, and find out about its upper half first. */
+	for (unsigned n = size; n > 0;) {
+		uint64_t off;
+
+		n -= 8;
+		off = interp_asize_mask(i, di + n);
+		soft_probe_write(c,
+			interp_linear(
+				c, interp_data_seg(i), off, 8, SOFT_WRITE),
+			8, c->tlb_mode);
+	}
+	for (unsigned n = 0; n < size; n++) {
+		uint64_t off = interp_asize_mask(i, di + n);
+		gva_t a;
+
+		if (!(mask[n] & 0x80))
+			continue;
+		a = soft_fast_linear(c, interp_data_seg(i), off, 1, SOFT_WRITE);
+		soft_fast_store(c, a, 1, src[n], c->tlb_mode);
+	}
+}
+
 INTERP_FN(maskmov)
 {
-	unsigned size = i->op == X86_OP_MASKMOVQ ? 8 : 16;
-	uint64_t di = interp_asize_mask(i, c->st.gpr[X86_RDI]);
-	const uint8_t *src, *mask;
+	const struct x86_opnd *o = i->opnd;
 
 	host_check(c, i, true);
-	if (size == 8) {
+	if (i->op == X86_OP_MASKMOVQ) {
+		const uint8_t *st = c->st.fpu.fx + FX_ST0;
 		unsigned top = host_get16(c->st.fpu.fx, FX_FSW) >> 11 & 7;
-		uint8_t *fx = c->st.fpu.fx;
 
-		src = fx + FX_ST0 + ((i->opnd[0].reg - top) & 7) * 16;
-		mask = fx + FX_ST0 + ((i->opnd[1].reg - top) & 7) * 16;
-	} else {
-		src = c->st.fpu.zmm[i->opnd[0].reg];
-		mask = c->st.fpu.zmm[i->opnd[1].reg];
-	}
-	for (unsigned pass = 0; pass < 2; pass++)
-		for (unsigned n = 0; n < size; n++) {
-			uint64_t off = interp_asize_mask(i, di + n);
-			gva_t a;
-
-			if (!(mask[n] & 0x80))
-				continue;
-			a = interp_linear(c, i->seg, off, 1, SOFT_WRITE);
-			if (pass)
-				soft_fast_store(c, a, 1, src[n], c->tlb_mode);
-			else
-				soft_probe_write(c, a, 1, c->tlb_mode);
-		}
-	if (size == 8)
+		mask_move_bytes(c, i, st + ((o[0].reg - top) & 7) * 16,
+			st + ((o[1].reg - top) & 7) * 16, 8);
 		x87_enter_mmx(c);
+	} else {
+		mask_move_bytes(c, i, c->st.fpu.zmm[o[0].reg],
+			c->st.fpu.zmm[o[1].reg], 16);
+	}
 }
 
 /* ---- VMASKMOVPS, VPMASKMOVD and kin ---- */
+
+static uint64_t mask_signs(
+	const struct x86_insn *i, unsigned e, const uint8_t *mask)
+{
+	uint64_t which = 0;
+
+	for (unsigned at = 0; at < i->vl; at += e)
+		if (mask[at + e - 1] & 0x80)
+			which |= mask_low(e) << at;
+	return which;
+}
 
 static void mask_move_load(struct soft_cpu *c, const struct x86_insn *i,
 	unsigned e, const uint8_t *mask)
 {
 	uint8_t buf[64] = {0};
 
-	for (unsigned at = 0; at < i->vl; at += e)
-		if (mask[at + e - 1] & 0x80)
-			mask_load_part(c, i, at, e, buf);
+	mask_load_bytes(c, i, i->vl, buf, mask_signs(i, e, mask));
 	memcpy(c->st.fpu.zmm[i->opnd[0].reg], buf, 64);
 }
 
@@ -234,17 +314,14 @@ INTERP_FN(vmaskmov)
 	bool q = i->op == X86_OP_VMASKMOVPD || i->op == X86_OP_VPMASKMOVQ;
 	unsigned e = q ? 8 : 4;
 	const uint8_t *mask = c->st.fpu.zmm[i->opnd[1].reg];
-	uint64_t which = 0;
 
 	host_check(c, i, true);
 	if (i->opnd[0].kind == X86_OK_VEC) {
 		mask_move_load(c, i, e, mask);
 		return;
 	}
-	for (unsigned at = 0; at < i->vl; at += e)
-		if (mask[at + e - 1] & 0x80)
-			which |= mask_low(e) << at;
-	mask_store(c, i, i->vl, c->st.fpu.zmm[i->opnd[2].reg], which);
+	mask_store(c, i, i->vl, c->st.fpu.zmm[i->opnd[2].reg],
+		mask_signs(i, e, mask));
 }
 
 /* ---- gathers and scatters ---- */
@@ -280,9 +357,13 @@ static void gather_element(struct soft_cpu *c, const struct x86_insn *i,
 {
 	uint64_t off = mask_vsib_offset(c, i, v, n), x;
 	gva_t a = interp_linear(c, i->seg, off, v->data, SOFT_READ);
+	uint8_t *dst = c->st.fpu.zmm[i->opnd[0].reg];
+	unsigned end = (v->count * v->data + 15) & ~15u;
 
 	x = soft_fast_load(c, a, v->data, c->tlb_mode);
-	memcpy(c->st.fpu.zmm[i->opnd[0].reg] + n * v->data, &x, v->data);
+	memcpy(dst + n * v->data, &x, v->data);
+	/* each element is a write of the register: its upper part goes */
+	memset(dst + end, 0, 64 - end);
 }
 
 static void gather_vex(
@@ -291,11 +372,12 @@ static void gather_vex(
 	uint8_t *mask = c->st.fpu.zmm[i->opnd[2].reg];
 
 	/* The mask is first spread over whole elements. */
-	for (unsigned n = 0; n < v->count; n++) {
+	for (unsigned n = 0; n < i->vl / v->data; n++) {
 		uint8_t *m = mask + n * v->data;
 
 		memset(m, m[v->data - 1] & 0x80 ? 0xff : 0, v->data);
 	}
+	memset(mask + i->vl, 0, 64 - i->vl);
 	for (unsigned n = 0; n < v->count; n++) {
 		uint8_t *m = mask + n * v->data;
 

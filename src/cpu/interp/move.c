@@ -133,7 +133,7 @@ INTERP_FN(xlat)
 {
 	uint64_t off = interp_asize_mask(
 		i, c->st.gpr[X86_RBX] + (uint8_t)c->st.gpr[X86_RAX]);
-	gva_t a = interp_linear(c, i->seg, off, 1, SOFT_READ);
+	gva_t a = interp_linear(c, interp_data_seg(i), off, 1, SOFT_READ);
 
 	interp_set_reg(c, X86_RAX, 1, soft_fast_load(c, a, 1, c->tlb_mode));
 }
@@ -249,9 +249,9 @@ INTERP_FN(movdir64b)
 	gva_t to, from = interp_mem(c, i, 64, SOFT_READ);
 
 	to = interp_linear(c, X86_ES, off, 64, SOFT_WRITE);
+	soft_load_bytes(c, from, buf, 64, c->tlb_mode);
 	if (to & 63)
 		soft_raise_err(c, X86_GP, 0);
-	soft_load_bytes(c, from, buf, 64, c->tlb_mode);
 	soft_store_bytes(c, to, buf, 64, c->tlb_mode);
 }
 
@@ -259,7 +259,7 @@ INTERP_FN(clzero)
 {
 	static const uint8_t zero[64];
 	uint64_t off = interp_asize_mask(i, c->st.gpr[X86_RAX]) & ~63ull;
-	gva_t a = interp_linear(c, i->seg, off, 64, SOFT_WRITE);
+	gva_t a = interp_linear(c, interp_data_seg(i), off, 64, SOFT_WRITE);
 
 	soft_store_bytes(c, a, zero, 64, c->tlb_mode);
 }

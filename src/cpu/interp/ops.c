@@ -327,26 +327,13 @@ static void ops_guarded(struct soft_cpu *c, const struct x86_insn *i)
 	ops_function(i)(c, i);
 }
 
-/* What an encoding means on a machine that lacks its feature. */
-static interp_fn *ops_without(const struct x86_insn *i)
-{
-	if (i->op == X86_OP_TZCNT)
-		return interp_op_bsf;
-	if (i->op == X86_OP_LZCNT)
-		return interp_op_bsr;
-	return i->def->attr & X86_AT_HINT ? interp_op_nop : interp_op_ud;
-}
-
 interp_fn *interp_select(struct soft_cpu *c, struct x86_insn *i, bool *own_rip)
 {
-	const struct x86_opdef *d = i->def;
-
+	*own_rip = false;
+	if (!x86_insn_fit(i, c->vm->model))
+		return interp_op_ud;
 	*own_rip = interp_ops[i->op].own_rip;
-	if (d->feature && !interp_has(c, d->feature)) {
-		*own_rip = false;
-		return ops_without(i);
-	}
-	if (d->attr & (X86_AT_PROT | X86_AT_PRIV | X86_AT_UMIP))
+	if (i->def->attr & (X86_AT_PROT | X86_AT_PRIV | X86_AT_UMIP))
 		return ops_guarded;
 	return ops_function(i);
 }

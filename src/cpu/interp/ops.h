@@ -35,6 +35,9 @@ INTERP_FN(adox);
 /* Flags of a - b at a width. */
 void interp_compare(unsigned size, uint64_t a, uint64_t b, uint64_t *fl);
 
+/* Sum of bytes and its flags. */
+uint8_t interp_add_byte(uint8_t a, uint8_t b, uint64_t *fl);
+
 /* shift.c */
 INTERP_FN4(rol);
 INTERP_FN4(ror);

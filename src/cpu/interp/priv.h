@@ -87,6 +87,12 @@ interp_inline void interp_set_gpr(
 
 /* ---- memory ---- */
 
+/* Segment of an operand that is addressed by implied registers. */
+interp_inline unsigned interp_data_seg(const struct x86_insn *i)
+{
+	return i->seg_override == X86_NOREG ? X86_DS : i->seg_override;
+}
+
 interp_inline uint64_t interp_asize_mask(const struct x86_insn *i, uint64_t a)
 {
 	if (interp_likely(i->asize == 8))
@@ -143,6 +149,11 @@ interp_inline void interp_store(
 
 	soft_fast_store(c, a, size, v, c->tlb_mode);
 }
+
+/* Raise what an access to a long operand of n bytes raises: processors try the
+ * first so many bytes, then the last byte. */
+void interp_try_ends(struct soft_cpu *c, gva_t a, unsigned first, unsigned n,
+	enum soft_access acc);
 
 /* ---- operands of 1, 2, 4, 8 bytes ---- */
 

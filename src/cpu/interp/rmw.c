@@ -191,3 +191,27 @@ bool interp_cmpxchg16(
 	rmw_tell(c, &p, 16);
 	return q.equal;
 }
+
+static void rmw_try(
+	struct soft_cpu *c, gva_t a, unsigned n, enum soft_access acc)
+{
+	if (acc == SOFT_WRITE) {
+		soft_probe_write(c, a, n, c->tlb_mode);
+	} else if (!soft_host(c, a, n, SOFT_READ, c->tlb_mode)) {
+		soft_host(c, a, 1, SOFT_READ, c->tlb_mode);
+		soft_host(c, (a + n - 1) & ~(BUS_PAGE_SIZE - 1), 1, SOFT_READ,
+			c->tlb_mode);
+	}
+}
+
+void interp_try_ends(struct soft_cpu *c, gva_t a, unsigned first, unsigned n,
+	enum soft_access acc)
+{
+	gva_t end = a + n - 1;
+
+	if (!c->code64)
+		end = (uint32_t)end;
+	if (first)
+		rmw_try(c, a, first, acc);
+	rmw_try(c, end, 1, acc);
+}

@@ -32,8 +32,54 @@
 	SHIFT_OP(name, 4, "l", uint32_t)                                       \
 	SHIFT_OP(name, 8, "q", uint64_t)
 
-SHIFT(rol)
-SHIFT(ror)
+/*
+ * Rotates of a register by an immediate other than one leave OF, which is
+ * undefined, in another way than rotates by CL on some processors: ask ours.
+ */
+static bool shift_keeps_of(void)
+{
+	static int known; /* 1 no, 2 yes; threads find the same */
+	uint16_t ax = 1;
+	uint8_t x = 0xff;
+
+	if (!known) {
+		asm(INTERP_FLAGS_IN "rolb $2, %1" INTERP_FLAGS_OUT
+			: "+&a"(ax), "+&r"(x)
+			:
+			: "cc");
+		known = 1 + (ax & 1);
+	}
+	return known == 2;
+}
+
+interp_inline void shift_rotate(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, interp_alu *f)
+{
+	uint64_t count = interp_read(c, i, 1, 1), of;
+
+	of = c->st.rflags & X86_FL_OF;
+	interp_modify(c, i, size, f, count);
+	if (i->opnd[1].kind != X86_OK_IMM || i->has_mem || !shift_keeps_of())
+		return;
+	if ((count & (size == 8 ? 63 : 31)) != 1)
+		c->st.rflags = (c->st.rflags & ~(uint64_t)X86_FL_OF) | of;
+}
+
+#define SHIFT_ROTATE1(name, n, sfx, type)                                      \
+	SHIFT_FN(name##n, #name, sfx, type)                                    \
+	INTERP_FN(name##n)                                                     \
+	{                                                                      \
+		shift_rotate(c, i, n, name##n);                                \
+	}
+
+#define SHIFT_ROTATE(name)                                                     \
+	SHIFT_ROTATE1(name, 1, "b", uint8_t)                                   \
+	SHIFT_ROTATE1(name, 2, "w", uint16_t)                                  \
+	SHIFT_ROTATE1(name, 4, "l", uint32_t)                                  \
+	SHIFT_ROTATE1(name, 8, "q", uint64_t)
+
+SHIFT_ROTATE(rol)
+SHIFT_ROTATE(ror)
 SHIFT(rcl)
 SHIFT(rcr)
 SHIFT(shl)

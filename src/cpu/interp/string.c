@@ -12,8 +12,6 @@
 /* Iterations before the run loop gets a look in. */
 #define STRING_CHUNK 4096u
 
-enum string_stop { STRING_ALWAYS, STRING_WHILE_ZF };
-
 static uint64_t string_reg(
 	const struct soft_cpu *c, const struct x86_insn *i, unsigned reg)
 {
@@ -29,16 +27,11 @@ static void string_advance(struct soft_cpu *c, const struct x86_insn *i,
 	interp_set_reg(c, reg, i->asize, v);
 }
 
-static unsigned string_seg(const struct x86_insn *i)
-{
-	return i->seg_override == X86_NOREG ? X86_DS : i->seg_override;
-}
-
 static gva_t string_src(
 	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
 {
-	return interp_linear(
-		c, string_seg(i), string_reg(c, i, X86_RSI), size, SOFT_READ);
+	return interp_linear(c, interp_data_seg(i), string_reg(c, i, X86_RSI),
+		size, SOFT_READ);
 }
 
 static gva_t string_dst(struct soft_cpu *c, const struct x86_insn *i,
@@ -49,8 +42,8 @@ static gva_t string_dst(struct soft_cpu *c, const struct x86_insn *i,
 
 /* ---- one iteration each ---- */
 
-static void string_movs(
-	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+static void string_movs(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t *fl)
 {
 	gva_t src = string_src(c, i, size);
 	uint64_t v = soft_fast_load(c, src, size, c->tlb_mode);
@@ -61,8 +54,8 @@ static void string_movs(
 	string_advance(c, i, X86_RDI, size);
 }
 
-static void string_stos(
-	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+static void string_stos(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t *fl)
 {
 	gva_t dst = string_dst(c, i, size, SOFT_WRITE);
 
@@ -70,8 +63,8 @@ static void string_stos(
 	string_advance(c, i, X86_RDI, size);
 }
 
-static void string_lods(
-	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+static void string_lods(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t *fl)
 {
 	gva_t src = string_src(c, i, size);
 	uint64_t v = soft_fast_load(c, src, size, c->tlb_mode);
@@ -80,51 +73,49 @@ static void string_lods(
 	string_advance(c, i, X86_RSI, size);
 }
 
-static void string_cmps(
-	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+static void string_cmps(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t *fl)
 {
-	gva_t src = string_src(c, i, size), dst;
-	uint64_t a = soft_fast_load(c, src, size, c->tlb_mode), b;
+	/* processors read ES:rDI first */
+	gva_t dst = string_dst(c, i, size, SOFT_READ), src;
+	uint64_t b = soft_fast_load(c, dst, size, c->tlb_mode), a;
 
-	dst = string_dst(c, i, size, SOFT_READ);
-	b = soft_fast_load(c, dst, size, c->tlb_mode);
-	interp_compare(size, a, b, &c->st.rflags);
+	src = string_src(c, i, size);
+	a = soft_fast_load(c, src, size, c->tlb_mode);
+	interp_compare(size, a, b, fl);
 	string_advance(c, i, X86_RSI, size);
 	string_advance(c, i, X86_RDI, size);
 }
 
-static void string_scas(
-	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+static void string_scas(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t *fl)
 {
 	gva_t dst = string_dst(c, i, size, SOFT_READ);
 	uint64_t b = soft_fast_load(c, dst, size, c->tlb_mode);
 
-	interp_compare(size, c->st.gpr[X86_RAX], b, &c->st.rflags);
+	interp_compare(size, c->st.gpr[X86_RAX], b, fl);
 	string_advance(c, i, X86_RDI, size);
 }
 
-static void string_ins(
-	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+static void string_ins(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t *fl)
 {
 	uint16_t port = c->st.gpr[X86_RDX];
 	gva_t dst;
 
 	/* The device must not be read if the store would fault. */
-	soft_io_check(c, port, size);
 	dst = string_dst(c, i, size, SOFT_WRITE);
 	soft_probe_write(c, dst, size, c->tlb_mode);
 	soft_store(c, dst, size, soft_in(c, port, size), c->tlb_mode);
 	string_advance(c, i, X86_RDI, size);
 }
 
-static void string_outs(
-	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+static void string_outs(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t *fl)
 {
 	uint16_t port = c->st.gpr[X86_RDX];
-	gva_t src;
+	gva_t src = string_src(c, i, size);
 
-	soft_io_check(c, port, size);
-	src = string_src(c, i, size);
 	soft_out(c, port, size, soft_load(c, src, size, c->tlb_mode));
 	string_advance(c, i, X86_RSI, size);
 }
@@ -171,7 +162,7 @@ static uint64_t string_movs_run(struct soft_cpu *c, const struct x86_insn *i,
 {
 	uint64_t si = string_reg(c, i, X86_RSI), n, m;
 	uint64_t di = string_reg(c, i, X86_RDI);
-	unsigned seg = string_seg(i);
+	unsigned seg = interp_data_seg(i);
 	gva_t src, dst;
 	uint8_t *s, *d;
 
@@ -213,15 +204,16 @@ static uint64_t string_stos_run(struct soft_cpu *c, const struct x86_insn *i,
 
 /* ---- repetition ---- */
 
-typedef void string_fn(
-	struct soft_cpu *c, const struct x86_insn *i, unsigned size);
+/* *fl: RFLAGS as the iterations leave them, committed when no fault comes. */
+typedef void string_fn(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t *fl);
 typedef uint64_t string_run_fn(struct soft_cpu *c, const struct x86_insn *i,
 	unsigned size, uint64_t count);
 
 struct string_kind {
 	string_fn *one;
 	string_run_fn *run;
-	bool compares;
+	bool compares, io;
 };
 
 /* Must traps be looked at after every single iteration? */
@@ -230,65 +222,71 @@ static bool string_by_one(const struct soft_cpu *c)
 	return c->st.rflags & X86_FL_TF || c->data_bp;
 }
 
-static bool string_done(const struct soft_cpu *c, const struct x86_insn *i,
-	const struct string_kind *k, uint64_t left)
+static bool string_done(const struct x86_insn *i, const struct string_kind *k,
+	uint64_t left, uint64_t fl)
 {
 	if (!left)
 		return true;
 	if (!k->compares)
 		return false;
-	return !(c->st.rflags & X86_FL_ZF) == !(i->prefix & X86_PFX_REPNE);
+	return !(fl & X86_FL_ZF) == !(i->prefix & X86_PFX_REPNE);
 }
 
-static void string_repeat(struct soft_cpu *c, const struct x86_insn *i,
+/* Some iterations; true when there are no more to do. */
+static bool string_some(struct soft_cpu *c, const struct x86_insn *i,
 	const struct string_kind *k, unsigned size)
 {
 	bool runs = k->run && !(c->st.rflags & X86_FL_DF);
 	uint64_t left = string_reg(c, i, X86_RCX), budget = STRING_CHUNK;
+	uint64_t fl = c->st.rflags;
+	bool done = !left;
 
 	if (string_by_one(c))
 		budget = 1;
-	if (left) {
-		do {
-			uint64_t n = 0;
+	while (!done && budget) {
+		uint64_t n = 0;
 
-			if (runs && budget > 1)
-				n = k->run(c, i, size,
-					left < budget ? left : budget);
-			if (!n) {
-				k->one(c, i, size);
-				n = 1;
-			}
-			left -= n;
-			budget -= n;
-			interp_set_reg(c, X86_RCX, i->asize, left);
-			if (string_done(c, i, k, left))
-				goto done;
-		} while (budget && !soft_attention(c));
-		c->st.rflags |= X86_FL_RF;
-		return;
+		if (runs && budget > 1)
+			n = k->run(c, i, size, left < budget ? left : budget);
+		if (!n) {
+			k->one(c, i, size, &fl);
+			n = 1;
+		}
+		left -= n;
+		budget -= n;
+		interp_set_reg(c, X86_RCX, i->asize, left);
+		done = string_done(i, k, left, fl);
+		if (soft_attention(c))
+			break;
 	}
-done:
-	c->st.rflags &= ~(uint64_t)X86_FL_RF;
-	c->st.rip = interp_next(c, i);
+	/* Flags are written once, at the end. */
+	if (done)
+		c->st.rflags = fl;
+	return done;
 }
 
 static void string_exec(struct soft_cpu *c, const struct x86_insn *i,
 	const struct string_kind *k, unsigned size)
 {
-	if (i->prefix & (X86_PFX_REP | X86_PFX_REPNE)) {
-		string_repeat(c, i, k, size);
+	if (k->io)
+		soft_io_check(c, c->st.gpr[X86_RDX], size);
+	if (!(i->prefix & (X86_PFX_REP | X86_PFX_REPNE))) {
+		uint64_t fl = c->st.rflags;
+
+		k->one(c, i, size, &fl);
+		c->st.rflags = fl;
+	} else if (!string_some(c, i, k, size)) {
+		c->st.rflags |= X86_FL_RF;
 		return;
 	}
-	k->one(c, i, size);
 	c->st.rip = interp_next(c, i);
 }
 
-#define STRING_OP(name, run, compares)                                         \
+#define STRING_OP(name, run, ...)                                              \
 	INTERP_FN(name)                                                        \
 	{                                                                      \
 		static const struct string_kind k = {                          \
-			string_##name, run, compares};                         \
+			string_##name, run, __VA_ARGS__};                      \
 		string_exec(c, i, &k, string_size(i));                         \
 	}
 
@@ -300,10 +298,10 @@ static unsigned string_size(const struct x86_insn *i)
 	return i->opcode < 0x70 && i->osize == 8 ? 4 : i->osize;
 }
 
-STRING_OP(movs, string_movs_run, false)
-STRING_OP(stos, string_stos_run, false)
-STRING_OP(lods, NULL, false)
-STRING_OP(cmps, NULL, true)
-STRING_OP(scas, NULL, true)
-STRING_OP(ins, NULL, false)
-STRING_OP(outs, NULL, false)
+STRING_OP(movs, string_movs_run, false, false)
+STRING_OP(stos, string_stos_run, false, false)
+STRING_OP(lods, NULL, false, false)
+STRING_OP(cmps, NULL, true, false)
+STRING_OP(scas, NULL, true, false)
+STRING_OP(ins, NULL, false, true)
+STRING_OP(outs, NULL, false, true)

@@ -29,18 +29,15 @@ static void system_set_zf(struct soft_cpu *c, bool zf)
 
 /* ---- descriptors ---- */
 
-static uint64_t system_arpl(uint64_t a, uint64_t b, uint64_t *fl)
-{
-	*fl &= ~(uint64_t)X86_FL_ZF;
-	if ((a & 3) >= (b & 3))
-		return a;
-	*fl |= X86_FL_ZF;
-	return (a & ~3ull) | (b & 3);
-}
-
+/* Memory is written only if the RPL changes. */
 INTERP_FN(arpl)
 {
-	interp_modify(c, i, 2, system_arpl, interp_read(c, i, 1, 2));
+	uint64_t d = interp_read(c, i, 0, 2), rpl = interp_read(c, i, 1, 2) & 3;
+	bool raise = (d & 3) < rpl;
+
+	if (raise)
+		interp_write(c, i, 0, 2, (d & ~3ull) | rpl);
+	system_set_zf(c, raise);
 }
 
 INTERP_FN(lar)
@@ -396,7 +393,7 @@ INTERP_FN(monitor)
 		soft_raise(c, X86_UD);
 	if ((uint32_t)c->st.gpr[X86_RCX])
 		soft_raise_err(c, X86_GP, 0);
-	a = interp_linear(c, i->seg, off, 1, SOFT_READ);
+	a = interp_linear(c, interp_data_seg(i), off, 1, SOFT_READ);
 	soft_host(c, a, 1, SOFT_READ, c->tlb_mode);
 }
 
@@ -412,7 +409,7 @@ INTERP_FN(mwait)
 INTERP_FN(umonitor)
 {
 	uint64_t off = interp_asize_mask(i, c->st.gpr[i->opnd[0].reg]);
-	gva_t a = interp_linear(c, i->seg, off, 1, SOFT_READ);
+	gva_t a = interp_linear(c, interp_data_seg(i), off, 1, SOFT_READ);
 
 	soft_host(c, a, 1, SOFT_READ, c->tlb_mode);
 }

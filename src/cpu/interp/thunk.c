@@ -15,6 +15,8 @@
  */
 #include "cpu/interp/thunk.h"
 
+#include "cpu/interp/host.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -153,7 +155,10 @@ static bool thunk_w_is_width(const struct x86_insn *i)
 	case X86_OP_VCVTUSI2SH:
 	case X86_OP_MOVD:
 	case X86_OP_PINSRD:
-	case X86_OP_PEXTRD: return true;
+	case X86_OP_PEXTRD:
+	case X86_OP_VPBROADCASTD:
+	case X86_OP_PCMPESTRI:
+	case X86_OP_PCMPESTRM: return true;
 	default: return thunk_gpr_in_reg(i) && i->enc != X86_ENC_LEGACY;
 	}
 }
@@ -398,7 +403,7 @@ static bool thunk_flags(const struct x86_insn *i)
 static void thunk_emit(struct thunk_bytes *t, const struct x86_insn *i,
 	unsigned *insn, unsigned *fault)
 {
-	bool x87 = thunk_uses_x87(i), flags = thunk_flags(i);
+	bool x87 = host_uses_x87(i), flags = thunk_flags(i);
 	struct thunk_regs r;
 
 	thunk_find_regs(i, &r);
@@ -432,8 +437,11 @@ static void thunk_emit(struct thunk_bytes *t, const struct x86_insn *i,
 	thunk_exit(t, 1);
 	*fault = t->n;
 	thunk_0fae(t, 3, false, THUNK_OFF(mxcsr));
-	if (x87)
+	if (x87) {
+		/* the change to MMX state comes before the exception */
+		thunk_0fae(t, 0, true, THUNK_OFF(fx));
 		THUNK_CODE(t, "\xdb\xe3");
+	}
 	thunk_exit(t, 0);
 }
 

@@ -41,10 +41,4 @@ bool thunk_run(
 
 void thunk_free(struct soft_cpu *c);
 
-/* Does it need the x87 state loaded? */
-static inline bool thunk_uses_x87(const struct x86_insn *i)
-{
-	return i->def->attr & (X86_AT_X87 | X86_AT_MMX);
-}
-
 #endif

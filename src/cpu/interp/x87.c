@@ -15,17 +15,22 @@ static uint16_t x87_summary(uint16_t fsw, uint16_t fcw)
 	return fsw;
 }
 
-void x87_enter_mmx(struct soft_cpu *c)
+/* A new FSW.  ST(i) is stored relative to TOP, which may change. */
+static void x87_set_fsw(struct soft_cpu *c, uint16_t fsw)
 {
 	uint8_t *fx = c->st.fpu.fx, st[128];
-	unsigned top = host_get16(fx, FX_FSW) >> 11 & 7;
+	unsigned turn = ((fsw >> 11) - (host_get16(fx, FX_FSW) >> 11)) & 7;
 
-	/* ST(i) is stored relative to TOP. */
 	memcpy(st, fx + FX_ST0, sizeof(st));
 	for (unsigned r = 0; r < 8; r++)
-		memcpy(fx + FX_ST0 + r * 16, st + ((r - top) & 7) * 16, 16);
-	host_put16(fx, FX_FSW, host_get16(fx, FX_FSW) & ~0x3800);
-	fx[FX_FTW] = 0xff;
+		memcpy(fx + FX_ST0 + r * 16, st + ((r + turn) & 7) * 16, 16);
+	host_put16(fx, FX_FSW, fsw);
+}
+
+void x87_enter_mmx(struct soft_cpu *c)
+{
+	x87_set_fsw(c, host_get16(c->st.fpu.fx, FX_FSW) & ~0x3800);
+	c->st.fpu.fx[FX_FTW] = 0xff;
 }
 
 /* ---- tags ---- */
@@ -194,7 +199,7 @@ static void x87_env_in(
 		x87_env_in32(c, env, &e);
 	e.fcw = (e.fcw & 0x1f3f) | 0x40;
 	host_put16(fx, FX_FCW, e.fcw);
-	host_put16(fx, FX_FSW, x87_summary(e.fsw, e.fcw));
+	x87_set_fsw(c, x87_summary(e.fsw, e.fcw));
 	fx[FX_FTW] = x87_short_tags(e.tags);
 	host_put16(fx, FX_FOP, e.fop);
 	host_put64(fx, FX_FIP, e.fip);
@@ -206,7 +211,7 @@ static void x87_init(struct soft_cpu *c)
 	uint8_t *fx = c->st.fpu.fx;
 
 	host_put16(fx, FX_FCW, 0x37f);
-	host_put16(fx, FX_FSW, 0);
+	x87_set_fsw(c, 0);
 	fx[FX_FTW] = 0;
 	host_put16(fx, FX_FOP, 0);
 	host_put64(fx, FX_FIP, 0);
@@ -214,6 +219,16 @@ static void x87_init(struct soft_cpu *c)
 }
 
 /* ---- operations ---- */
+
+/* The first word is tried first, then the last byte. */
+static gva_t x87_address(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned n, enum soft_access acc)
+{
+	gva_t a = interp_mem(c, i, n, acc);
+
+	interp_try_ends(c, a, i->osize == 2 ? 2 : 4, n, acc);
+	return a;
+}
 
 INTERP_FN(wait)
 {
@@ -258,7 +273,7 @@ INTERP_FN(fnstenv)
 	gva_t a;
 
 	host_check(c, i, false);
-	a = interp_mem(c, i, n, SOFT_WRITE);
+	a = x87_address(c, i, n, SOFT_WRITE);
 	x87_env_out(c, i, env);
 	soft_store_bytes(c, a, env, n, c->tlb_mode);
 	/* All exceptions are masked afterwards. */
@@ -273,7 +288,8 @@ INTERP_FN(fldenv)
 	uint8_t env[28];
 
 	host_check(c, i, true);
-	soft_load_bytes(c, interp_mem(c, i, n, SOFT_READ), env, n, c->tlb_mode);
+	soft_load_bytes(
+		c, x87_address(c, i, n, SOFT_READ), env, n, c->tlb_mode);
 	x87_env_in(c, i, env);
 }
 
@@ -284,7 +300,7 @@ INTERP_FN(fnsave)
 	gva_t a;
 
 	host_check(c, i, false);
-	a = interp_mem(c, i, n + 80, SOFT_WRITE);
+	a = x87_address(c, i, n + 80, SOFT_WRITE);
 	x87_env_out(c, i, buf);
 	for (unsigned r = 0; r < 8; r++)
 		memcpy(buf + n + r * 10, c->st.fpu.fx + FX_ST0 + r * 16, 10);
@@ -298,7 +314,7 @@ INTERP_FN(frstor)
 	uint8_t buf[108];
 
 	host_check(c, i, true);
-	soft_load_bytes(c, interp_mem(c, i, n + 80, SOFT_READ), buf, n + 80,
+	soft_load_bytes(c, x87_address(c, i, n + 80, SOFT_READ), buf, n + 80,
 		c->tlb_mode);
 	x87_env_in(c, i, buf);
 	for (unsigned r = 0; r < 8; r++) {

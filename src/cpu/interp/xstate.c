@@ -29,14 +29,24 @@ static bool xstate_wide(const struct x86_insn *i)
 
 INTERP_FN(fxsave)
 {
+	gva_t a;
+
 	xstate_check_fxsr(c);
-	soft_fxsave(c, interp_mem(c, i, 512, SOFT_WRITE), xstate_wide(i));
+	a = interp_mem(c, i, 512, SOFT_WRITE);
+	if (!(a & 15))
+		interp_try_ends(c, a, 0, 512, SOFT_WRITE);
+	soft_fxsave(c, a, xstate_wide(i));
 }
 
 INTERP_FN(fxrstor)
 {
+	gva_t a;
+
 	xstate_check_fxsr(c);
-	soft_fxrstor(c, interp_mem(c, i, 512, SOFT_READ), xstate_wide(i));
+	a = interp_mem(c, i, 512, SOFT_READ);
+	if (!(a & 15))
+		interp_try_ends(c, a, 0, 512, SOFT_READ);
+	soft_fxrstor(c, a, xstate_wide(i));
 }
 
 static void xstate_save(

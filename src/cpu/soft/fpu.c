@@ -80,6 +80,16 @@ static void take_x87(struct soft_cpu *c, const uint8_t *area, bool wide)
 	uint8_t *fx = c->st.fpu.fx;
 
 	memcpy(fx, area, FX_MXCSR);
+	/* reserved bits of FCW are fixed */
+	fx[0] = (fx[0] & 0x3f) | 0x40;
+	fx[1] &= 0x1f;
+	/* ES and B follow from the flags and their masks */
+	fx[2] &= 0x7f;
+	fx[3] &= 0x7f;
+	if (fx[2] & ~fx[0] & 0x3f) {
+		fx[2] |= 0x80;
+		fx[3] |= 0x80;
+	}
 	fx[5] = 0;
 	fx[7] &= 7; /* FOP has 11 bits */
 	if (!wide) {

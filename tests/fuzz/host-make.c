@@ -1,0 +1,454 @@
+/*
+ * host-make.c - random instructions and random state for them.
+ *
+ * Bytes are made with the shape of each kind of encoding, decoded, and kept if
+ * they are user-mode instructions whose result both sides can know.  Then the
+ * registers that form its addresses are set so that it mostly meets the test's
+ * memory, sometimes its edge, a read-only page, or nothing.
+ */
+#include <string.h>
+
+#include "host.h"
+
+static uint64_t rng;
+
+void host_seed(uint64_t seed)
+{
+	rng = seed;
+	rng = host_random() ^ seed << 32;
+}
+
+uint64_t host_random(void)
+{
+	uint64_t z = rng += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)(host_random() % n);
+}
+
+static bool chance(unsigned of)
+{
+	return below(of) == 0;
+}
+
+/* ---- bytes ---- */
+
+static unsigned make_prefixes(uint8_t *p, unsigned mode)
+{
+	static const uint8_t some[] = {0x66, 0x66, 0x66, 0xf2, 0xf3, 0xf2, 0xf3,
+		0x67, 0xf0, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65};
+	unsigned n = 0;
+
+	while (n < 3 && chance(3))
+		p[n++] = some[below(sizeof(some))];
+	if (mode == 8 && chance(2))
+		p[n++] = 0x40 | below(16);
+	return n;
+}
+
+static unsigned make_opcode(uint8_t *p, unsigned mode)
+{
+	unsigned n;
+
+	switch (below(10)) {
+	case 0:
+	case 1:
+	case 2:
+		n = make_prefixes(p, mode);
+		p[n++] = host_random();
+		return n;
+	case 3:
+	case 4:
+	case 5:
+		n = make_prefixes(p, mode);
+		p[n++] = 0x0f;
+		p[n++] = host_random();
+		return n;
+	case 6:
+		n = make_prefixes(p, mode);
+		p[n++] = 0x0f;
+		p[n++] = chance(2) ? 0x38 : 0x3a;
+		p[n++] = host_random();
+		return n;
+	case 7:
+	case 8:
+		p[0] = 0xc4;
+		p[1] = (host_random() & 0xe0) | (1 + below(3));
+		if (mode != 8)
+			p[1] |= 0xc0;
+		p[2] = host_random();
+		if (chance(3))
+			p[2] |= 0x78;
+		p[3] = host_random();
+		return 4;
+	default:
+		p[0] = 0x62;
+		p[1] = (host_random() & 0xf0) | "\1\2\3\1\2\3\5\6"[below(8)];
+		if (mode != 8)
+			p[1] |= 0xc0;
+		p[2] = host_random() | 4;
+		p[3] = host_random();
+		if (chance(2))
+			p[3] |= 8; /* V' */
+		if (chance(2))
+			p[2] |= 0x78;
+		p[4] = host_random();
+		return 5;
+	}
+}
+
+/* ---- what is left out ---- */
+
+/* Its result depends on the machine or it would leave the test. */
+static bool op_excluded(unsigned op)
+{
+	switch (op) {
+	case X86_OP_CPUID:
+	case X86_OP_RDTSC:
+	case X86_OP_RDTSCP:
+	case X86_OP_RDPMC:
+	case X86_OP_RDPID:
+	case X86_OP_RDRAND:
+	case X86_OP_RDSEED:
+	case X86_OP_RDPRU:
+	case X86_OP_RDPKRU:
+	case X86_OP_WRPKRU:
+	case X86_OP_SGDT:
+	case X86_OP_SIDT:
+	case X86_OP_SLDT:
+	case X86_OP_STR:
+	case X86_OP_SMSW:
+	case X86_OP_LAR:
+	case X86_OP_LSL:
+	case X86_OP_VERR:
+	case X86_OP_VERW:
+	case X86_OP_RDFSBASE:
+	case X86_OP_RDGSBASE:
+	case X86_OP_WRFSBASE:
+	case X86_OP_WRGSBASE:
+	case X86_OP_SYSCALL:
+	case X86_OP_SYSENTER:
+	case X86_OP_SYSEXIT:
+	case X86_OP_SYSRET:
+	case X86_OP_INT:
+	case X86_OP_IRET:
+	case X86_OP_JMP_FAR:
+	case X86_OP_JMP_FARM:
+	case X86_OP_CALL_FAR:
+	case X86_OP_CALL_FARM:
+	case X86_OP_RETF:
+	case X86_OP_POP_SREG:
+	case X86_OP_LDS:
+	case X86_OP_LES:
+	case X86_OP_LSS:
+	case X86_OP_LFS:
+	case X86_OP_LGS:
+	case X86_OP_XGETBV:
+	case X86_OP_XSAVE:
+	case X86_OP_XSAVEC:
+	case X86_OP_XSAVEOPT:
+	case X86_OP_XSAVES:
+	case X86_OP_XRSTOR:
+	case X86_OP_XRSTORS:
+	case X86_OP_MONITOR:
+	case X86_OP_MWAIT:
+	case X86_OP_UMONITOR:
+	case X86_OP_UMWAIT:
+	case X86_OP_TPAUSE:
+	case X86_OP_ENQCMD:
+	case X86_OP_ENQCMDS:
+	case X86_OP_XBEGIN:
+	case X86_OP_XEND:
+	case X86_OP_XABORT:
+	case X86_OP_XTEST: return true;
+	default: return false;
+	}
+}
+
+static bool excluded(const struct x86_insn *i)
+{
+	if (op_excluded(i->op))
+		return true;
+	if (i->op == X86_OP_MOV_SREG && i->opnd[0].kind == X86_OK_SREG)
+		return true;
+	/* FS and GS are libc's in 64-bit code. */
+	return i->mode == 8 &&
+	       (i->seg_override == X86_FS || i->seg_override == X86_GS);
+}
+
+static bool make_insn(struct host_case *k, const struct x86_cpu_model *m)
+{
+	unsigned n = make_opcode(k->code, k->mode);
+
+	while (n < 15)
+		k->code[n++] = host_random();
+	if (x86_decode(&k->insn, k->code, 15, k->mode) != X86_DEC_OK)
+		return false;
+	k->len = k->insn.len;
+	return x86_insn_allowed(&k->insn, m) && !excluded(&k->insn);
+}
+
+/* ---- values ---- */
+
+static uint64_t make_address(void)
+{
+	uint64_t a = HOST_DATA + below(HOST_BYTES);
+
+	switch (below(16)) {
+	case 0: return HOST_DATA + 8192 - below(80); /* edge: read-only */
+	case 1: return HOST_DATA + HOST_BYTES - below(80);
+	case 2: return HOST_DATA + 4096 - below(80);
+	case 3: return HOST_DATA + HOST_BYTES + below(4096);
+	case 4: return chance(2) ? a : host_random();
+	case 5:
+	case 6:
+	case 7: return HOST_DATA + below(8192);
+	default: return HOST_DATA + below(8192) / 64 * 64;
+	}
+}
+
+static uint64_t make_gpr(void)
+{
+	switch (below(8)) {
+	case 0: return below(256);
+	case 1: return host_random();
+	case 2: return host_random() & 0xffffffff;
+	case 3: return (uint64_t) - (int64_t)below(256);
+	case 4: return 1ull << below(64);
+	case 5: return (1ull << below(64)) - 1;
+	default: return make_address();
+	}
+}
+
+static void make_lane(uint8_t *p, unsigned n)
+{
+	static const uint64_t f64[] = {0, 0x8000000000000000ull,
+		0x3ff0000000000000ull, 0x7ff0000000000000ull,
+		0xfff0000000000000ull, 0x7ff8000000000000ull,
+		0x7ff0000000000001ull, 0x0000000000000001ull,
+		0x000fffffffffffffull, 0x0010000000000000ull,
+		0x7fefffffffffffffull, 0x41dfffffffc00000ull,
+		0x43e0000000000000ull};
+	static const uint32_t f32[] = {0, 0x80000000u, 0x3f800000u, 0x7f800000u,
+		0xff800000u, 0x7fc00000u, 0x7f800001u, 1, 0x007fffffu,
+		0x00800000u, 0x7f7fffffu, 0x4f000000u};
+	unsigned kind = below(6);
+
+	for (unsigned at = 0; at < n; at += 8) {
+		uint64_t v = host_random(), w = host_random();
+
+		if (kind == 1 || (kind == 4 && chance(2)))
+			v = f64[w % 13];
+		else if (kind == 2 || (kind == 5 && chance(2)))
+			v = f32[w % 12] | (uint64_t)f32[w / 256 % 12] << 32;
+		else if (kind == 3)
+			v = (int64_t)(v << 40) >> 40;
+		else if (kind == 4) /* modest doubles */
+			v = (v & 0x800fffffffffffffull) | (1023 - 32 + w % 64)
+								  << 52;
+		memcpy(p + at, &v, 8);
+	}
+}
+
+static void make_st(uint8_t *p)
+{
+	static const uint16_t exps[] = {0, 0x7fff, 0x3fff, 0x3ffe, 0x4000,
+		0x403e, 1, 0x7ffe, 0x4010, 0x3fc0};
+	uint64_t m = host_random();
+	uint16_t e = host_random();
+
+	if (!chance(4))
+		e = exps[below(10)] | (e & 0x8000);
+	if (chance(2))
+		m = chance(2) ? 1ull << 63 : 3ull << 62;
+	if (chance(16))
+		m = 0;
+	if (!chance(12) && (e & 0x7fff))
+		m |= 1ull << 63;
+	memcpy(p, &m, 8);
+	memcpy(p + 8, &e, 2);
+	memset(p + 10, 0, 6);
+}
+
+static void make_fpu(struct x86_fpu *f)
+{
+	uint16_t fcw = 0x40 | (host_random() & 0xf00), fsw;
+	uint32_t mxcsr = host_random() & 0xe03f;
+
+	memset(f, 0, sizeof(*f));
+	fcw |= chance(4) ? host_random() & 0x3f : 0x3f;
+	mxcsr |= chance(4)   ? host_random() & 0x1fc0
+		 : chance(4) ? 0x1fc0
+			     : 0x1f80;
+	fsw = host_random() & 0x7f7f;
+	if (chance(2))
+		fsw &= ~0x3f;
+	if (!chance(8))
+		fsw &= ~(0x3f & ~fcw);
+	if (fsw & 0x3f & ~fcw)
+		fsw |= 0x8080;
+	memcpy(f->fx, &fcw, 2);
+	memcpy(f->fx + 2, &fsw, 2);
+	f->fx[4] = chance(2) ? 0xff : host_random();
+	memcpy(f->fx + 24, &mxcsr, 4);
+	f->fx[28] = f->fx[29] = 0xff;
+	for (unsigned n = 0; n < 8; n++) {
+		make_st(f->fx + 32 + n * 16);
+		f->k[n] = chance(3)   ? host_random()
+			  : chance(2) ? ~0ull
+				      : host_random() & host_random();
+	}
+	for (unsigned n = 0; n < 32; n++)
+		make_lane(f->zmm[n], 64);
+}
+
+/* ---- aiming ---- */
+
+static void set_gpr(struct host_case *k, unsigned r, uint64_t v)
+{
+	k->in.gpr[r] = k->mode == 8 ? v : (uint32_t)v;
+}
+
+static void patch_disp(struct host_case *k, uint32_t v)
+{
+	if (k->insn.disp_size != 4 || !k->insn.disp_off)
+		return;
+	memcpy(k->code + k->insn.disp_off, &v, 4);
+	k->insn.disp = (int32_t)v;
+}
+
+static void aim_memory(struct host_case *k)
+{
+	const struct x86_insn *i = &k->insn;
+	uint64_t to = make_address(), index = 0;
+
+	if (i->asize == 2)
+		return;
+	if (i->disp_size == 4)
+		patch_disp(k, below(8192) - 4096);
+	if (i->vsib) {
+		for (unsigned n = 0; n < 64; n += 4) {
+			uint32_t v = below(2048) - 1024;
+
+			if (i->opcode & 1 && n & 4)
+				v = k->in.fpu.zmm[i->index][n - 1] & 0x80 ? ~0u
+									  : 0;
+			memcpy(k->in.fpu.zmm[i->index] + n, &v, 4);
+		}
+	} else if (i->index != X86_NOREG) {
+		if (chance(4))
+			set_gpr(k, i->index, below(512));
+		index = k->in.gpr[i->index] * i->scale;
+	}
+	if (i->base < X86_NGPR) {
+		if (i->index == i->base && !i->vsib)
+			return;
+		set_gpr(k, i->base, to - index - (uint64_t)(int64_t)i->disp);
+	} else if (i->base == X86_RIP) {
+		patch_disp(k, (uint32_t)to - (HOST_INSN + k->len));
+	} else {
+		patch_disp(k, (uint32_t)(to - index));
+	}
+}
+
+/* Does any address that it may use fall on what differs between the sides? */
+static bool near_harness(uint64_t a)
+{
+	return a + 0x2000 >= HOST_CODE && a < HOST_AREA + 0x6000;
+}
+
+static bool bad_address(const struct host_case *k)
+{
+	const struct x86_insn *i = &k->insn;
+	uint64_t a = (uint64_t)(int64_t)i->disp;
+
+	for (unsigned r = 0; r < 16; r++)
+		if (near_harness(k->in.gpr[r]) ||
+			near_harness((uint32_t)k->in.gpr[r]))
+			return true;
+	if (!i->has_mem || i->vsib)
+		return false;
+	if (i->base < X86_NGPR)
+		a += k->in.gpr[i->base];
+	else if (i->base == X86_RIP)
+		a += HOST_INSN + k->len;
+	if (i->index != X86_NOREG)
+		a += k->in.gpr[i->index] * i->scale;
+	return near_harness(a) || near_harness((uint32_t)a);
+}
+
+static bool aim_branch(struct host_case *k)
+{
+	struct x86_insn *i = &k->insn;
+	uint64_t to;
+
+	if (!(i->def->attr & X86_AT_BRANCH) || !i->nopnds ||
+		i->opnd[0].kind != X86_OK_REL)
+		return true;
+	if (i->imm_size == 4) {
+		int32_t v = (int32_t)below(1024) + 64;
+
+		memcpy(k->code + i->imm_off, &v, 4);
+	}
+	if (x86_decode(i, k->code, 15, k->mode) != X86_DEC_OK)
+		return false;
+	to = HOST_INSN + k->len + i->imm;
+	return to + 32 < HOST_INSN || to > HOST_INSN + 32;
+}
+
+static void aim_implied(struct host_case *k)
+{
+	uint32_t attr = k->insn.def->attr;
+
+	if (attr & X86_AT_STRING) {
+		set_gpr(k, X86_RSI, make_address());
+		set_gpr(k, X86_RDI, make_address());
+		set_gpr(k, X86_RCX, chance(8) ? below(9000) : below(40));
+	}
+	if (attr & X86_AT_STACK || chance(4))
+		set_gpr(k, X86_RSP, make_address() & ~7ull);
+	if (k->insn.op == X86_OP_ENTER || k->insn.op == X86_OP_LEAVE)
+		set_gpr(k, X86_RBP, make_address());
+	if (k->insn.op == X86_OP_BT || k->insn.op == X86_OP_BTS ||
+		k->insn.op == X86_OP_BTR || k->insn.op == X86_OP_BTC)
+		set_gpr(k, k->insn.reg & 15, below(4096) - 2048);
+	if (attr & X86_AT_IMPGPR) {
+		set_gpr(k, X86_RDI, make_address());
+		set_gpr(k, X86_RAX, below(40) - 20);
+		set_gpr(k, X86_RDX, below(40) - 20);
+	}
+}
+
+static bool make_case(struct host_case *k)
+{
+	memset(&k->in.gpr, 0, sizeof(k->in.gpr));
+	for (unsigned r = 0; r < (k->mode == 8 ? 16u : 8u); r++)
+		set_gpr(k, r, make_gpr());
+	k->in.rflags = 0x202 | (host_random() & X86_FL_ARITH) |
+		       (chance(4) ? X86_FL_DF : 0);
+	make_fpu(&k->in.fpu);
+	aim_implied(k);
+	if (k->insn.has_mem)
+		aim_memory(k);
+	if (!aim_branch(k) || bad_address(k))
+		return false;
+	for (unsigned n = 0; n < 16; n++)
+		make_lane(k->data + below(HOST_BYTES / 64) * 64, 64);
+	return x86_decode(&k->insn, k->code, 15, k->mode) == X86_DEC_OK &&
+	       k->insn.len == k->len;
+}
+
+void host_make(struct host_case *k, unsigned mode)
+{
+	k->mode = mode;
+	do {
+		while (!make_insn(k, host_engine_model()))
+			;
+	} while (!make_case(k));
+}
