@@ -13,13 +13,16 @@
 
 #include "cpu/bt/priv.h"
 
+/* About a millisecond. */
+#define BT_PROBE_LOOPS 1000000u
+
 static void bt_probe(struct cpu_probe *out)
 {
 	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
 		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	memset(out, 0, sizeof(*out));
-	cpu_interp.probe(out);
+	interp_features(out->can);
 	if (p == MAP_FAILED) {
 		out->usable = false;
 		snprintf(out->why, sizeof(out->why),
@@ -31,8 +34,9 @@ static void bt_probe(struct cpu_probe *out)
 	}
 	munmap(p, 4096);
 	out->usable = true;
-	/* A figure to rank it by: a tenth of what the host could do. */
-	out->mips = 1000;
+	out->mips = soft_measure(&cpu_bt, BT_PROBE_LOOPS);
+	snprintf(out->why, sizeof(out->why),
+		"binary translation (%.0f million instructions/s)", out->mips);
 }
 
 static int bt_vm_new(struct cpu_vm **out, struct bus *bus,

@@ -414,4 +414,8 @@ void soft_invpcid(struct soft_cpu *c, uint64_t type, gva_t desc);
 /* Name table for stats(). */
 unsigned soft_stats(struct soft_cpu *c, struct cpu_stat *out, unsigned n);
 
+/* Million instructions a second over loops turns of a counting loop in flat
+ * 32-bit code; 0 if the engine cannot run it. */
+double soft_measure(const struct cpu_engine *e, uint32_t loops);
+
 #endif
