@@ -2,7 +2,6 @@
  * engine.c - the interpreter as an execution engine.
  */
 #include <glib.h>
-#include <time.h>
 
 #include "cpu/interp/priv.h"
 
@@ -156,62 +155,15 @@ void interp_features(bool can[X86_NFEATURES])
 
 /* ---- probe ---- */
 
-/* mov cx, 20000; 1: add ax, cx; dec cx; jnz 1b; hlt */
-static const uint8_t engine_probe_code[] = {
-	0xb9, 0x20, 0x4e, 0x01, 0xc8, 0x49, 0x75, 0xfb, 0xf4};
-#define ENGINE_PROBE_INSNS 60000.0
-
-static double engine_now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1e6 + t.tv_nsec / 1e3;
-}
-
-/* Million instructions a second over a short loop in real mode. */
-static double engine_measure(void)
-{
-	struct bus *b = bus_new(1 << 16, 1 << 16);
-	struct x86_cpu_model *model;
-	const char *missing;
-	struct cpu_exit exit = {0};
-	struct soft_cpu *c;
-	struct soft_vm vm;
-	double t = 0;
-	uint64_t done;
-
-	if (!b)
-		return 0;
-	model = g_new0(struct x86_cpu_model, 1);
-	x86_cpu_model_init(
-		model, "auto", NULL, &(struct x86_topology){1, 1, 1}, &missing);
-	memcpy(bus_ram(b)->host, engine_probe_code, sizeof(engine_probe_code));
-	soft_vm_init(&vm, b, model);
-	c = soft_cpu_alloc(&vm, bus_cpu_new(b, 0));
-	if (c) {
-		c->st.rip = 0;
-		c->st.seg[X86_CS].sel = 0;
-		c->st.seg[X86_CS].base = 0;
-		soft_update_mode(c);
-		t = engine_now_us();
-		interp_run(c, 1 << 20, false, &done, &exit);
-		t = engine_now_us() - t;
-		interp_cpu_fini(c);
-		soft_cpu_free(c);
-	}
-	soft_vm_fini(&vm);
-	bus_free(b);
-	g_free(model);
-	return t > 0 ? ENGINE_PROBE_INSNS / t : 0;
-}
+/* About a millisecond. */
+#define ENGINE_PROBE_LOOPS 40000u
 
 static void engine_probe(struct cpu_probe *out)
 {
 	memset(out, 0, sizeof(*out));
 	out->usable = true;
 	interp_features(out->can);
-	out->mips = engine_measure();
+	out->mips = soft_measure(&cpu_interp, ENGINE_PROBE_LOOPS);
 	g_strlcpy(out->why, "exact reference interpreter, always there",
 		sizeof(out->why));
 }

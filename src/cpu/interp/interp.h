@@ -34,4 +34,8 @@ void interp_cpu_fini(struct soft_cpu *c);
 bool interp_run(struct soft_cpu *c, uint64_t max, bool events, uint64_t *done,
 	struct cpu_exit *exit);
 
+/* What a processor whose instructions the interpreter can carry out may claim
+ * on this host. */
+void interp_features(bool can[X86_NFEATURES]);
+
 #endif

@@ -157,6 +157,10 @@ void interp_try_ends(struct soft_cpu *c, gva_t a, unsigned first, unsigned n,
 
 /* ---- operands of 1, 2, 4, 8 bytes ---- */
 
+/* Operand n if it is neither a register nor imm.  rmw.c */
+uint64_t interp_read_other(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned n, unsigned size);
+
 interp_inline uint64_t interp_read(
 	struct soft_cpu *c, const struct x86_insn *i, unsigned n, unsigned size)
 {
@@ -164,10 +168,8 @@ interp_inline uint64_t interp_read(
 
 	switch (o->kind) {
 	case X86_OK_GPR: return interp_gpr(c, o, size);
-	case X86_OK_MEM: return interp_load(c, i, size);
-	case X86_OK_IMM2: return i->imm2;
-	case X86_OK_CONST: return o->reg;
-	default: return i->imm & interp_mask(size);
+	case X86_OK_IMM: return i->imm & interp_mask(size);
+	default: return interp_read_other(c, i, n, size);
 	}
 }
 
@@ -231,24 +233,10 @@ uint64_t interp_rmw_locked(struct soft_cpu *c, gva_t a, unsigned size,
 uint64_t interp_rmw_slow(struct soft_cpu *c, gva_t a, unsigned size,
 	interp_alu *f, uint64_t b, uint64_t *fl);
 
-interp_inline void interp_rmw(struct soft_cpu *c, const struct x86_insn *i,
-	unsigned size, interp_alu *f, uint64_t b)
-{
-	gva_t a = interp_mem(c, i, size, SOFT_WRITE);
-	uint64_t fl = c->st.rflags;
-	void *p;
-
-	if (interp_unlikely(i->prefix & X86_PFX_LOCK)) {
-		interp_rmw_locked(c, a, size, f, b, &fl);
-	} else if ((p = soft_fast_host(c, a, size, SOFT_WRITE, c->tlb_mode))) {
-		uint64_t v = f(soft_host_load(p, size), b, &fl);
-
-		soft_host_store(p, size, v);
-	} else {
-		interp_rmw_slow(c, a, size, f, b, &fl);
-	}
-	c->st.rflags = fl;
-}
+/* Apply f to the memory operand.  Not inline: each operation at each width
+ * would hold a copy. */
+void interp_rmw(struct soft_cpu *c, const struct x86_insn *i, unsigned size,
+	interp_alu *f, uint64_t b);
 
 /* Apply f to operand 0, register or memory. */
 interp_inline void interp_modify(struct soft_cpu *c, const struct x86_insn *i,
@@ -367,8 +355,6 @@ interp_inline bool interp_has(const struct soft_cpu *c, enum x86_feature f)
 
 /* Where the processor's thunks are kept (thunk.c). */
 struct thunk_cache **interp_thunks(struct soft_cpu *c);
-
-void interp_features(bool can[X86_NFEATURES]);
 
 /* Declares the functions of one file. */
 #define INTERP_FN(name)                                                        \

@@ -1,5 +1,5 @@
 /*
- * rmw.c - read-modify-write of guest memory, atomic where it must be.
+ * rmw.c - operands in memory; read-modify-write, atomic where it must be.
  *
  * A LOCKed instruction works by compare-and-swap on the host address, so it is
  * atomic against every other processor, native code of a translator included.
@@ -214,4 +214,34 @@ void interp_try_ends(struct soft_cpu *c, gva_t a, unsigned first, unsigned n,
 	if (first)
 		rmw_try(c, a, first, acc);
 	rmw_try(c, end, 1, acc);
+}
+
+void interp_rmw(struct soft_cpu *c, const struct x86_insn *i, unsigned size,
+	interp_alu *f, uint64_t b)
+{
+	gva_t a = interp_mem(c, i, size, SOFT_WRITE);
+	uint64_t fl = c->st.rflags;
+	void *p;
+
+	if (interp_unlikely(i->prefix & X86_PFX_LOCK)) {
+		interp_rmw_locked(c, a, size, f, b, &fl);
+	} else if ((p = soft_fast_host(c, a, size, SOFT_WRITE, c->tlb_mode))) {
+		uint64_t v = f(soft_host_load(p, size), b, &fl);
+
+		soft_host_store(p, size, v);
+	} else {
+		interp_rmw_slow(c, a, size, f, b, &fl);
+	}
+	c->st.rflags = fl;
+}
+
+uint64_t interp_read_other(
+	struct soft_cpu *c, const struct x86_insn *i, unsigned n, unsigned size)
+{
+	switch (i->opnd[n].kind) {
+	case X86_OK_MEM: return interp_load(c, i, size);
+	case X86_OK_IMM2: return i->imm2;
+	case X86_OK_CONST: return i->opnd[n].reg;
+	default: return i->imm & interp_mask(size);
+	}
 }

@@ -14,8 +14,7 @@
 #define PROBE_RAM (1u << 16)
 
 /* mov ecx, LOOPS; 1: dec ecx; jnz 1b; hlt (32-bit code) */
-static const uint8_t probe_code[] = {
-	0xb9, 0, 0, 0, 0, 0x49, 0x75, 0xfd, 0xf4};
+static const uint8_t probe_code[] = {0xb9, 0, 0, 0, 0, 0x49, 0x75, 0xfd, 0xf4};
 
 static double now_us(void)
 {
