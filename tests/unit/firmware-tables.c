@@ -145,11 +145,12 @@ static void test_acpi_iasl(void)
 	const char *read_it[] = {"iasl", "-d", aml, NULL};
 	const char *write_it[] = {
 		"iasl", "-vs", "-ve", "-p", prefix, dsl, NULL};
+	g_autofree char *iasl = g_find_program_in_path("iasl");
 	struct fw_acpi a;
 	const uint8_t *dsdt;
 	int status;
 
-	if (!g_find_program_in_path("iasl")) {
+	if (!iasl) {
 		g_test_skip("iasl (acpica-tools) is not installed");
 		g_rmdir(dir);
 		return;
