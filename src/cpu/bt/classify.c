@@ -122,6 +122,80 @@ static bt_emitter *bt_class_system(struct bt_tr *t, const struct x86_insn *in)
 	}
 }
 
+/* Carried out by the same instruction on host registers. */
+static const bool bt_copied[X86_NOPS] = {
+	[X86_OP_ADD] = true,
+	[X86_OP_OR] = true,
+	[X86_OP_ADC] = true,
+	[X86_OP_SBB] = true,
+	[X86_OP_AND] = true,
+	[X86_OP_SUB] = true,
+	[X86_OP_XOR] = true,
+	[X86_OP_CMP] = true,
+	[X86_OP_INC] = true,
+	[X86_OP_DEC] = true,
+	[X86_OP_NEG] = true,
+	[X86_OP_NOT] = true,
+	[X86_OP_TEST] = true,
+	[X86_OP_MUL] = true,
+	[X86_OP_IMUL] = true,
+	[X86_OP_ROL] = true,
+	[X86_OP_ROR] = true,
+	[X86_OP_RCL] = true,
+	[X86_OP_RCR] = true,
+	[X86_OP_SHL] = true,
+	[X86_OP_SHR] = true,
+	[X86_OP_SAR] = true,
+	[X86_OP_SHLD] = true,
+	[X86_OP_SHRD] = true,
+	[X86_OP_MOV] = true,
+	[X86_OP_MOVZX] = true,
+	[X86_OP_MOVSX] = true,
+	[X86_OP_MOVSXD] = true,
+	[X86_OP_MOVBE] = true,
+	[X86_OP_BSWAP] = true,
+	[X86_OP_XCHG] = true,
+	[X86_OP_XADD] = true,
+	[X86_OP_CMPXCHG] = true,
+	[X86_OP_CMPXCHG8B] = true,
+	[X86_OP_CMPXCHG16B] = true,
+	[X86_OP_CBW] = true,
+	[X86_OP_CWD] = true,
+	[X86_OP_LAHF] = true,
+	[X86_OP_SAHF] = true,
+	[X86_OP_SETCC] = true,
+	[X86_OP_CMOVCC] = true,
+	[X86_OP_BSF] = true,
+	[X86_OP_BSR] = true,
+	[X86_OP_TZCNT] = true,
+	[X86_OP_LZCNT] = true,
+	[X86_OP_POPCNT] = true,
+	[X86_OP_CRC32] = true,
+	[X86_OP_ADCX] = true,
+	[X86_OP_ADOX] = true,
+	[X86_OP_ANDN] = true,
+	[X86_OP_BEXTR] = true,
+	[X86_OP_BLSI] = true,
+	[X86_OP_BLSMSK] = true,
+	[X86_OP_BLSR] = true,
+	[X86_OP_BZHI] = true,
+	[X86_OP_MULX] = true,
+	[X86_OP_PDEP] = true,
+	[X86_OP_PEXT] = true,
+	[X86_OP_RORX] = true,
+	[X86_OP_SARX] = true,
+	[X86_OP_SHLX] = true,
+	[X86_OP_SHRX] = true,
+	[X86_OP_CLC] = true,
+	[X86_OP_STC] = true,
+	[X86_OP_CMC] = true,
+	[X86_OP_MOVNTI] = true,
+	[X86_OP_PAUSE] = true,
+	[X86_OP_LFENCE] = true,
+	[X86_OP_MFENCE] = true,
+	[X86_OP_SFENCE] = true,
+};
+
 static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 {
 	switch (in->op) {
@@ -168,77 +242,9 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 		if (in->has_mem && in->opnd[1].kind == X86_OK_GPR)
 			return bt_emit_interp;
 		return bt_copy_or_interp(t, in);
-	case X86_OP_ADD:
-	case X86_OP_OR:
-	case X86_OP_ADC:
-	case X86_OP_SBB:
-	case X86_OP_AND:
-	case X86_OP_SUB:
-	case X86_OP_XOR:
-	case X86_OP_CMP:
-	case X86_OP_INC:
-	case X86_OP_DEC:
-	case X86_OP_NEG:
-	case X86_OP_NOT:
-	case X86_OP_TEST:
-	case X86_OP_MUL:
-	case X86_OP_IMUL:
-	case X86_OP_ROL:
-	case X86_OP_ROR:
-	case X86_OP_RCL:
-	case X86_OP_RCR:
-	case X86_OP_SHL:
-	case X86_OP_SHR:
-	case X86_OP_SAR:
-	case X86_OP_SHLD:
-	case X86_OP_SHRD:
-	case X86_OP_MOV:
-	case X86_OP_MOVZX:
-	case X86_OP_MOVSX:
-	case X86_OP_MOVSXD:
-	case X86_OP_MOVBE:
-	case X86_OP_BSWAP:
-	case X86_OP_XCHG:
-	case X86_OP_XADD:
-	case X86_OP_CMPXCHG:
-	case X86_OP_CMPXCHG8B:
-	case X86_OP_CMPXCHG16B:
-	case X86_OP_CBW:
-	case X86_OP_CWD:
-	case X86_OP_LAHF:
-	case X86_OP_SAHF:
-	case X86_OP_SETCC:
-	case X86_OP_CMOVCC:
-	case X86_OP_BSF:
-	case X86_OP_BSR:
-	case X86_OP_TZCNT:
-	case X86_OP_LZCNT:
-	case X86_OP_POPCNT:
-	case X86_OP_CRC32:
-	case X86_OP_ADCX:
-	case X86_OP_ADOX:
-	case X86_OP_ANDN:
-	case X86_OP_BEXTR:
-	case X86_OP_BLSI:
-	case X86_OP_BLSMSK:
-	case X86_OP_BLSR:
-	case X86_OP_BZHI:
-	case X86_OP_MULX:
-	case X86_OP_PDEP:
-	case X86_OP_PEXT:
-	case X86_OP_RORX:
-	case X86_OP_SARX:
-	case X86_OP_SHLX:
-	case X86_OP_SHRX:
-	case X86_OP_CLC:
-	case X86_OP_STC:
-	case X86_OP_CMC:
-	case X86_OP_MOVNTI:
-	case X86_OP_PAUSE:
-	case X86_OP_LFENCE:
-	case X86_OP_MFENCE:
-	case X86_OP_SFENCE: return bt_copy_or_interp(t, in);
-	default: return bt_emit_interp;
+	default:
+		return bt_copied[in->op] ? bt_copy_or_interp(t, in)
+					 : bt_emit_interp;
 	}
 }
 

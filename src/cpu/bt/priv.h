@@ -35,8 +35,8 @@
 
 #define BT_JC_BITS    12
 #define BT_JC_JOURNAL 512
-#define BT_JC_SIZE (1u << BT_JC_BITS)
-#define BT_JC_MASK ((BT_JC_SIZE - 1) << 4)
+#define BT_JC_SIZE    (1u << BT_JC_BITS)
+#define BT_JC_MASK    ((BT_JC_SIZE - 1) << 4)
 
 /* Jump cache entry: guest RIP -> host code.  Empty: rip = 0 in any entry but
  * that of RIP 0, which is never filled: a kick makes all look-ups go there. */

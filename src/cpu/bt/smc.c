@@ -118,8 +118,8 @@ static void bt_unlink_exits(struct cpu_vm *vm, struct bt_block *b)
 	}
 }
 
-static void bt_drop_jumps(struct bt_jc *jc, struct bt_block *b, unsigned from,
-	unsigned to)
+static void bt_drop_jumps(
+	struct bt_jc *jc, struct bt_block *b, unsigned from, unsigned to)
 {
 	for (unsigned i = from; i <= to; i++)
 		if (__atomic_load_n(&jc[i].host, __ATOMIC_RELAXED) ==

@@ -142,12 +142,12 @@ static void bt_emit_thunk(struct emit *e, bt_helper *fn, bool save_flags)
  * if that is the page already there (the access crosses or is misaligned) or
  * the TLB misses, go on as BT_TH_MISS.  T0 stays.
  */
-static void bt_emit_stack_miss(struct cpu_vm *vm, struct emit *e, unsigned mode,
-	unsigned acc)
+static void bt_emit_stack_miss(
+	struct cpu_vm *vm, struct emit *e, unsigned mode, unsigned acc)
 {
-	int32_t slot = BT_AREA(stack) +
-		       (int32_t)((mode * 2 + acc) *
-				 sizeof(struct soft_tlb_entry));
+	int32_t slot =
+		BT_AREA(stack) +
+		(int32_t)((mode * 2 + acc) * sizeof(struct soft_tlb_entry));
 	int32_t tlb = (int32_t)(offsetof(struct soft_cpu, tlb) +
 				(mode * SOFT_NACCESS + acc) * SOFT_TLB_SIZE *
 					sizeof(struct soft_tlb_entry));

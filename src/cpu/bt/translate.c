@@ -184,7 +184,7 @@ static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 		t->vm->exits[r->data[0]].stub = e->p;
 	if (r->thunk == BT_TH_MISS && (r->data[0] & BT_INFO_STACK))
 		em_call(e, t->vm->stack_miss[t->mode]
-				  [!!(r->data[0] & BT_INFO_WRITE)]);
+					    [!!(r->data[0] & BT_INFO_WRITE)]);
 	else
 		em_call(e, t->vm->thunk[r->thunk]);
 	site = e->p;
