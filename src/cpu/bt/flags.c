@@ -82,7 +82,8 @@ static uint32_t bt_flags_ahead(struct bt_tr *t, int64_t off, unsigned budget)
 static uint32_t bt_flags_out(struct bt_tr *t, unsigned i, uint32_t next)
 {
 	const struct x86_insn *in = &t->insn[i];
-	int64_t to = (int64_t)t->off[i] + in->len + (int64_t)in->imm;
+	/* of a branch; any other immediate may be of any size */
+	int64_t to = (int64_t)((uint64_t)t->off[i] + in->len + in->imm);
 
 	if (in->op == X86_OP_JCC)
 		return next | bt_flags_ahead(t, to, LOOKAHEAD);
