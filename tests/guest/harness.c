@@ -151,6 +151,7 @@ int main(int argc, char **argv)
 	/* An emulated KVM lacks instructions that these tests use. */
 	if (!probe.usable || (engine == &cpu_kvm && probe.mips < 50)) {
 		printf("1..0 # SKIP %s\n", probe.why);
+		g_free(code);
 		return 0;
 	}
 	if (x86_cpu_model_init(&model, "auto", probe.can, &topo, &missing))
