@@ -83,7 +83,7 @@ static unsigned compare_fault(
 	if (!h->faulted)
 		return 0;
 	/* Linux hides from user mode what of its half is mapped. */
-	if (h->vector == X86_PF && h->cr2 >> 47)
+	if (h->vector == X86_PF && h->cr2 >= 0x7ffffffff000ull)
 		ignore = 1;
 	if ((h->error ^ e->error) & ~ignore) {
 		if (print)
@@ -103,7 +103,7 @@ static unsigned compare_fault(
  * manual has it leave nothing: Intel's clear TOP before an MMX store,
  * write the first part of a long operand that crosses into a forbidden page,
  * load some registers of POPA, set the underflow flag before VCVTPS2PH's store
- * faults, and try some byte within VMASKMOV's operand first if that crosses
+ * faults, and try some byte within a masked operand first if that crosses
  * pages.
  */
 static void forgive(
@@ -111,13 +111,18 @@ static void forgive(
 {
 	uint32_t attr = k->insn.def->attr;
 
+	if (k->insn.op == X86_OP_FXRSTOR) {
+		/* FIP and FDP become canonical for the host's address width */
+		memcpy(h->fpu.fx + 14, e->fpu.fx + 14, 2);
+		memcpy(h->fpu.fx + 22, e->fpu.fx + 22, 2);
+	}
 	if (!h->faulted)
 		return;
 	if (attr & X86_AT_MMX && h->vector != X86_XM)
 		memcpy(h->fpu.fx, e->fpu.fx, 160);
-	if (h->vector == X86_PF && k->insn.op == X86_OP_VCVTPS2PH)
+	if (h->vector != X86_XM && k->insn.op == X86_OP_VCVTPS2PH)
 		memcpy(h->fpu.fx + 24, e->fpu.fx + 24, 4);
-	if (!strncmp(k->insn.def->name, "vmaskmov", 8) ||
+	if (k->insn.aaa || !strncmp(k->insn.def->name, "vmaskmov", 8) ||
 		!strncmp(k->insn.def->name, "vpmaskmov", 9))
 		h->cr2 = h->cr2 >> 12 == e->cr2 >> 12 ? e->cr2 : h->cr2;
 	if (k->insn.op == X86_OP_POPA)

@@ -410,6 +410,12 @@ static void aim_implied(struct host_case *k)
 		set_gpr(k, X86_RSI, make_address());
 		set_gpr(k, X86_RDI, make_address());
 		set_gpr(k, X86_RCX, chance(8) ? below(9000) : below(40));
+		if (k->insn.asize == 4)
+			for (unsigned r = X86_RCX; r <= X86_RDI; r++)
+				set_gpr(k, r,
+					k->in.gpr[r] |
+						(host_random() & host_random())
+							<< 32);
 	}
 	if (attr & X86_AT_STACK || chance(4))
 		set_gpr(k, X86_RSP, make_address() & ~7ull);

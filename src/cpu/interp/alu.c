@@ -246,10 +246,10 @@ INTERP_FN(cmpxchg16b)
 	uint64_t *g = c->st.gpr;
 	uint64_t old[2] = {g[X86_RAX], g[X86_RDX]};
 	const uint64_t new[2] = {g[X86_RBX], g[X86_RCX]};
-	gva_t a = interp_mem(c, i, 16, SOFT_WRITE);
+	gva_t a;
 
-	if (a & 15)
-		soft_raise_err(c, X86_GP, 0);
+	interp_check_align(c, i, 16);
+	a = interp_mem(c, i, 16, SOFT_WRITE);
 	if (interp_cmpxchg16(c, a, old, new)) {
 		c->st.rflags |= X86_FL_ZF;
 		return;

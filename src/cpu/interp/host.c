@@ -69,23 +69,14 @@ static void host_find_mem(const struct x86_insn *i, struct host_mem *m)
 		m->size = m->o->size;
 }
 
-static void host_check_align(struct soft_cpu *c, const struct x86_insn *i,
-	uint64_t off, unsigned size)
-{
-	uint64_t base =
-		c->code64 && i->seg < X86_FS ? 0 : c->st.seg[i->seg].base;
-
-	if (i->def->attr & X86_AT_ALIGN && (off + base) & (size - 1))
-		soft_raise_err(c, X86_GP, 0);
-}
-
 static void host_mem_in(struct soft_cpu *c, const struct x86_insn *i,
 	struct host_mem *m, uint8_t *buf)
 {
 	enum soft_access acc = m->o->access & X86_OA_W ? SOFT_WRITE : SOFT_READ;
 
-	if (i->enc != X86_ENC_EVEX || !i->aaa || mask_any(c, i))
-		host_check_align(c, i, interp_ea(c, i), m->size);
+	if (i->def->attr & X86_AT_ALIGN &&
+		(i->enc != X86_ENC_EVEX || !i->aaa || mask_any(c, i)))
+		interp_check_align(c, i, m->size);
 	m->masked = i->enc == X86_ENC_EVEX && i->aaa;
 	/* A store that an exception stops accesses nothing: later. */
 	if (acc == SOFT_WRITE)

@@ -192,17 +192,6 @@ static unsigned mask_converted(const char *name)
 									  : 4;
 }
 
-/* Number of destination elements of a broadcast. */
-static unsigned mask_broadcast_count(const struct x86_insn *i, unsigned size)
-{
-	unsigned e = size, to = mask_converted(x86_op_name(i->op));
-
-	if (!i->evex_b && (size > 8 || i->op == X86_OP_VBROADCASTF32X2 ||
-				  i->op == X86_OP_VBROADCASTI32X2))
-		e = i->rex & X86_REX_W ? 8 : 4;
-	return i->vl / (to > e ? to : e);
-}
-
 /* The bytes of a memory operand of elements of e bytes that k selects. */
 static uint64_t mask_spread(uint64_t k, unsigned size, unsigned e)
 {
@@ -212,6 +201,26 @@ static uint64_t mask_spread(uint64_t k, unsigned size, unsigned e)
 		if (k >> n & 1)
 			which |= mask_low(e) << (n * e);
 	return which;
+}
+
+/*
+ * The bytes that a broadcast of size bytes needs: an element if any of its
+ * copies is selected.
+ */
+static uint64_t mask_broadcast(
+	const struct x86_insn *i, uint64_t k, unsigned size)
+{
+	unsigned e = size, to = mask_converted(x86_op_name(i->op)), count;
+	uint64_t any = 0;
+
+	if (!i->evex_b && (size > 8 || i->op == X86_OP_VBROADCASTF32X2 ||
+				  i->op == X86_OP_VBROADCASTI32X2))
+		e = i->rex & X86_REX_W ? 8 : 4;
+	count = i->vl / (to > e ? to : e);
+	for (unsigned n = 0; n < count; n++)
+		if (k >> n & 1)
+			any |= 1ull << n % (size / e);
+	return mask_spread(any, size, e);
 }
 
 bool mask_load(struct soft_cpu *c, const struct x86_insn *i, unsigned size,
@@ -227,8 +236,7 @@ bool mask_load(struct soft_cpu *c, const struct x86_insn *i, unsigned size,
 		k &= mask_low(size / e);
 		which = mask_low((unsigned)__builtin_popcountll(k) * e);
 	} else if (mask_broadcasts(i)) {
-		k &= mask_low(mask_broadcast_count(i, size));
-		which = k ? mask_low(size) : 0;
+		which = mask_broadcast(i, k, size);
 	} else {
 		e = mask_element(i, size);
 		if (!e)
@@ -358,12 +366,11 @@ static void gather_element(struct soft_cpu *c, const struct x86_insn *i,
 	uint64_t off = mask_vsib_offset(c, i, v, n), x;
 	gva_t a = interp_linear(c, i->seg, off, v->data, SOFT_READ);
 	uint8_t *dst = c->st.fpu.zmm[i->opnd[0].reg];
-	unsigned end = (v->count * v->data + 15) & ~15u;
 
 	x = soft_fast_load(c, a, v->data, c->tlb_mode);
 	memcpy(dst + n * v->data, &x, v->data);
 	/* each element is a write of the register: its upper part goes */
-	memset(dst + end, 0, 64 - end);
+	memset(dst + i->vl, 0, 64 - i->vl);
 }
 
 static void gather_vex(

@@ -245,11 +245,11 @@ INTERP_FN(movdir64b)
 {
 	const struct x86_opnd *d = &i->opnd[0];
 	uint64_t off = interp_asize_mask(i, c->st.gpr[d->reg]);
-	uint8_t buf[64];
 	gva_t to, from = interp_mem(c, i, 64, SOFT_READ);
+	uint8_t buf[64];
 
-	to = interp_linear(c, X86_ES, off, 64, SOFT_WRITE);
 	soft_load_bytes(c, from, buf, 64, c->tlb_mode);
+	to = interp_linear(c, X86_ES, off, 64, SOFT_WRITE);
 	if (to & 63)
 		soft_raise_err(c, X86_GP, 0);
 	soft_store_bytes(c, to, buf, 64, c->tlb_mode);

@@ -150,10 +150,22 @@ interp_inline void interp_store(
 	soft_fast_store(c, a, size, v, c->tlb_mode);
 }
 
-/* Raise what an access to a long operand of n bytes raises: processors try the
- * first so many bytes, then the last byte. */
-void interp_try_ends(struct soft_cpu *c, gva_t a, unsigned first, unsigned n,
-	enum soft_access acc);
+/* Address of a long memory operand of n bytes, after raising what an access to
+ * it raises: processors try the first so many bytes, then the last byte. */
+gva_t interp_try_ends(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned first, unsigned n, enum soft_access acc);
+
+/* Raise #GP unless the memory operand is aligned; that comes before anything
+ * about its address. */
+interp_inline void interp_check_align(
+	struct soft_cpu *c, const struct x86_insn *i, unsigned size)
+{
+	uint64_t base =
+		c->code64 && i->seg < X86_FS ? 0 : c->st.seg[i->seg].base;
+
+	if ((interp_ea(c, i) + base) & (size - 1))
+		soft_raise_err(c, X86_GP, 0);
+}
 
 /* ---- operands of 1, 2, 4, 8 bytes ---- */
 

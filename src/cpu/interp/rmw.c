@@ -204,16 +204,16 @@ static void rmw_try(
 	}
 }
 
-void interp_try_ends(struct soft_cpu *c, gva_t a, unsigned first, unsigned n,
-	enum soft_access acc)
+gva_t interp_try_ends(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned first, unsigned n, enum soft_access acc)
 {
-	gva_t end = a + n - 1;
+	gva_t a = interp_mem(c, i, n, acc);
+	uint64_t end = interp_asize_mask(i, interp_ea(c, i) + n - 1);
 
-	if (!c->code64)
-		end = (uint32_t)end;
 	if (first)
 		rmw_try(c, a, first, acc);
-	rmw_try(c, end, 1, acc);
+	rmw_try(c, soft_fast_linear(c, i->seg, end, 1, acc), 1, acc);
+	return a;
 }
 
 void interp_rmw(struct soft_cpu *c, const struct x86_insn *i, unsigned size,

@@ -232,6 +232,25 @@ static bool string_done(const struct x86_insn *i, const struct string_kind *k,
 	return !(fl & X86_FL_ZF) == !(i->prefix & X86_PFX_REPNE);
 }
 
+/*
+ * With 32-bit addresses in 64-bit code, processors clear the upper halves of
+ * rCX, and for MOVS and STOS of the pointers, before the first iteration.
+ */
+static void string_truncate(struct soft_cpu *c, const struct x86_insn *i,
+	const struct string_kind *k)
+{
+	uint64_t *g = c->st.gpr;
+
+	if (i->asize != 4)
+		return;
+	g[X86_RCX] = (uint32_t)g[X86_RCX];
+	if (!k->run)
+		return;
+	g[X86_RDI] = (uint32_t)g[X86_RDI];
+	if (i->op == X86_OP_MOVS)
+		g[X86_RSI] = (uint32_t)g[X86_RSI];
+}
+
 /* Some iterations; true when there are no more to do. */
 static bool string_some(struct soft_cpu *c, const struct x86_insn *i,
 	const struct string_kind *k, unsigned size)
@@ -241,6 +260,7 @@ static bool string_some(struct soft_cpu *c, const struct x86_insn *i,
 	uint64_t fl = c->st.rflags;
 	bool done = !left;
 
+	string_truncate(c, i, k);
 	if (string_by_one(c))
 		budget = 1;
 	while (!done && budget) {

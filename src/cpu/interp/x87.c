@@ -224,10 +224,7 @@ static void x87_init(struct soft_cpu *c)
 static gva_t x87_address(struct soft_cpu *c, const struct x86_insn *i,
 	unsigned n, enum soft_access acc)
 {
-	gva_t a = interp_mem(c, i, n, acc);
-
-	interp_try_ends(c, a, i->osize == 2 ? 2 : 4, n, acc);
-	return a;
+	return interp_try_ends(c, i, i->osize == 2 ? 2 : 4, n, acc);
 }
 
 INTERP_FN(wait)

@@ -32,9 +32,8 @@ INTERP_FN(fxsave)
 	gva_t a;
 
 	xstate_check_fxsr(c);
-	a = interp_mem(c, i, 512, SOFT_WRITE);
-	if (!(a & 15))
-		interp_try_ends(c, a, 0, 512, SOFT_WRITE);
+	interp_check_align(c, i, 16);
+	a = interp_try_ends(c, i, 0, 512, SOFT_WRITE);
 	soft_fxsave(c, a, xstate_wide(i));
 }
 
@@ -43,9 +42,8 @@ INTERP_FN(fxrstor)
 	gva_t a;
 
 	xstate_check_fxsr(c);
-	a = interp_mem(c, i, 512, SOFT_READ);
-	if (!(a & 15))
-		interp_try_ends(c, a, 0, 512, SOFT_READ);
+	interp_check_align(c, i, 16);
+	a = interp_try_ends(c, i, 0, 512, SOFT_READ);
 	soft_fxrstor(c, a, xstate_wide(i));
 }
 
