@@ -248,7 +248,25 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 	}
 }
 
-bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in, bool *ends)
+/*
+ * Outside 64-bit mode the bits of VEX and EVEX that name registers 8 and above
+ * are ignored, but the host in 64-bit mode would heed them: a prefix that sets
+ * any cannot be copied.
+ */
+static bool bt_vex_portable(const struct x86_insn *in, const uint8_t *code)
+{
+	const uint8_t *op = code + in->opcode_off;
+
+	if (in->enc == X86_ENC_EVEX)
+		return (op[-3] & 0xf0) == 0xf0 && (op[-2] & 0x40) &&
+		       (op[-1] & 0x08);
+	if (op[-2] == 0xc5) /* no map of the longer form looks like this */
+		return op[-1] & 0x40;
+	return (op[-2] & 0xe0) == 0xe0 && (op[-1] & 0x40);
+}
+
+bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
+	const uint8_t *code, bool *ends)
 {
 	uint32_t attr = in->def->attr;
 	bt_emitter *fn;
@@ -256,6 +274,9 @@ bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in, bool *ends)
 	*ends = attr & (X86_AT_BRANCH | X86_AT_SYSTEM);
 	if (!bt_allowed(t, in))
 		return *ends ? bt_emit_interp_end : bt_emit_interp;
+	if (in->enc != X86_ENC_LEGACY && !t->code64 &&
+		!bt_vex_portable(in, code))
+		return bt_emit_interp;
 	if ((attr & VECTOR) && bt_vec_ok(t, in))
 		return in->op == X86_OP_FLDCW || in->op == X86_OP_LDMXCSR
 			       ? bt_emit_control

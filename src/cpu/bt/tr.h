@@ -153,8 +153,10 @@ bt_emitter bt_emit_rep; /* REP MOVS, REP STOS in 64-bit code */
 
 /* ---- classify.c ---- */
 
-/* How insn t->i is translated, and whether the block ends with it. */
-bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in, bool *ends);
+/* How insn t->i, whose bytes are at code, is translated, and whether the block
+ * ends with it. */
+bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
+	const uint8_t *code, bool *ends);
 
 /* ---- translate.c ---- */
 

@@ -77,7 +77,7 @@ static void bt_decode(struct bt_tr *t, unsigned off)
 			break;
 		}
 		t->i = t->n;
-		t->emitter[t->n] = bt_classify(t, in, &ends);
+		t->emitter[t->n] = bt_classify(t, in, t->page + off, &ends);
 		t->b->mask |=
 			1ull << (off >> 6) | 1ull << ((off + in->len - 1) >> 6);
 		if (ends && ++exits + 1 < BT_MAX_EXITS && bt_go_on(t, in, t->n))
