@@ -179,7 +179,6 @@ static const bool bt_copied[X86_NOPS] = {
 	[X86_OP_BLSMSK] = true,
 	[X86_OP_BLSR] = true,
 	[X86_OP_BZHI] = true,
-	[X86_OP_MULX] = true,
 	[X86_OP_PDEP] = true,
 	[X86_OP_PEXT] = true,
 	[X86_OP_RORX] = true,
@@ -231,6 +230,11 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 				       in->seg_override != X86_GS
 			       ? bt_emit_rep
 			       : bt_emit_interp;
+	case X86_OP_MULX: /* of two results in one register the high half stays
+			   */
+		return in->opnd[0].reg != in->opnd[1].reg
+			       ? bt_copy_or_interp(t, in)
+			       : bt_emit_interp;
 	case X86_OP_CLD: return bt_emit_cld;
 	case X86_OP_STD: return bt_emit_std;
 	case X86_OP_RDTSC:
@@ -248,21 +252,55 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 	}
 }
 
+static bool bt_uses_gpr(const struct x86_insn *in)
+{
+	if ((in->def->attr & X86_AT_IMPGPR) || in->op == X86_OP_PINSRD ||
+		in->op == X86_OP_PEXTRD)
+		return true;
+	for (unsigned n = 0; n < in->nopnds; n++)
+		if (in->opnd[n].kind == X86_OK_GPR)
+			return true;
+	return false;
+}
+
 /*
- * Outside 64-bit mode the bits of VEX and EVEX that name registers 8 and above
- * are ignored, but the host in 64-bit mode would heed them: a prefix that sets
- * any cannot be copied.
+ * Outside 64-bit mode some bits of VEX and EVEX are ignored that the host in
+ * 64-bit mode would heed: those that name registers 8 and above, also in an
+ * immediate, and W where it would make a general register 64 bits wide.
  */
 static bool bt_vex_portable(const struct x86_insn *in, const uint8_t *code)
 {
 	const uint8_t *op = code + in->opcode_off;
+	bool wide = in->rex & X86_REX_W;
 
+	switch (in->op) {
+	case X86_OP_VZEROALL:
+	case X86_OP_VZEROUPPER:
+	case X86_OP_BLENDVPS:
+	case X86_OP_BLENDVPD:
+	case X86_OP_PBLENDVB: return false;
+	default: break;
+	}
+	if (wide && bt_uses_gpr(in))
+		return false;
 	if (in->enc == X86_ENC_EVEX)
 		return (op[-3] & 0xf0) == 0xf0 && (op[-2] & 0x40) &&
 		       (op[-1] & 0x08);
 	if (op[-2] == 0xc5) /* no map of the longer form looks like this */
 		return op[-1] & 0x40;
 	return (op[-2] & 0xe0) == 0xe0 && (op[-1] & 0x40);
+}
+
+/* Elements that a mask leaves out must not fault: the interpreter knows. */
+static bool bt_masked_access(const struct x86_insn *in)
+{
+	switch (in->op) {
+	case X86_OP_VMASKMOVPS:
+	case X86_OP_VMASKMOVPD:
+	case X86_OP_VPMASKMOVD:
+	case X86_OP_VPMASKMOVQ: return true;
+	default: return in->enc == X86_ENC_EVEX && in->has_mem && in->aaa;
+	}
 }
 
 bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
@@ -276,6 +314,8 @@ bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
 		return *ends ? bt_emit_interp_end : bt_emit_interp;
 	if (in->enc != X86_ENC_LEGACY && !t->code64 &&
 		!bt_vex_portable(in, code))
+		return bt_emit_interp;
+	if (bt_masked_access(in))
 		return bt_emit_interp;
 	if ((attr & VECTOR) && bt_vec_ok(t, in))
 		return in->op == X86_OP_FLDCW || in->op == X86_OP_LDMXCSR

@@ -33,7 +33,7 @@ uint32_t bt_flags_killed(const struct x86_insn *in)
 		 * keeps what it does not write anyway */
 		if (in->nopnds < 2 || !in->imm_size ||
 			in->opnd[in->nopnds - 1].kind != X86_OK_IMM ||
-			!(in->imm & (in->osize == 8 ? 63 : 31)) ||
+			!(in->imm & (in->opnd[0].size == 8 ? 63 : 31)) ||
 			(in->op != X86_OP_SHL && in->op != X86_OP_SHR &&
 				in->op != X86_OP_SAR))
 			return 0;
