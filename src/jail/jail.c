@@ -127,6 +127,9 @@ unsigned jail_isolate(const struct jail_conf *c)
 		parts |= JAIL_CAPS;
 	if (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		parts |= JAIL_NO_NEW_PRIVS;
+	/* While there is one thread: it holds for those made after it. */
+	if (jail_landlock(c))
+		parts |= JAIL_LANDLOCK;
 	/* A change of user forgets it. */
 	if (parent_signal)
 		prctl(PR_SET_PDEATHSIG, parent_signal);
@@ -155,11 +158,9 @@ unsigned jail_seal(const struct jail_conf *c)
 		parts |= JAIL_NO_NEW_PRIVS;
 	if (set_limits(c))
 		parts |= JAIL_LIMITS;
-	if (jail_landlock(c))
-		parts |= JAIL_LANDLOCK;
 	/* Names are resolved by reading /etc/resolv.conf now and then; that
 	 * is let through only if no other file is to be seen. */
-	closed = parts & JAIL_ROOT;
+	closed = parts & (JAIL_ROOT | JAIL_LANDLOCK);
 	if (c->net && !closed)
 		jail_note(c, "jail: the guest's name server 10.0.2.3 may not "
 			     "work, for /etc/resolv.conf is shut off");

@@ -1,12 +1,11 @@
 /*
  * jail.h - give the machine's process its descriptors, then shut the door.
  *
- * Two steps.  jail_isolate(): while the process has one thread (namespaces and
- * the empty root are per process only then), after what must still be opened
- * by path (/dev/kvm, shared libraries) is open.  jail_seal(): when everything
- * is set up, before the guest's first instruction, from any thread; it holds
- * for all threads, present and future (Landlock: for the caller and the
- * threads made after it).
+ * Two steps.  jail_isolate(): while the process has one thread (namespaces,
+ * the empty root and Landlock reach all threads only then), after what must
+ * still be opened by path (/dev/kvm, shared libraries) is open.  jail_seal():
+ * when everything is set up, before the guest's first instruction, from any
+ * thread; it holds for all threads, present and future.
  *
  * Mechanisms that the host lacks are left out with a note; each of the others
  * stands alone.  Nothing here fails the machine.

@@ -58,10 +58,16 @@ static bool build(const struct jail_conf *c)
 
 bool jail_root(const struct jail_conf *c)
 {
+	bool in = build(c) && !chdir(PLACE);
+
 	/* pivot_root(".", "."): the old root ends up on top of the new one
 	 * and is taken away (pivot_root(2), NOTES). */
-	if (build(c) && !chdir(PLACE) && !syscall(SYS_pivot_root, ".", ".") &&
+	if (in && !syscall(SYS_pivot_root, ".", ".") &&
 		!umount2(".", MNT_DETACH) && !chdir("/"))
+		return true;
+	/* We are in a chroot ourselves: one more, and without capabilities
+	 * there is no way back. */
+	if (in && !chroot(".") && !chdir("/"))
 		return true;
 	jail_note(c, "jail: no empty root (%s)", strerror(errno));
 	return false;
