@@ -230,11 +230,12 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 				       in->seg_override != X86_GS
 			       ? bt_emit_rep
 			       : bt_emit_interp;
-	case X86_OP_MULX: /* of two results in one register the high half stays
-			   */
-		return in->opnd[0].reg != in->opnd[1].reg
-			       ? bt_copy_or_interp(t, in)
-			       : bt_emit_interp;
+	case X86_OP_MULX: /* two results in one register: the order counts */
+	case X86_OP_XADD:
+		return in->opnd[0].kind != X86_OK_MEM &&
+				       in->opnd[0].reg == in->opnd[1].reg
+			       ? bt_emit_interp
+			       : bt_copy_or_interp(t, in);
 	case X86_OP_CLD: return bt_emit_cld;
 	case X86_OP_STD: return bt_emit_std;
 	case X86_OP_RDTSC:

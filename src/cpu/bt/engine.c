@@ -117,6 +117,7 @@ static void bt_cpu_free(struct cpu *cpu)
 	if (!cpu)
 		return;
 	cpu->c->bc->kick = NULL;
+	interp_cpu_fini(cpu->c);
 	soft_cpu_free(cpu->c);
 	free(cpu);
 }
