@@ -54,10 +54,36 @@ struct cpu_vm_conf {
 	uint64_t code_cache_bytes; /* bt: bound of the code cache, 0 default */
 };
 
-/* A named counter for `vmeste stat`. */
+/* A counter, shown as "group.name value".  Both strings are static.  Groups:
+ * exit, exception, tlb, interpreted (by operation), code, cache, time. */
 struct cpu_stat {
-	const char *name;
+	const char *group, *name;
 	uint64_t value;
+};
+
+#define CPU_STATS_MAX 2048 /* more than any engine has */
+
+/* A list being filled: entries that list[] has no room for are counted in n
+ * and left out. */
+struct cpu_stats {
+	struct cpu_stat *list;
+	unsigned room, n;
+};
+
+static inline void cpu_stats_add(struct cpu_stats *s, const char *group,
+	const char *name, uint64_t value)
+{
+	if (s->n < s->room)
+		s->list[s->n] = (struct cpu_stat){group, name, value};
+	s->n++;
+}
+
+/* What a processor is doing right now, for samples of where time goes. */
+enum cpu_where {
+	CPU_IN_GUEST,  /* guest code, or its translation */
+	CPU_IN_ENGINE, /* emulation, translation, devices */
+	CPU_OUTSIDE,   /* not in run(): halted or stopped */
+	CPU_NWHERE,
 };
 
 struct cpu_engine {
@@ -83,8 +109,13 @@ struct cpu_engine {
 	/* 0 or -EINVAL if the state is not one that the engine can hold. */
 	int (*set)(struct cpu *cpu, const struct x86_state *s);
 
-	/* Fill at most n counters, return how many there are.  Any thread. */
-	unsigned (*stats)(struct cpu *cpu, struct cpu_stat *out, unsigned n);
+	/* Counters of one processor, and those that all share (may be NULL).
+	 * Any thread; they are read without stopping anything. */
+	void (*stats)(struct cpu *cpu, struct cpu_stats *out);
+	void (*vm_stats)(struct cpu_vm *vm, struct cpu_stats *out);
+
+	/* Any thread. */
+	enum cpu_where (*where)(struct cpu *cpu);
 };
 
 extern const struct cpu_engine cpu_interp, cpu_bt, cpu_kvm, cpu_lockstep;

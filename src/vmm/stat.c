@@ -5,8 +5,6 @@
 
 #include "vmm/priv.h"
 
-#define MAX_COUNTERS 64
-
 void stat_info(struct machine *m, GString *out)
 {
 	const struct bus_ram *ram = bus_ram(m->bus);
@@ -30,17 +28,29 @@ void stat_info(struct machine *m, GString *out)
 	bus_unlock(m->bus);
 }
 
+static void stat_list(GString *out, const char *who, const struct cpu_stats *s)
+{
+	for (unsigned i = 0; i < MIN(s->n, s->room); i++)
+		g_string_append_printf(out, "%s.%s.%s %" PRIu64 "\n", who,
+			s->list[i].group, s->list[i].name, s->list[i].value);
+}
+
 void stat_print(struct machine *m, GString *out)
 {
-	struct cpu_stat counter[MAX_COUNTERS];
+	g_autofree struct cpu_stat *list =
+		g_new(struct cpu_stat, CPU_STATS_MAX);
+	struct cpu_stats s = {list, CPU_STATS_MAX, 0};
+	char who[16];
 
-	for (unsigned i = 0; m->engine->stats && i < m->ncpus; i++) {
-		unsigned n = m->engine->stats(
-			m->run.vcpu[i].cpu, counter, MAX_COUNTERS);
-
-		for (unsigned k = 0; k < MIN(n, MAX_COUNTERS); k++)
-			g_string_append_printf(out, "cpu%u.%s %" PRIu64 "\n", i,
-				counter[k].name, counter[k].value);
+	if (m->engine->vm_stats) {
+		m->engine->vm_stats(m->vm, &s);
+		stat_list(out, "vm", &s);
+	}
+	for (unsigned i = 0; i < m->ncpus; i++) {
+		s.n = 0;
+		m->engine->stats(m->run.vcpu[i].cpu, &s);
+		g_snprintf(who, sizeof(who), "cpu%u", i);
+		stat_list(out, who, &s);
 	}
 }
 

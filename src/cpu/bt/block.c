@@ -153,6 +153,7 @@ static struct bt_block *bt_block_make(
 {
 	struct cpu_vm *vm = bt_vm(c);
 	struct bt_block *b;
+	uint64_t start;
 
 	pthread_mutex_lock(&vm->lock);
 	b = bt_block_lookup(vm, ram_page, off, key);
@@ -160,7 +161,9 @@ static struct bt_block *bt_block_make(
 		atomic_store(&vm->flush_wanted, true);
 	} else if (!b) {
 		bt_smc_watch(c, ram_page);
+		start = bt_tsc();
 		b = bt_translate(c, ram_page, off, key);
+		vm->counters[BT_VMC_TICKS] += bt_tsc() - start;
 		if (b)
 			bt_block_insert(vm, b);
 	}

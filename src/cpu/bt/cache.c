@@ -95,6 +95,11 @@ bool bt_cache_room(struct cpu_vm *vm)
 	       vm->nexits + BT_MAX_EXITS + 1 < vm->max_exits;
 }
 
+uint64_t bt_cache_used(const struct cpu_vm *vm)
+{
+	return (vm->hot - vm->hot_start) + (vm->cold - vm->cold_start);
+}
+
 void bt_cache_reset(struct cpu_vm *vm)
 {
 	_Atomic(uint8_t) *flags = bus_page_flags(vm->soft.bus);

@@ -46,7 +46,7 @@ static void bt_flush_world(struct cpu *cpu)
 	while (atomic_load(&vm->flush_wanted)) {
 		if (bt_others_out(vm, cpu->c)) {
 			bt_cache_reset(vm);
-			vm->n_flushes++;
+			vm->counters[BT_VMC_FLUSHES]++;
 			atomic_store(&vm->flush_wanted, false);
 			break;
 		}
@@ -133,8 +133,10 @@ void bt_run(struct cpu *cpu, struct cpu_exit *exit)
 		atomic_store(&bt_area(c)->in_code, BT_OUT);
 		soft_deliver_fault(c);
 	}
+	cpu->running = true;
 	while (!bt_events(self, out))
 		bt_go_in(self);
+	self->running = false;
 }
 
 /* ---- one block at a time ---- */

@@ -39,6 +39,14 @@ static void bt_probe(struct cpu_probe *out)
 		"binary translation (%.0f million instructions/s)", out->mips);
 }
 
+static uint64_t bt_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
 static int bt_vm_new(struct cpu_vm **out, struct bus *bus,
 	const struct cpu_vm_conf *conf, char *err, unsigned errsize)
 {
@@ -55,6 +63,8 @@ static int bt_vm_new(struct cpu_vm **out, struct bus *bus,
 	vm->avx512 = x86_host_has(X86_FEAT_AVX512F) &&
 		     x86_host_has(X86_FEAT_AVX512BW);
 	vm->xsave = x86_host_has(X86_FEAT_XSAVE);
+	vm->start_tsc = bt_tsc();
+	vm->start_ns = bt_now_ns();
 	vm->tr = bt_tr_new();
 	ret = vm->tr ? bt_cache_init(vm, conf->code_cache_bytes) : -ENOMEM;
 	if (ret < 0) {
@@ -134,43 +144,67 @@ static int bt_set_state(struct cpu *cpu, const struct x86_state *s)
 
 /* ---- counters ---- */
 
-static const char *const bt_names[BT_NCOUNTERS] = {
-	[BT_CNT_MISS] = "bt-tlb-miss",
-	[BT_CNT_EMULATED] = "bt-access-emulated",
-	[BT_CNT_INTERP] = "bt-insn-interpreted",
-	[BT_CNT_STEP] = "bt-insn-stepped",
-	[BT_CNT_LINK] = "bt-link",
-	[BT_CNT_JC_MISS] = "bt-jump-cache-miss",
-	[BT_CNT_POLL] = "bt-poll",
-	[BT_CNT_SYS] = "bt-system",
-	[BT_CNT_JC_FLUSH] = "bt-jump-cache-flush",
+static const struct {
+	const char *group, *name;
+} bt_names[BT_NCOUNTERS] = {
+	[BT_CNT_MISS] = {"code", "access-slow"},
+	[BT_CNT_EMULATED] = {"code", "access-emulated"},
+	[BT_CNT_STEP] = {"code", "stepped"},
+	[BT_CNT_LINK] = {"code", "link"},
+	[BT_CNT_JC_MISS] = {"code", "jump-cache-miss"},
+	[BT_CNT_POLL] = {"code", "poll"},
+	[BT_CNT_SYS] = {"code", "system"},
+	[BT_CNT_JC_FLUSH] = {"code", "jump-cache-flush"},
 };
 
-static unsigned bt_stat(struct cpu_stat *out, unsigned n, unsigned at,
-	const char *name, uint64_t value)
+static const char *const bt_vm_names[BT_NVMCOUNTERS] = {
+	[BT_VMC_BLOCKS] = "blocks",
+	[BT_VMC_INSNS] = "instructions",
+	[BT_VMC_BYTES] = "bytes-made",
+	[BT_VMC_TICKS] = "translation-ns",
+	[BT_VMC_INVALS] = "invalidated",
+	[BT_VMC_FLUSHES] = "flushes",
+};
+
+static uint64_t bt_count(const uint64_t *counter)
 {
-	if (at < n)
-		out[at] = (struct cpu_stat){name, value};
-	return at + 1;
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
-static unsigned bt_stats(struct cpu *cpu, struct cpu_stat *out, unsigned n)
+static void bt_stats(struct cpu *cpu, struct cpu_stats *out)
 {
-	struct cpu_vm *vm = cpu->vm;
-	unsigned at = soft_stats(cpu->c, out, n);
-
+	soft_stats(cpu->c, out);
 	for (unsigned i = 0; i < BT_NCOUNTERS; i++)
-		at = bt_stat(out, n, at, bt_names[i], cpu->counters[i]);
-	at = bt_stat(out, n, at, "bt-blocks", vm->n_blocks);
-	at = bt_stat(out, n, at, "bt-translated-insns", vm->n_insns);
-	at = bt_stat(out, n, at, "bt-code-bytes", vm->n_bytes);
-	at = bt_stat(out, n, at, "bt-invalidated", vm->n_invals);
-	at = bt_stat(out, n, at, "bt-cache-flushes", vm->n_flushes);
-	for (unsigned i = 0; i < X86_NOPS; i++)
-		if (cpu->interp_ops[i])
-			at = bt_stat(
-				out, n, at, x86_op_name(i), cpu->interp_ops[i]);
-	return at;
+		cpu_stats_add(out, bt_names[i].group, bt_names[i].name,
+			bt_count(&cpu->counters[i]));
+}
+
+static uint64_t bt_ticks_to_ns(const struct cpu_vm *vm, uint64_t ticks)
+{
+	uint64_t all = bt_tsc() - vm->start_tsc;
+
+	return all ? (double)ticks * (bt_now_ns() - vm->start_ns) / all : 0;
+}
+
+static void bt_vm_stats(struct cpu_vm *vm, struct cpu_stats *out)
+{
+	for (unsigned i = 0; i < BT_NVMCOUNTERS; i++) {
+		uint64_t v = bt_count(&vm->counters[i]);
+
+		cpu_stats_add(out, "cache", bt_vm_names[i],
+			i == BT_VMC_TICKS ? bt_ticks_to_ns(vm, v) : v);
+	}
+	cpu_stats_add(out, "cache", "bytes-used", bt_cache_used(vm));
+	cpu_stats_add(out, "cache", "bytes-bound", vm->cache_bytes);
+}
+
+static enum cpu_where bt_where(struct cpu *cpu)
+{
+	if (!cpu->running)
+		return CPU_OUTSIDE;
+	return atomic_load(&bt_area(cpu->c)->in_code) == BT_IN_CODE
+		       ? CPU_IN_GUEST
+		       : CPU_IN_ENGINE;
 }
 
 const struct cpu_engine cpu_bt = {
@@ -184,4 +218,6 @@ const struct cpu_engine cpu_bt = {
 	.get = bt_get_state,
 	.set = bt_set_state,
 	.stats = bt_stats,
+	.vm_stats = bt_vm_stats,
+	.where = bt_where,
 };

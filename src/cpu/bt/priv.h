@@ -178,6 +178,16 @@ enum bt_thunk {
 
 /* ---- the machine ---- */
 
+enum bt_vm_counter {
+	BT_VMC_BLOCKS,
+	BT_VMC_INSNS,
+	BT_VMC_BYTES,
+	BT_VMC_TICKS, /* of the TSC, spent translating */
+	BT_VMC_INVALS,
+	BT_VMC_FLUSHES,
+	BT_NVMCOUNTERS,
+};
+
 struct cpu_vm {
 	struct soft_vm soft;  /* first */
 	pthread_mutex_t lock; /* translation, links, invalidation */
@@ -210,13 +220,14 @@ struct cpu_vm {
 
 	struct bt_tr *tr; /* the translation being made; lock held */
 
-	_Atomic(uint64_t) n_blocks, n_insns, n_invals, n_flushes, n_bytes;
+	/* Statistics; the lock is held. */
+	uint64_t counters[BT_NVMCOUNTERS];
+	uint64_t start_tsc, start_ns; /* to tell what a tick is */
 };
 
 enum bt_counter {
 	BT_CNT_MISS,
 	BT_CNT_EMULATED,
-	BT_CNT_INTERP,
 	BT_CNT_STEP,
 	BT_CNT_LINK,
 	BT_CNT_JC_MISS,
@@ -235,8 +246,9 @@ struct cpu {
 	uint16_t jc_journal[SOFT_NMODES][BT_JC_JOURNAL];
 	uint32_t jc_fills[SOFT_NMODES];
 	unsigned done; /* instructions of the block done, when stepping */
+	/* Statistics, written by this processor's thread only. */
 	uint64_t counters[BT_NCOUNTERS];
-	uint32_t interp_ops[X86_NOPS];
+	_Atomic(bool) running;
 };
 
 static inline struct cpu_vm *bt_vm(struct soft_cpu *c)
@@ -249,12 +261,18 @@ static inline struct cpu *bt_cpu(struct soft_cpu *c)
 	return c->engine;
 }
 
+static inline uint64_t bt_tsc(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
 /* ---- cache.c: memory for code and blocks ---- */
 
 int bt_cache_init(struct cpu_vm *vm, uint64_t bytes);
 void bt_cache_fini(struct cpu_vm *vm);
-bool bt_cache_room(struct cpu_vm *vm);	/* for one more block */
-void bt_cache_reset(struct cpu_vm *vm); /* nobody runs in it */
+bool bt_cache_room(struct cpu_vm *vm);		 /* for one more block */
+uint64_t bt_cache_used(const struct cpu_vm *vm); /* bytes; any thread */
+void bt_cache_reset(struct cpu_vm *vm);		 /* nobody runs in it */
 
 /* ---- stubs.c: generated once ---- */
 

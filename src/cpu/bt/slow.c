@@ -252,8 +252,6 @@ static const uint8_t *bt_h_interp(struct soft_cpu *c, const uint8_t *site)
 	uint32_t info = rd32(site), next = rd32(site + 4);
 	unsigned live = bt_fpu_live(c);
 
-	bt_cpu(c)->counters[BT_CNT_INTERP]++;
-	bt_cpu(c)->interp_ops[rd32(site + 8)]++;
 	bt_enter_c(c, info);
 	return bt_interpret(c, info, next ? site + (int32_t)next : NULL, live);
 }

@@ -152,7 +152,7 @@ static void bt_invalidate(struct cpu_vm *vm, struct bt_block *b)
 	bt_unlink_exits(vm, b);
 	bt_unlink_jump_caches(vm, b);
 	atomic_fetch_add(&vm->inval_seq, 1);
-	vm->n_invals++;
+	vm->counters[BT_VMC_INVALS]++;
 }
 
 static void bt_page_written(struct cpu_vm *vm, uint64_t ram_page, uint64_t mask)

@@ -197,7 +197,6 @@ static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 	case BT_TH_INTERP:
 		em_32(e, r->data[0]);
 		em_32(e, (uint32_t)(next - site));
-		em_32(e, t->insn[r->insn].op);
 		break;
 	case BT_TH_JC:
 		em_32(e, r->data[0]);
@@ -224,7 +223,6 @@ static void bt_emit_body(struct bt_tr *t)
 		em_call(&t->hot, t->vm->thunk[BT_TH_INTERP]);
 		em_32(&t->hot, BT_INFO(t->off[0], 0, 0));
 		em_32(&t->hot, 0);
-		em_32(&t->hot, X86_OP_INVALID);
 	} else if (!t->ended) {
 		t->i = t->n - 1;
 		t->at[t->n] = t->hot.p;
@@ -287,9 +285,10 @@ struct bt_block *bt_translate(
 
 	b->ninsns = t->n ? t->n : 1;
 	b->valid = true;
-	vm->n_blocks++;
-	vm->n_insns += b->ninsns;
-	vm->n_bytes += (t->hot.p - vm->hot) + (t->cold.p - vm->cold);
+	vm->counters[BT_VMC_BLOCKS]++;
+	vm->counters[BT_VMC_INSNS] += b->ninsns;
+	vm->counters[BT_VMC_BYTES] +=
+		(t->hot.p - vm->hot) + (t->cold.p - vm->cold);
 	vm->hot = t->hot.p;
 	vm->cold = t->cold.p;
 	vm->nblocks++;

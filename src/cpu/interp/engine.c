@@ -11,6 +11,7 @@ struct cpu_vm {
 
 struct cpu {
 	struct soft_cpu *soft;
+	_Atomic(bool) running; /* statistics */
 };
 
 /* ---- what it can do ---- */
@@ -220,8 +221,10 @@ static void engine_run(struct cpu *cpu, struct cpu_exit *exit)
 {
 	uint64_t done;
 
+	cpu->running = true;
 	while (!interp_run(cpu->soft, 1 << 30, true, &done, exit))
 		;
+	cpu->running = false;
 }
 
 static void engine_get(struct cpu *cpu, struct x86_state *s)
@@ -234,9 +237,14 @@ static int engine_set(struct cpu *cpu, const struct x86_state *s)
 	return soft_set_state(cpu->soft, s);
 }
 
-static unsigned engine_stats(struct cpu *cpu, struct cpu_stat *out, unsigned n)
+static void engine_stats(struct cpu *cpu, struct cpu_stats *out)
 {
-	return soft_stats(cpu->soft, out, n);
+	soft_stats(cpu->soft, out);
+}
+
+static enum cpu_where engine_where(struct cpu *cpu)
+{
+	return cpu->running ? CPU_IN_GUEST : CPU_OUTSIDE;
 }
 
 const struct cpu_engine cpu_interp = {
@@ -250,4 +258,5 @@ const struct cpu_engine cpu_interp = {
 	.get = engine_get,
 	.set = engine_set,
 	.stats = engine_stats,
+	.where = engine_where,
 };

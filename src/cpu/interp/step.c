@@ -153,6 +153,7 @@ interp_inline void step_exec(struct soft_cpu *c, const struct step_entry *e)
 	if (interp_likely(!e->own_rip))
 		c->st.rip = interp_next(c, &e->insn);
 	c->insns++;
+	c->ops[e->insn.op]++;
 }
 
 /* With breakpoints, single-stepping or RF. */

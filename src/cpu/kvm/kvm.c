@@ -196,24 +196,30 @@ static int kvm_cpu_new(struct cpu **out, struct cpu_vm *vm, struct bus_cpu *bc,
 	return 0;
 }
 
-static unsigned kvm_stats(struct cpu *c, struct cpu_stat *out, unsigned n)
+static void kvm_stats(struct cpu *c, struct cpu_stats *out)
 {
 	static const char *const names[KVM_NCOUNTERS] = {
-		[KVM_CNT_EXIT] = "exits",
-		[KVM_CNT_IO] = "exits_io",
-		[KVM_CNT_MMIO] = "exits_mmio",
-		[KVM_CNT_HLT] = "exits_hlt",
-		[KVM_CNT_MSR] = "exits_msr",
-		[KVM_CNT_WINDOW] = "exits_interrupt_window",
-		[KVM_CNT_KICK] = "exits_kick",
-		[KVM_CNT_INTERRUPT] = "interrupts",
+		[KVM_CNT_EXIT] = "all",
+		[KVM_CNT_IO_IN] = "io-in",
+		[KVM_CNT_IO_OUT] = "io-out",
+		[KVM_CNT_MMIO] = "mmio",
+		[KVM_CNT_HLT] = "hlt",
+		[KVM_CNT_RDMSR] = "rdmsr",
+		[KVM_CNT_WRMSR] = "wrmsr",
+		[KVM_CNT_WINDOW] = "interrupt-window",
+		[KVM_CNT_KICK] = "kick",
+		[KVM_CNT_INTERRUPT] = "interrupt",
+		[KVM_CNT_NMI] = "nmi",
 	};
 
-	for (unsigned i = 0; i < KVM_NCOUNTERS && i < n; i++) {
-		out[i].name = names[i];
-		out[i].value = atomic_load(&c->counters[i]);
-	}
-	return KVM_NCOUNTERS;
+	for (unsigned i = 0; i < KVM_NCOUNTERS; i++)
+		cpu_stats_add(out, "exit", names[i],
+			__atomic_load_n(&c->counters[i], __ATOMIC_RELAXED));
+}
+
+static enum cpu_where kvm_where(struct cpu *c)
+{
+	return atomic_load_explicit(&c->where, memory_order_relaxed);
 }
 
 /* ---- the kernel's interrupt controllers ---- */
@@ -258,4 +264,5 @@ const struct cpu_engine cpu_kvm = {
 	.get = kvm_state_get,
 	.set = kvm_state_set,
 	.stats = kvm_stats,
+	.where = kvm_where,
 };

@@ -11,13 +11,16 @@
 
 enum kvm_counter {
 	KVM_CNT_EXIT,
-	KVM_CNT_IO,
+	KVM_CNT_IO_IN,
+	KVM_CNT_IO_OUT,
 	KVM_CNT_MMIO,
 	KVM_CNT_HLT,
-	KVM_CNT_MSR,
+	KVM_CNT_RDMSR,
+	KVM_CNT_WRMSR,
 	KVM_CNT_WINDOW,
 	KVM_CNT_KICK,
 	KVM_CNT_INTERRUPT,
+	KVM_CNT_NMI,
 	KVM_NCOUNTERS,
 };
 
@@ -41,7 +44,9 @@ struct cpu {
 	_Atomic(bool) in_run;
 	bool incomplete; /* the last exit's result is not yet in the state */
 	struct x86_state extra; /* fields that KVM does not hold */
-	_Atomic(uint64_t) counters[KVM_NCOUNTERS];
+	/* Statistics, written by this processor's thread only. */
+	uint64_t counters[KVM_NCOUNTERS];
+	_Atomic(uint8_t) where; /* enum cpu_where */
 };
 
 /* ioctl that gives -errno instead of -1. */

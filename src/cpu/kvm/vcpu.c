@@ -18,7 +18,12 @@
 
 static void kvm_count(struct cpu *c, enum kvm_counter n)
 {
-	atomic_fetch_add_explicit(&c->counters[n], 1, memory_order_relaxed);
+	c->counters[n]++;
+}
+
+static void kvm_now(struct cpu *c, enum cpu_where where)
+{
+	atomic_store_explicit(&c->where, where, memory_order_relaxed);
 }
 
 /* Any thread: make KVM_RUN return, now or when it is next entered. */
@@ -50,7 +55,8 @@ static void kvm_exit_io(struct cpu *c)
 	uint8_t *data = (uint8_t *)r + r->io.data_offset;
 	unsigned size = r->io.size;
 
-	kvm_count(c, KVM_CNT_IO);
+	kvm_count(c, r->io.direction == KVM_EXIT_IO_OUT ? KVM_CNT_IO_OUT
+							: KVM_CNT_IO_IN);
 	for (unsigned i = 0; i < r->io.count; i++, data += size) {
 		uint32_t val = 0;
 
@@ -89,7 +95,7 @@ static void kvm_exit_msr(struct cpu *c, bool write)
 	uint64_t val = r->msr.data;
 	bool ok;
 
-	kvm_count(c, KVM_CNT_MSR);
+	kvm_count(c, write ? KVM_CNT_WRMSR : KVM_CNT_RDMSR);
 	if (write)
 		ok = bus_cpu_wrmsr(c->bc, r->msr.index, val);
 	else
@@ -109,6 +115,7 @@ static void kvm_inject(struct cpu *c, uint32_t events)
 	if (events & BUS_EV_NMI) {
 		bus_cpu_clear(c->bc, BUS_EV_NMI);
 		kvm_ioctl(c->fd, KVM_NMI, NULL);
+		kvm_count(c, KVM_CNT_NMI);
 	}
 	if (c->vm->irqchip)
 		return;
@@ -208,7 +215,9 @@ void kvm_cpu_run(struct cpu *c, struct cpu_exit *exit)
 			break;
 		}
 		kvm_inject(c, events);
+		kvm_now(c, CPU_IN_GUEST);
 		e = kvm_ioctl(c->fd, KVM_RUN, NULL);
+		kvm_now(c, CPU_IN_ENGINE);
 		c->incomplete = false;
 		kvm_count(c, KVM_CNT_EXIT);
 		if (!c->vm->irqchip &&
@@ -224,4 +233,5 @@ void kvm_cpu_run(struct cpu *c, struct cpu_exit *exit)
 			break;
 	}
 	atomic_store(&c->in_run, false);
+	kvm_now(c, CPU_OUTSIDE);
 }

@@ -674,16 +674,21 @@ static int lockstep_set(struct cpu *k, const struct x86_state *s)
 	return e ? e : soft_set_state(k->follow, s);
 }
 
-static unsigned lockstep_stats(struct cpu *k, struct cpu_stat *out, unsigned n)
+static void lockstep_stats(struct cpu *k, struct cpu_stats *out)
 {
-	const struct cpu_stat all[] = {
-		{"lockstep_instructions", k->insns},
-		{"lockstep_blocks", k->steps},
-	};
+	cpu_stats_add(out, "lockstep", "instructions", k->insns);
+	cpu_stats_add(out, "lockstep", "blocks", k->steps);
+	cpu_bt.stats(k->bt, out);
+}
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(all) && i < n; i++)
-		out[i] = all[i];
-	return G_N_ELEMENTS(all);
+static void lockstep_vm_stats(struct cpu_vm *vm, struct cpu_stats *out)
+{
+	cpu_bt.vm_stats(vm->bt, out);
+}
+
+static enum cpu_where lockstep_where(struct cpu *k)
+{
+	return cpu_bt.where(k->bt);
 }
 
 const struct cpu_engine cpu_lockstep = {
@@ -697,4 +702,6 @@ const struct cpu_engine cpu_lockstep = {
 	.get = lockstep_get,
 	.set = lockstep_set,
 	.stats = lockstep_stats,
+	.vm_stats = lockstep_vm_stats,
+	.where = lockstep_where,
 };

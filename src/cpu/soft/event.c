@@ -110,10 +110,9 @@ static void soft_commit_fault_regs(struct soft_cpu *c)
 {
 	struct x86_state *s = &c->st;
 
-	c->counters[SOFT_CNT_EXCEPTION]++;
+	c->exceptions[c->event.vector & 31]++;
 	if (c->event.vector == X86_PF) {
 		s->cr2 = c->event.cr2;
-		c->counters[SOFT_CNT_PAGE_FAULT]++;
 	} else if (c->event.vector == X86_DB && c->event.dr6) {
 		s->dr6 = (s->dr6 & ~0xfull) | c->event.dr6;
 		s->dr7 &= ~(1ull << 13);
@@ -219,7 +218,7 @@ void soft_deliver_nmi(struct soft_cpu *c)
 	c->event.vector = X86_NMI;
 	c->st.nmi_blocked = 1;
 	atomic_store(&c->bc->nmi_masked, true);
-	c->counters[SOFT_CNT_INTERRUPT]++;
+	c->counters[SOFT_CNT_NMI]++;
 	soft_deliver(c, true);
 }
 
@@ -269,6 +268,8 @@ void soft_int(struct soft_cpu *c, uint8_t vector, uint64_t next,
 	c->ext = kind == SOFT_INT_ICEBP;
 	if (c->event.dr6)
 		soft_commit_fault_regs(c);
+	else if (vector < 32)
+		c->exceptions[vector]++;
 	/* RF was cleared when the instruction began */
 	soft_inject(c, next, c->st.rflags & ~(uint64_t)X86_FL_RF);
 	c->ext = 0;

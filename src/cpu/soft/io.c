@@ -31,7 +31,7 @@ uint32_t soft_in(struct soft_cpu *c, uint16_t port, unsigned size)
 	soft_io_check(c, port, size);
 	if (c->data_bp)
 		soft_check_io_bp(c, port, size);
-	c->counters[SOFT_CNT_IO]++;
+	c->counters[SOFT_CNT_IO_IN]++;
 	if (c->env && c->env->io_read)
 		return c->env->io_read(c, port, size);
 	return bus_io_read(c->bus, port, size);
@@ -42,7 +42,7 @@ void soft_out(struct soft_cpu *c, uint16_t port, unsigned size, uint32_t val)
 	soft_io_check(c, port, size);
 	if (c->data_bp)
 		soft_check_io_bp(c, port, size);
-	c->counters[SOFT_CNT_IO]++;
+	c->counters[SOFT_CNT_IO_OUT]++;
 	val &= soft_size_mask(size);
 	if (c->env && c->env->io_write)
 		c->env->io_write(c, port, size, val);

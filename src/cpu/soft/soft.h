@@ -20,6 +20,7 @@
 #include <setjmp.h>
 
 #include "cpu/engine.h"
+#include "x86/decode.h"
 
 /* ---- the software TLB ---- */
 
@@ -126,6 +127,26 @@ struct soft_fault {
 	uint64_t dr6; /* #DB: bits to merge into DR6 on delivery */
 };
 
+enum soft_counter {
+	SOFT_CNT_TLB_READ, /* misses */
+	SOFT_CNT_TLB_WRITE,
+	SOFT_CNT_TLB_EXEC,
+	SOFT_CNT_TLB_FLUSH,
+	SOFT_CNT_TLB_FLUSH_PAGE,
+	SOFT_CNT_MMIO,
+	SOFT_CNT_IO_IN,
+	SOFT_CNT_IO_OUT,
+	SOFT_CNT_RDMSR,
+	SOFT_CNT_WRMSR,
+	SOFT_CNT_CR,
+	SOFT_CNT_CPUID,
+	SOFT_CNT_HLT,
+	SOFT_CNT_INTERRUPT,
+	SOFT_CNT_NMI,
+	SOFT_CNT_TASK_SWITCH,
+	SOFT_NCOUNTERS,
+};
+
 #define SOFT_ENGINE_AREA_BYTES (320u << 10)
 
 struct soft_cpu {
@@ -169,8 +190,10 @@ struct soft_cpu {
 	uint32_t tlb_gen;  /* counts flushes of any kind */
 	uint32_t exec_gen; /* counts changes that unmap or remap code */
 
-	uint64_t insns;	       /* instructions retired (statistics) */
-	uint64_t counters[32]; /* enum soft_counter */
+	/* Statistics, written by this processor's thread only. */
+	uint64_t insns; /* interpreted */
+	uint64_t counters[SOFT_NCOUNTERS];
+	uint64_t exceptions[32];
 
 	/* PDPTEs of PAE paging, loaded with CR3 */
 	uint64_t pdpte[4];
@@ -190,22 +213,7 @@ struct soft_cpu {
 	/* The engine's own part that generated code addresses through RSP;
 	 * zeroed by soft_cpu_alloc and left alone otherwise. */
 	_Alignas(64) uint8_t engine_area[SOFT_ENGINE_AREA_BYTES];
-};
-
-enum soft_counter {
-	SOFT_CNT_TLB_MISS,
-	SOFT_CNT_TLB_FLUSH,
-	SOFT_CNT_MMIO,
-	SOFT_CNT_IO,
-	SOFT_CNT_MSR,
-	SOFT_CNT_CR,
-	SOFT_CNT_CPUID,
-	SOFT_CNT_HLT,
-	SOFT_CNT_INTERRUPT,
-	SOFT_CNT_EXCEPTION,
-	SOFT_CNT_PAGE_FAULT,
-	SOFT_CNT_TASK_SWITCH,
-	SOFT_NCOUNTERS,
+	uint64_t ops[X86_NOPS]; /* interpreted, by operation */
 };
 
 /* Allocate with room for a host stack below (bt), 64-byte aligned, zeroed. */
@@ -411,8 +419,8 @@ uint64_t soft_xinuse(const struct soft_cpu *c);
 /* INVPCID (all checks; desc is the linear address of the descriptor). */
 void soft_invpcid(struct soft_cpu *c, uint64_t type, gva_t desc);
 
-/* Name table for stats(). */
-unsigned soft_stats(struct soft_cpu *c, struct cpu_stat *out, unsigned n);
+/* What every software engine counts. */
+void soft_stats(const struct soft_cpu *c, struct cpu_stats *out);
 
 /* Million instructions a second over loops turns of a counting loop in flat
  * 32-bit code; 0 if the engine cannot run it. */

@@ -112,7 +112,7 @@ void soft_tlb_flush_page(struct soft_cpu *c, gva_t a)
 	c->tlb_gen++;
 	if (soft_filter_has(c->exec_filter, page >> 12))
 		c->exec_gen++;
-	c->counters[SOFT_CNT_TLB_FLUSH]++;
+	c->counters[SOFT_CNT_TLB_FLUSH_PAGE]++;
 }
 
 void soft_tlb_drop_writes(struct soft_cpu *c, uint64_t ram_offset)
@@ -155,7 +155,7 @@ void soft_tlb_place(struct soft_cpu *c, gva_t a, enum soft_access acc,
 
 	if (err)
 		soft_raise_pf(c, a, err & ~(1u << 31));
-	c->counters[SOFT_CNT_TLB_MISS]++;
+	c->counters[SOFT_CNT_TLB_READ + acc]++;
 	soft_phys_page(c, w.gpa, &page);
 	host = acc == SOFT_WRITE ? page.write : page.read;
 	p->gpa = w.gpa;
