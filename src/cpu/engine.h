@@ -4,7 +4,8 @@
  *
  * Who holds the truth: between cpu_new and cpu_free the engine does.  run()
  * and kick() apart, every call is made while the processor does not run, from
- * the thread that runs it or before that thread exists.
+ * the thread that runs it, before that thread exists, or while it stands still
+ * (vmm/runloop.c parks it).
  *
  * Port and memory-mapped I/O, interrupts, NMI, CPUID and MSRs are handled
  * inside run() through the bus; run() returns only for what the run loop must
@@ -29,12 +30,47 @@ enum cpu_exit_reason {
 			      (BUS_EV_STOP, INIT, SIPI) */
 	CPU_EXIT_HALT,	   /* activity is X86_ACT_HALT and nothing pends */
 	CPU_EXIT_SHUTDOWN, /* triple fault */
+	CPU_EXIT_DEBUG,	   /* what set_debug asked for: exit->debug */
 	CPU_EXIT_DIFF,	   /* lockstep found a difference (printed) */
 	CPU_EXIT_ERROR,	   /* the host failed: text in exit->text */
 };
 
+/* ---- a debugger outside the guest ---- */
+
+enum cpu_break_kind {
+	CPU_BREAK_EXEC,	  /* before the instruction at addr; len is 1 */
+	CPU_BREAK_WRITE,  /* after a store that touches [addr, addr + len) */
+	CPU_BREAK_READ,	  /* after a load */
+	CPU_BREAK_ACCESS, /* after either */
+	CPU_BREAK_STEP,	  /* only as the reason of an exit */
+};
+
+struct cpu_break {
+	enum cpu_break_kind kind;
+	gva_t addr; /* linear */
+	unsigned len;
+};
+
+#define CPU_MAX_BREAKS 128
+
+/*
+ * None of this can be seen by the guest: its debug registers and its memory
+ * stay as they are (kvm puts breakpoints into the host's debug registers).
+ *
+ * step: run() carries out one instruction, or delivers the exception that it
+ * raises, and comes back.  A repeated string instruction is one (for kvm each
+ * iteration).  Interrupts wait meanwhile, unless events.
+ */
+struct cpu_debug {
+	struct cpu_break brk[CPU_MAX_BREAKS];
+	unsigned nbrk;
+	bool step, events;
+};
+
 struct cpu_exit {
 	enum cpu_exit_reason reason;
+	struct cpu_break debug; /* CPU_EXIT_DEBUG: which one; for data its addr
+				   and len are the access's */
 	bool masked; /* HALT with interrupts disabled: BUS_EV_INTR does not
 			end it; do not wait for it */
 	char text[512];
@@ -108,6 +144,13 @@ struct cpu_engine {
 	void (*get)(struct cpu *cpu, struct x86_state *s);
 	/* 0 or -EINVAL if the state is not one that the engine can hold. */
 	int (*set)(struct cpu *cpu, const struct x86_state *s);
+
+	/* What the debugger wants of this processor from its next run() on;
+	 * copied.  NULL: there is none.  Also from another thread while the
+	 * processor's own stands still.  0, or -ENOSPC if there are more
+	 * breakpoints than the engine has.  The member is NULL if an engine
+	 * cannot be debugged. */
+	int (*set_debug)(struct cpu *cpu, const struct cpu_debug *d);
 
 	/* Counters of one processor, and those that all share (may be NULL).
 	 * Any thread; they are read without stopping anything. */

@@ -73,8 +73,10 @@ struct vcpu {
 	struct bus_cpu *bc;
 	struct cpu *cpu;
 	pthread_t thread;
-	bool started, parked;	 /* parked: run_lock */
-	bool wait_sipi;		 /* own thread */
+	bool started, parked; /* parked: run_lock */
+	bool wait_sipi;	      /* own thread */
+	bool stopped;	      /* by the debugger's wish: see stop */
+	struct cpu_break stop;
 	struct x86_state *fresh; /* to be set before it runs on, or NULL */
 };
 
@@ -131,6 +133,7 @@ enum request {
 	REQ_POWEROFF = 1 << 1,
 	REQ_TRIPLE_FAULT = 1 << 2,
 	REQ_FAILED = 1 << 3, /* text in machine.failure */
+	REQ_DEBUG = 1 << 4,  /* a processor met a breakpoint: vcpu.stopped */
 };
 
 bool loop_init(struct machine *m, GError **err);

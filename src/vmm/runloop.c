@@ -88,6 +88,14 @@ static void on_shutdown(struct vcpu *v, const struct cpu_exit *exit)
 	loop_post(v->machine, REQ_TRIPLE_FAULT);
 }
 
+static void on_debug(struct vcpu *v, const struct cpu_exit *exit)
+{
+	v->stop = exit->debug;
+	v->stopped = true;
+	runloop_halt_soon(v->machine);
+	loop_post(v->machine, REQ_DEBUG);
+}
+
 static void on_error(struct vcpu *v, const struct cpu_exit *exit)
 {
 	vcpu_fail(v, exit->text);
@@ -98,6 +106,7 @@ static void (*const on_exit_reason[])(
 	[CPU_EXIT_EVENT] = on_event,
 	[CPU_EXIT_HALT] = on_halt,
 	[CPU_EXIT_SHUTDOWN] = on_shutdown,
+	[CPU_EXIT_DEBUG] = on_debug,
 	[CPU_EXIT_DIFF] = on_error,
 	[CPU_EXIT_ERROR] = on_error,
 };

@@ -155,6 +155,8 @@ static struct bt_block *bt_block_make(
 	struct bt_block *b;
 	uint64_t start;
 
+	if (bt_stops_at(vm, off))
+		return NULL;
 	pthread_mutex_lock(&vm->lock);
 	b = bt_block_lookup(vm, ram_page, off, key);
 	if (!b && !bt_cache_room(vm)) {

@@ -111,7 +111,7 @@ static bool bt_events(struct cpu *cpu, struct cpu_exit *exit)
 
 	atomic_store(&a->poll, 0);
 	atomic_store(&a->jc_mask, BT_JC_MASK);
-	while (soft_attention(c)) {
+	while (soft_attention(c) | c->debug) {
 		shadow = c->st.sti_shadow | c->st.movss_shadow;
 		if (soft_poll(c, exit))
 			return true;

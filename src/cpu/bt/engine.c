@@ -142,6 +142,31 @@ static int bt_set_state(struct cpu *cpu, const struct x86_state *s)
 	return soft_set_state(cpu->c, s);
 }
 
+/* Code made under other breakpoints is thrown away; a debugger that takes its
+ * breakpoints out for a step and puts them back changes nothing. */
+static int bt_set_debug(struct cpu *cpu, const struct cpu_debug *d)
+{
+	struct cpu_vm *vm = cpu->vm;
+	uint64_t stops[sizeof(vm->stops) / 8] = {0};
+
+	soft_set_debug(cpu->c, d);
+	if (d && d->step)
+		return 0;
+	for (unsigned i = 0; d && i < d->nbrk; i++) {
+		unsigned off = d->brk[i].addr & (BUS_PAGE_SIZE - 1);
+
+		if (d->brk[i].kind == CPU_BREAK_EXEC)
+			stops[off >> 6] |= 1ull << (off & 63);
+	}
+	pthread_mutex_lock(&vm->lock);
+	if (memcmp(stops, vm->stops, sizeof(stops))) {
+		memcpy(vm->stops, stops, sizeof(stops));
+		atomic_store(&vm->flush_wanted, true);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return 0;
+}
+
 /* ---- counters ---- */
 
 static const struct {
@@ -217,6 +242,7 @@ const struct cpu_engine cpu_bt = {
 	.run = bt_run,
 	.get = bt_get_state,
 	.set = bt_set_state,
+	.set_debug = bt_set_debug,
 	.stats = bt_stats,
 	.vm_stats = bt_vm_stats,
 	.where = bt_where,

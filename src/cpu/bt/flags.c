@@ -53,7 +53,8 @@ static uint32_t bt_flags_ahead(struct bt_tr *t, int64_t off, unsigned budget)
 	if (t->step)
 		return X86_FL_ARITH;
 	while (budget--) {
-		if (off < 0 || off >= (int64_t)BUS_PAGE_SIZE)
+		if (off < 0 || off >= (int64_t)BUS_PAGE_SIZE ||
+			bt_stops_at(t->vm, off))
 			return live | open;
 		b = bt_block_lookup(t->vm, t->b->ram_page, off, t->key);
 		if (b) {

@@ -218,6 +218,10 @@ struct cpu_vm {
 	_Atomic(bool) flush_wanted;
 	_Atomic(uint32_t) epoch;
 
+	/* Page offsets where a debugger has breakpoints, of any page: blocks
+	 * end before them, and what is there is interpreted. */
+	uint64_t stops[BUS_PAGE_SIZE / 64];
+
 	struct bt_tr *tr; /* the translation being made; lock held */
 
 	/* Statistics; the lock is held. */
@@ -273,6 +277,11 @@ void bt_cache_fini(struct cpu_vm *vm);
 bool bt_cache_room(struct cpu_vm *vm);		 /* for one more block */
 uint64_t bt_cache_used(const struct cpu_vm *vm); /* bytes; any thread */
 void bt_cache_reset(struct cpu_vm *vm);		 /* nobody runs in it */
+
+static inline bool bt_stops_at(const struct cpu_vm *vm, unsigned off)
+{
+	return vm->stops[off >> 6] >> (off & 63) & 1;
+}
 
 /* ---- stubs.c: generated once ---- */
 

@@ -158,7 +158,7 @@ void bt_step(struct soft_cpu *c)
 
 	interp_step(c);
 	while (c->st.rip == rip && (c->st.rflags & X86_FL_RF) &&
-		!c->st.activity &&
+		!c->st.activity && !(c->debug & SOFT_DBG_HIT) &&
 		(bt_cpu(c)->stepping ||
 			!(atomic_load(&bt_area(c)->poll) || bt_attention(c))))
 		interp_step(c);

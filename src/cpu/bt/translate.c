@@ -66,8 +66,12 @@ static void bt_decode(struct bt_tr *t, unsigned off)
 
 	while (!ends && t->n < BT_MAX_INSNS && off < t->page_end) {
 		struct x86_insn *in = &t->insn[t->n];
-		enum x86_dec_status st = x86_decode(in, t->page + off,
-			t->page_end - off, t->code64 ? 8 : 4);
+		enum x86_dec_status st;
+
+		if (t->n && bt_stops_at(t->vm, off))
+			break;
+		st = x86_decode(in, t->page + off, t->page_end - off,
+			t->code64 ? 8 : 4);
 
 		t->off[t->n] = off;
 		if (st != X86_DEC_OK) {

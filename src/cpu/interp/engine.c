@@ -237,6 +237,12 @@ static int engine_set(struct cpu *cpu, const struct x86_state *s)
 	return soft_set_state(cpu->soft, s);
 }
 
+static int engine_set_debug(struct cpu *cpu, const struct cpu_debug *d)
+{
+	soft_set_debug(cpu->soft, d);
+	return 0;
+}
+
 static void engine_stats(struct cpu *cpu, struct cpu_stats *out)
 {
 	soft_stats(cpu->soft, out);
@@ -257,6 +263,7 @@ const struct cpu_engine cpu_interp = {
 	.run = engine_run,
 	.get = engine_get,
 	.set = engine_set,
+	.set_debug = engine_set_debug,
 	.stats = engine_stats,
 	.where = engine_where,
 };

@@ -232,7 +232,8 @@ static __attribute__((noinline)) bool step_loop(
 	struct soft_cpu *c, struct step_run *r)
 {
 	while (r->left) {
-		if (interp_unlikely(soft_attention(c)) && step_attend(c, r))
+		if (interp_unlikely(soft_attention(c) | c->debug) &&
+			step_attend(c, r))
 			return true;
 		r->left--;
 		step_one(c);

@@ -5,6 +5,7 @@
  * the stack of translated code, then the struct.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "cpu/soft/priv.h"
@@ -47,6 +48,7 @@ void soft_cpu_free(struct soft_cpu *c)
 	if (!c)
 		return;
 	c->vm->cpus[c->bc->index] = NULL;
+	free(c->debugger);
 	munmap((uint8_t *)c - STACK_BYTES - GUARD_BYTES,
 		GUARD_BYTES + STACK_BYTES + CPU_BYTES);
 }

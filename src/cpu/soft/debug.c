@@ -29,15 +29,15 @@ static unsigned bp_len(const struct soft_cpu *c, unsigned i)
 
 void soft_update_dr7(struct soft_cpu *c)
 {
-	c->insn_bp = false;
-	c->data_bp = false;
+	c->insn_bp &= SOFT_BP_DEBUGGER;
+	c->data_bp &= SOFT_BP_DEBUGGER;
 	for (unsigned i = 0; i < 4; i++) {
 		if (!bp_enabled(c, i))
 			continue;
 		if (bp_type(c, i) == BP_EXEC)
-			c->insn_bp = true;
+			c->insn_bp |= 1;
 		else
-			c->data_bp = true;
+			c->data_bp |= 1;
 	}
 }
 
@@ -76,6 +76,8 @@ void soft_check_insn_bp(struct soft_cpu *c)
 void soft_check_data_bp(
 	struct soft_cpu *c, gva_t a, unsigned size, enum soft_access acc)
 {
+	if (c->data_bp & SOFT_BP_DEBUGGER)
+		soft_watch(c, a, size, acc);
 	for (unsigned i = 0; i < 4; i++) {
 		enum bp_type t = bp_type(c, i);
 

@@ -200,6 +200,7 @@ static void soft_deliver(struct soft_cpu *c, bool external_event)
 void soft_deliver_fault(struct soft_cpu *c)
 {
 	c->db_pending = 0;
+	c->debug &= ~SOFT_DBG_HIT;
 	c->event = c->fault;
 	soft_deliver(c, false);
 }

@@ -39,7 +39,7 @@ static int soft_ack(struct soft_cpu *c)
 }
 
 /* NMI before interrupts; at most one is delivered. */
-static void soft_poll_interrupts(struct soft_cpu *c, uint32_t ev)
+static bool soft_poll_interrupts(struct soft_cpu *c, uint32_t ev)
 {
 	int vector;
 
@@ -47,21 +47,32 @@ static void soft_poll_interrupts(struct soft_cpu *c, uint32_t ev)
 		bus_cpu_clear(c->bc, BUS_EV_NMI);
 		c->st.activity = X86_ACT_RUN;
 		soft_deliver_nmi(c);
-		return;
+		return true;
 	}
 	if (!(ev & BUS_EV_INTR) || !(c->st.rflags & X86_FL_IF))
-		return;
+		return false;
 	vector = soft_ack(c);
 	if (vector < 0)
-		return;
+		return false;
 	c->st.activity = X86_ACT_RUN;
 	soft_deliver_interrupt(c, vector);
+	return true;
+}
+
+/* Interrupts wait while the debugger steps; only they end a HLT. */
+static bool soft_debug_holds(const struct soft_cpu *c)
+{
+	return (c->debug & SOFT_DBG_STEP) && !c->debugger->events &&
+	       c->st.activity != X86_ACT_HALT;
 }
 
 bool soft_poll(struct soft_cpu *c, struct cpu_exit *exit)
 {
 	uint32_t ev = atomic_load(&c->bc->events);
+	bool delivered = false;
 
+	if (c->debug && soft_debug_after(c, exit))
+		return true;
 	if (ev & BUS_EV_FLUSH)
 		soft_poll_flush(c);
 	if (c->st.activity == X86_ACT_SHUTDOWN &&
@@ -71,8 +82,9 @@ bool soft_poll(struct soft_cpu *c, struct cpu_exit *exit)
 		return soft_leave(exit, CPU_EXIT_EVENT);
 	if (c->st.activity == X86_ACT_WAIT_SIPI)
 		return soft_leave(exit, CPU_EXIT_HALT);
-	if (!soft_end_shadow(c) && (ev & (BUS_EV_NMI | BUS_EV_INTR)))
-		soft_poll_interrupts(c, ev);
+	if (!soft_end_shadow(c) && (ev & (BUS_EV_NMI | BUS_EV_INTR)) &&
+		!soft_debug_holds(c))
+		delivered = soft_poll_interrupts(c, ev);
 	if (c->st.activity == X86_ACT_HALT) {
 		soft_leave(exit, CPU_EXIT_HALT);
 		exit->masked = !(c->st.rflags & X86_FL_IF);
@@ -80,5 +92,5 @@ bool soft_poll(struct soft_cpu *c, struct cpu_exit *exit)
 	}
 	if (c->st.activity == X86_ACT_SHUTDOWN)
 		return soft_leave(exit, CPU_EXIT_SHUTDOWN);
-	return false;
+	return c->debug && soft_debug_before(c, delivered, exit);
 }

@@ -161,8 +161,9 @@ struct soft_cpu {
 	bool long_mode;	    /* EFER.LMA */
 	bool code64;	    /* long_mode and CS.L */
 	bool pae, paging, protected_mode, v86;
-	bool insn_bp; /* DR7 enables an instruction breakpoint */
-	bool data_bp; /* DR7 enables a data or I/O breakpoint */
+	uint8_t insn_bp; /* DR7 enables an instruction breakpoint */
+	uint8_t data_bp; /* DR7 enables a data or I/O breakpoint */
+	uint8_t debug;	 /* SOFT_DBG_*: call soft_poll before instructions */
 	uint8_t phys_bits;
 	gpa_t a20;	   /* bus_a20_mask() at the last flush */
 	uint64_t mode_key; /* the bits that TLB entries depend on */
@@ -184,6 +185,11 @@ struct soft_cpu {
 	struct soft_fault event; /* what is being delivered */
 	uint64_t db_pending;	 /* data breakpoints hit by this instruction, as
 				    DR6 bits; a trap after it completes */
+
+	/* What a debugger outside the guest wants (soft/watch.c), or NULL. */
+	struct cpu_debug *debugger;
+	struct cpu_break debug_hit; /* SOFT_DBG_HIT */
+	uint64_t step_rip;	    /* where the step began */
 
 	/* Set when something cached by a translator about this cpu became
 	 * stale; engines look after each instruction or block. */
@@ -215,6 +221,15 @@ struct soft_cpu {
 	_Alignas(64) uint8_t engine_area[SOFT_ENGINE_AREA_BYTES];
 	uint64_t ops[X86_NOPS]; /* interpreted, by operation */
 };
+
+/* insn_bp, data_bp: bit 0 the guest's, this one the debugger's. */
+#define SOFT_BP_DEBUGGER 2
+
+/* soft_cpu.debug */
+#define SOFT_DBG_BREAK	  1 /* breakpoints to be compared with RIP */
+#define SOFT_DBG_STEP	  2 /* one instruction */
+#define SOFT_DBG_STEPPING 4 /* which has begun */
+#define SOFT_DBG_HIT	  8 /* a watched access was made */
 
 /* Allocate with room for a host stack below (bt), 64-byte aligned, zeroed. */
 struct soft_cpu *soft_cpu_alloc(struct soft_vm *vm, struct bus_cpu *bc);
@@ -397,6 +412,19 @@ void soft_check_data_bp(
 void soft_end_insn_traps(struct soft_cpu *c, bool tf);
 /* RFLAGS.RF is cleared by the engine after each completed instruction but
  * IRET, task switches and event delivery, which load it. */
+
+/* ---- a debugger outside the guest (soft/watch.c) ---- */
+
+void soft_set_debug(struct soft_cpu *c, const struct cpu_debug *d);
+/* soft_check_data_bp calls it if data_bp has SOFT_BP_DEBUGGER. */
+void soft_watch(
+	struct soft_cpu *c, gva_t a, unsigned size, enum soft_access acc);
+/* For soft_poll, if debug is not 0: at a boundary, is what the last
+ * instruction did to be reported?  And, once events are delivered, may the
+ * next one run? */
+bool soft_debug_after(struct soft_cpu *c, struct cpu_exit *exit);
+bool soft_debug_before(
+	struct soft_cpu *c, bool delivered, struct cpu_exit *exit);
 
 /* ---- extended state (soft/fpu.c) ---- */
 

@@ -1,0 +1,127 @@
+/*
+ * watch.c - what a debugger outside the guest asks of a processor:
+ * breakpoints, watchpoints and steps that the guest cannot see.
+ *
+ * All of it is looked at between instructions, by soft_poll, which the run
+ * loops call before each instruction while soft_cpu.debug is not 0.  The
+ * translator ends its blocks before instructions that a breakpoint may mean,
+ * and interprets while something is stepped or watched: SOFT_BP_DEBUGGER in
+ * insn_bp and data_bp says so.
+ */
+#include <stdlib.h>
+
+#include "cpu/soft/priv.h"
+
+static bool watch_has(const struct cpu_debug *d, bool exec)
+{
+	for (unsigned i = 0; i < d->nbrk; i++)
+		if ((d->brk[i].kind == CPU_BREAK_EXEC) == exec)
+			return true;
+	return false;
+}
+
+void soft_set_debug(struct soft_cpu *c, const struct cpu_debug *d)
+{
+	c->debug = 0;
+	c->insn_bp &= ~SOFT_BP_DEBUGGER;
+	c->data_bp &= ~SOFT_BP_DEBUGGER;
+	if (!d) {
+		free(c->debugger);
+		c->debugger = NULL;
+		return;
+	}
+	if (!c->debugger)
+		c->debugger = malloc(sizeof(*c->debugger));
+	if (!c->debugger)
+		return;
+	*c->debugger = *d;
+	if (watch_has(d, true))
+		c->debug |= SOFT_DBG_BREAK;
+	if (watch_has(d, false))
+		c->data_bp |= SOFT_BP_DEBUGGER;
+	if (d->step) {
+		c->debug |= SOFT_DBG_STEP;
+		c->insn_bp |= SOFT_BP_DEBUGGER;
+	}
+}
+
+void soft_watch(
+	struct soft_cpu *c, gva_t a, unsigned size, enum soft_access acc)
+{
+	const struct cpu_debug *d = c->debugger;
+
+	for (unsigned i = 0; i < d->nbrk; i++) {
+		const struct cpu_break *b = &d->brk[i];
+
+		if (b->kind == CPU_BREAK_EXEC ||
+			(b->kind == CPU_BREAK_WRITE && acc != SOFT_WRITE) ||
+			(b->kind == CPU_BREAK_READ && acc != SOFT_READ))
+			continue;
+		if (a >= b->addr + b->len || b->addr >= a + size)
+			continue;
+		c->debug_hit = *b;
+		c->debug |= SOFT_DBG_HIT;
+		return;
+	}
+}
+
+static bool watch_leave(struct cpu_exit *exit, const struct cpu_break *why)
+{
+	exit->reason = CPU_EXIT_DEBUG;
+	exit->debug = *why;
+	exit->masked = false;
+	exit->text[0] = 0;
+	return true;
+}
+
+bool soft_debug_after(struct soft_cpu *c, struct cpu_exit *exit)
+{
+	struct cpu_break step = {.kind = CPU_BREAK_STEP, .addr = c->st.rip};
+
+	if (c->st.activity == X86_ACT_SHUTDOWN)
+		return false;
+	if (c->debug & SOFT_DBG_HIT) {
+		c->debug &= ~(SOFT_DBG_HIT | SOFT_DBG_STEP | SOFT_DBG_STEPPING);
+		return watch_leave(exit, &c->debug_hit);
+	}
+	if (!(c->debug & SOFT_DBG_STEPPING))
+		return false;
+	/* in the middle of a string */
+	if (c->st.rip == c->step_rip && (c->st.rflags & X86_FL_RF))
+		return false;
+	c->debug &= ~(SOFT_DBG_STEP | SOFT_DBG_STEPPING);
+	return watch_leave(exit, &step);
+}
+
+/*
+ * The instruction where a step begins is carried out whatever breakpoint is
+ * there: else nobody could go on from one.  RF means that its breakpoint has
+ * been met already, as for the guest's own.
+ */
+bool soft_debug_before(
+	struct soft_cpu *c, bool delivered, struct cpu_exit *exit)
+{
+	const struct cpu_debug *d = c->debugger;
+	gva_t a = c->st.rip;
+
+	if (c->debug & SOFT_DBG_STEP) {
+		if (delivered) { /* an interrupt: the step ends at its handler
+				  */
+			c->step_rip = ~c->st.rip;
+			c->debug |= SOFT_DBG_STEPPING;
+			return soft_debug_after(c, exit);
+		}
+		if (!(c->debug & SOFT_DBG_STEPPING))
+			c->step_rip = c->st.rip;
+		c->debug |= SOFT_DBG_STEPPING;
+		return false;
+	}
+	if (!(c->debug & SOFT_DBG_BREAK) || (c->st.rflags & X86_FL_RF))
+		return false;
+	if (!c->code64)
+		a = (uint32_t)(a + c->st.seg[X86_CS].base);
+	for (unsigned i = 0; i < d->nbrk; i++)
+		if (d->brk[i].kind == CPU_BREAK_EXEC && d->brk[i].addr == a)
+			return watch_leave(exit, &d->brk[i]);
+	return false;
+}
