@@ -9,6 +9,7 @@
 #define A  0x20ull
 #define D  0x40ull
 #define PS 0x80ull
+#define G  0x100ull
 #define NX (1ull << 63)
 
 /* 4-level tables for one linear address. */
@@ -307,17 +308,55 @@ static void test_tlb(void)
 
 	/* more fills than the journal holds */
 	for (unsigned i = 0; i < 512; i++)
-		put8(r, PT + i * 8, (PAGE + (i & 15) * 0x1000) | P | W);
-	put8(r, pte_at(VA, 2), PT | P | W);
+		put8(r, PT + i * 8, (PAGE + (i & 15) * 0x1000) | P | W | U);
+	put8(r, pte_at(VA, 2), PT | P | W | U);
 	soft_tlb_flush(r->c);
-	for (unsigned i = 0; i < 512; i++)
-		soft_store(r->c, big + i * 0x1000, 1, i, SOFT_KERNEL);
+	for (unsigned i = 0; i < 3 * 512; i++)
+		soft_store(r->c, big + (i & 511) * 0x1000, 1, i, i >> 9);
 	memset(r->ram + PT, 0, 4096);
-	soft_tlb_flush(r->c);
+	soft_write_cr(r->c, 3, PML4);
 	for (unsigned i = 0; i < 512; i++)
 		g_assert_cmpint(FAULT(r->c, soft_load(r->c, big + i * 0x1000, 1,
 						    SOFT_KERNEL)),
 			==, X86_PF);
+	rig_free(r);
+}
+
+/* Entries of global pages stay when CR3 is written, unless CR4.PGE is clear. */
+static void test_global(void)
+{
+	struct rig *r = rig_paging();
+
+	put8(r, PAGE, 0x1111);
+	put8(r, PAGE + 0x1000, 0x2222);
+	for (unsigned pge = 0; pge < 2; pge++) {
+		soft_write_cr(r->c, 4,
+			(r->c->st.cr4 & ~X86_CR4_PGE) |
+				(pge ? X86_CR4_PGE : 0));
+		map4(r, PAGE | P | W | G);
+		soft_tlb_flush(r->c);
+		g_assert_cmphex(
+			soft_load(r->c, VA, 8, SOFT_KERNEL), ==, 0x1111);
+		put8(r, pte_at(VA, 1), (PAGE + 0x1000) | P | W | G);
+		soft_write_cr(r->c, 3, PML4);
+		g_assert_cmphex(soft_load(r->c, VA, 8, SOFT_KERNEL), ==,
+			pge ? 0x1111 : 0x2222);
+	}
+	/* a page that is not global takes the slot and leaves it */
+	put8(r, pte_at(VA, 1), PAGE | P | W);
+	soft_tlb_flush_page(r->c, VA);
+	g_assert_cmphex(soft_load(r->c, VA, 8, SOFT_KERNEL), ==, 0x1111);
+	put8(r, pte_at(VA, 1), 0);
+	soft_write_cr(r->c, 3, PML4);
+	g_assert_cmpint(
+		FAULT(r->c, soft_load(r->c, VA, 8, SOFT_KERNEL)), ==, X86_PF);
+
+	put8(r, pte_at(VA, 1), PAGE | P | W | G);
+	g_assert_cmphex(soft_load(r->c, VA, 8, SOFT_KERNEL), ==, 0x1111);
+	put8(r, pte_at(VA, 1), 0);
+	soft_write_cr(r->c, 4, r->c->st.cr4 & ~X86_CR4_PGE);
+	g_assert_cmpint(
+		FAULT(r->c, soft_load(r->c, VA, 8, SOFT_KERNEL)), ==, X86_PF);
 	rig_free(r);
 }
 
@@ -431,6 +470,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/soft/paging/legacy", test_legacy);
 	g_test_add_func("/soft/paging/pae", test_pae);
 	g_test_add_func("/soft/paging/tlb", test_tlb);
+	g_test_add_func("/soft/paging/global", test_global);
 	g_test_add_func("/soft/paging/crossing", test_crossing);
 	g_test_add_func("/soft/paging/code-pages", test_code_pages);
 	g_test_add_func("/soft/paging/alignment", test_alignment);

@@ -260,9 +260,10 @@ void bt_jc_fill(struct soft_cpu *c, uint64_t rip, struct bt_block *b)
 			cpu->jc_journal[m][cpu->jc_fills[m]] = i;
 		cpu->jc_fills[m]++;
 	}
-	was = 0;
-	if (!__atomic_compare_exchange_n(&b->jc_rip, &was, rip, false,
-		    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
+	was = __atomic_load_n(&b->jc_rip, __ATOMIC_SEQ_CST);
+	if (was != rip &&
+		(was || !__atomic_compare_exchange_n(&b->jc_rip, &was, rip,
+				false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) &&
 		was != rip)
 		__atomic_store_n(&b->jc_many, true, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&e->rip, 0, __ATOMIC_RELAXED);

@@ -18,6 +18,7 @@
 #define PTE_A	 (1ull << 5)
 #define PTE_D	 (1ull << 6)
 #define PTE_PS	 (1ull << 7)
+#define PTE_G	 (1ull << 8)
 #define PTE_NX	 (1ull << 63)
 #define PTE_ADDR 0x000ffffffffff000ull
 
@@ -137,6 +138,7 @@ static uint32_t mmu_descend(struct soft_cpu *c, gva_t a, gpa_t table,
 		path->rights |= e & PTE_NX;
 		if (mmu_is_leaf(c, e, level, path->size)) {
 			w->page_bits = shift;
+			w->global = (e & PTE_G) && (c->st.cr4 & X86_CR4_PGE);
 			w->gpa = mmu_leaf_gpa(e, a, shift, path->size);
 			return 0;
 		}
@@ -254,6 +256,7 @@ uint32_t soft_mmu_walk(struct soft_cpu *c, gva_t a, enum soft_access acc,
 	if (!c->paging) {
 		w->gpa = (uint32_t)a & c->a20;
 		w->page_bits = 12;
+		w->global = false;
 		return 0;
 	}
 	for (unsigned i = 0; i < WALK_TRIES; i++) {

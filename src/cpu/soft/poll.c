@@ -21,6 +21,7 @@ static void soft_poll_flush(struct soft_cpu *c)
 	c->a20 = bus_a20_mask(c->bus);
 	soft_tlb_flush(c);
 	c->exec_gen++;
+	c->exec_stale = 0xff;
 }
 
 static bool soft_leave(struct cpu_exit *exit, enum cpu_exit_reason why)

@@ -211,6 +211,7 @@ void soft_set_flags(struct soft_cpu *c, uint64_t val, uint64_t mask);
 struct soft_walk {
 	gpa_t gpa;	   /* of the byte */
 	uint8_t page_bits; /* 12, 21, 22, 30 */
+	bool global;	   /* survives a change of CR3 */
 };
 
 /* Walk for an access: 0, or the #PF error code with bit 31 set.  set_ad: A
@@ -228,7 +229,7 @@ struct soft_place {
 void soft_tlb_place(struct soft_cpu *c, gva_t a, enum soft_access acc,
 	enum soft_mode m, struct soft_place *p);
 void soft_tlb_fill(struct soft_cpu *c, gva_t a, enum soft_access acc,
-	enum soft_mode m, uint8_t *host_page, unsigned page_bits);
+	enum soft_mode m, uint8_t *host_page, const struct soft_walk *w);
 
 /* Load PDPTEs for a new CR3 etc.; false if a reserved bit is set. */
 bool soft_load_pdptes(struct soft_cpu *c, uint64_t cr3, uint64_t out[4]);

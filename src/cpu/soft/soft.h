@@ -60,6 +60,15 @@ enum soft_mode {
 	SOFT_NMODES
 };
 
+#define SOFT_TLB_JOURNAL 2048
+
+/* Hashed sets of addresses filled since the flush that concerns them: 4 KiB
+ * pages of code (of the kernel's modes, of the user's), 2 MiB and 1 GiB regions
+ * mapped by large pages. */
+struct soft_tlb_seen {
+	uint64_t exec[2][64], large[64], giant;
+};
+
 static inline unsigned soft_tlb_index(gva_t a)
 {
 	return (a >> 12) & (SOFT_TLB_SIZE - 1);
@@ -147,7 +156,7 @@ enum soft_counter {
 	SOFT_NCOUNTERS,
 };
 
-#define SOFT_ENGINE_AREA_BYTES (320u << 10)
+#define SOFT_ENGINE_AREA_BYTES (576u << 10)
 
 struct soft_cpu {
 	struct x86_state st; /* first: see head comment */
@@ -193,8 +202,9 @@ struct soft_cpu {
 
 	/* Set when something cached by a translator about this cpu became
 	 * stale; engines look after each instruction or block. */
-	uint32_t tlb_gen;  /* counts flushes of any kind */
-	uint32_t exec_gen; /* counts changes that unmap or remap code */
+	uint32_t tlb_gen;   /* counts flushes of any kind */
+	uint32_t exec_gen;  /* counts changes that unmap or remap code */
+	uint8_t exec_stale; /* in which modes (bits); engines clear it */
 
 	/* Statistics, written by this processor's thread only. */
 	uint64_t insns; /* interpreted */
@@ -205,14 +215,17 @@ struct soft_cpu {
 	uint64_t pdpte[4];
 
 	struct soft_tlb_entry tlb[SOFT_NMODES][SOFT_NACCESS][SOFT_TLB_SIZE];
-	bool tlb_used[SOFT_NMODES][SOFT_NACCESS]; /* filled since last flush */
-	/* Which entries were filled since then (array * SIZE + index), so that
-	 * a flush costs what was used; more than fit: whole arrays go. */
-	uint16_t tlb_journal[512];
+	bool tlb_used[SOFT_NMODES]
+		     [SOFT_NACCESS]; /* since the last full flush */
+	/* Slots (array * SIZE + index) that got an entry of a page that is not
+	 * global since the last flush, each once, as tlb_local says: so a
+	 * change of address spaces costs what was used.  More than fit: the
+	 * arrays go that tlb_used_local tells. */
+	uint16_t tlb_journal[SOFT_TLB_JOURNAL];
 	uint32_t tlb_nfills;
-	/* Hashed sets of addresses filled since the last flush: 4 KiB pages of
-	 * code, 2 MiB and 1 GiB regions mapped by large pages. */
-	uint64_t exec_filter[64], large_filter[64], giant_filter;
+	uint64_t tlb_local[SOFT_NMODES * SOFT_NACCESS * SOFT_TLB_SIZE / 64];
+	bool tlb_used_local[SOFT_NMODES][SOFT_NACCESS];
+	struct soft_tlb_seen tlb_seen[2]; /* by G bit */
 
 	void *engine; /* the engine's own part (bt: struct bt_cpu) */
 	void *interp; /* the interpreter's caches */
@@ -301,6 +314,7 @@ uint32_t soft_translate(struct soft_cpu *c, gva_t a, enum soft_access acc,
 unsigned soft_fetch(struct soft_cpu *c, gva_t a, uint8_t buf[15]);
 
 void soft_tlb_flush(struct soft_cpu *c);	       /* everything */
+void soft_tlb_flush_local(struct soft_cpu *c);	       /* not global pages */
 void soft_tlb_flush_page(struct soft_cpu *c, gva_t a); /* INVLPG */
 /* Drop all write entries that map the RAM page (a code page now).  This cpu
  * only; bt stops or signals the others. */

@@ -153,7 +153,7 @@ static void soft_set_cr3(struct soft_cpu *c, uint64_t val)
 	}
 	soft_reload_pdptes(c, c->st.cr0, val, c->st.cr4);
 	c->st.cr3 = val;
-	soft_tlb_flush(c);
+	soft_tlb_flush_local(c);
 }
 
 /* ---- CR4 ---- */
@@ -250,7 +250,7 @@ void soft_xsetbv(struct soft_cpu *c, uint32_t idx, uint64_t val)
 
 /* ---- INVPCID ---- */
 
-/* Every kind drops the whole TLB but the first, which names an address. */
+/* Only kind 2 drops global pages; PCIDs are not told apart. */
 void soft_invpcid(struct soft_cpu *c, uint64_t type, gva_t desc)
 {
 	uint64_t d[2];
@@ -266,6 +266,8 @@ void soft_invpcid(struct soft_cpu *c, uint64_t type, gva_t desc)
 		soft_gp0(c);
 	if (type == 0)
 		soft_tlb_flush_page(c, d[1]);
-	else
+	else if (type == 2)
 		soft_tlb_flush(c);
+	else
+		soft_tlb_flush_local(c);
 }

@@ -192,7 +192,7 @@ static void task_load_cr3(struct soft_cpu *c, uint32_t cr3)
 	uint64_t pdpte[4];
 
 	c->st.cr3 = cr3;
-	soft_tlb_flush(c);
+	soft_tlb_flush_local(c);
 	if (!c->pae)
 		return;
 	if (!soft_load_pdptes(c, cr3, pdpte))

@@ -4,12 +4,11 @@
  * Every entry maps 4 KiB, whatever the size of the guest's page.  Entries of
  * large pages are remembered by region in hashed filters, so that INVLPG of
  * any address in a large page, which must drop the whole page, knows when one
- * entry is not enough.  A journal of filled slots makes a flush cost what was
- * filled, not what the arrays hold.
+ * entry is not enough.  Entries of global pages outlive a change of CR3; a
+ * journal of the others makes it cost what was filled, not what the arrays
+ * hold.
  */
 #include "cpu/soft/priv.h"
-
-#define JOURNAL_SIZE (sizeof(((struct soft_cpu *)0)->tlb_journal) / 2)
 
 static unsigned soft_filter_bit(uint64_t n)
 {
@@ -30,8 +29,38 @@ static bool soft_filter_has(const uint64_t f[64], uint64_t n)
 	return f[b / 64] >> (b % 64) & 1;
 }
 
+static void soft_tlb_note(struct soft_cpu *c, gva_t page, enum soft_access acc,
+	enum soft_mode m, const struct soft_walk *w)
+{
+	struct soft_tlb_seen *seen = &c->tlb_seen[w->global];
+
+	if (acc == SOFT_EXEC)
+		soft_filter_add(seen->exec[m >= SOFT_USER], page >> 12);
+	if (w->page_bits > 22) {
+		seen->giant |= 1ull << ((page >> 30) & 63);
+	} else if (w->page_bits > 12) {
+		soft_filter_add(seen->large, page >> 21);
+		if (w->page_bits == 22)
+			soft_filter_add(seen->large, page >> 21 ^ 1);
+	}
+}
+
+static void soft_tlb_log(struct soft_cpu *c, unsigned slot,
+	enum soft_access acc, enum soft_mode m)
+{
+	uint64_t *local = &c->tlb_local[slot / 64], bit = 1ull << (slot % 64);
+
+	if (*local & bit)
+		return;
+	*local |= bit;
+	c->tlb_used_local[m][acc] = true;
+	if (c->tlb_nfills < SOFT_TLB_JOURNAL)
+		c->tlb_journal[c->tlb_nfills] = slot;
+	c->tlb_nfills++;
+}
+
 void soft_tlb_fill(struct soft_cpu *c, gva_t a, enum soft_access acc,
-	enum soft_mode m, uint8_t *host_page, unsigned page_bits)
+	enum soft_mode m, uint8_t *host_page, const struct soft_walk *w)
 {
 	gva_t page = a & ~(BUS_PAGE_SIZE - 1);
 	unsigned idx = soft_tlb_index(a);
@@ -39,25 +68,16 @@ void soft_tlb_fill(struct soft_cpu *c, gva_t a, enum soft_access acc,
 
 	if (m == SOFT_USER_AC && acc != SOFT_EXEC)
 		return;
-	if (e->tag == soft_tlb_empty(idx) && c->tlb_nfills < JOURNAL_SIZE)
-		c->tlb_journal[c->tlb_nfills++] =
-			(m * SOFT_NACCESS + acc) * SOFT_TLB_SIZE + idx;
-	else if (e->tag == soft_tlb_empty(idx))
-		c->tlb_nfills = JOURNAL_SIZE + 1;
+	if (!w->global)
+		soft_tlb_log(c, (m * SOFT_NACCESS + acc) * SOFT_TLB_SIZE + idx,
+			acc, m);
 	e->addend = acc == SOFT_EXEC ? (uintptr_t)host_page
 				     : (uintptr_t)host_page - page;
 	e->host = (uintptr_t)host_page;
 	e->tag = page;
 	c->tlb_used[m][acc] = true;
-	if (acc == SOFT_EXEC)
-		soft_filter_add(c->exec_filter, page >> 12);
-	if (page_bits > 22) {
-		c->giant_filter |= 1ull << ((page >> 30) & 63);
-	} else if (page_bits > 12) {
-		soft_filter_add(c->large_filter, page >> 21);
-		if (page_bits == 22)
-			soft_filter_add(c->large_filter, page >> 21 ^ 1);
-	}
+	if (acc == SOFT_EXEC || w->page_bits > 12)
+		soft_tlb_note(c, page, acc, m, w);
 }
 
 static void soft_tlb_clear_array(struct soft_tlb_entry *e)
@@ -66,33 +86,60 @@ static void soft_tlb_clear_array(struct soft_tlb_entry *e)
 		e[i].tag = soft_tlb_empty(i);
 }
 
-void soft_tlb_flush(struct soft_cpu *c)
+/* Drop the arrays that used tells, or what the journal does. */
+static void soft_tlb_clear(struct soft_cpu *c, const bool *used, bool all)
 {
 	struct soft_tlb_entry *flat = &c->tlb[0][0][0];
-	bool *used = &c->tlb_used[0][0];
-	bool exec = false;
 
-	for (unsigned m = 0; m < SOFT_NMODES; m++)
-		exec |= c->tlb_used[m][SOFT_EXEC];
-	if (c->tlb_nfills <= JOURNAL_SIZE) {
-		for (unsigned i = 0; i < c->tlb_nfills; i++)
-			flat[c->tlb_journal[i]].tag =
-				soft_tlb_empty(c->tlb_journal[i]);
-	} else {
+	if (all || c->tlb_nfills > SOFT_TLB_JOURNAL) {
 		for (unsigned i = 0; i < SOFT_NMODES * SOFT_NACCESS; i++)
 			if (used[i])
 				soft_tlb_clear_array(flat + i * SOFT_TLB_SIZE);
+		memset(c->tlb_local, 0, sizeof(c->tlb_local));
+		return;
 	}
-	c->tlb_nfills = 0;
-	memset(c->tlb_used, 0, sizeof(c->tlb_used));
-	memset(c->large_filter, 0, sizeof(c->large_filter));
-	c->giant_filter = 0;
-	c->tlb_gen++;
-	if (exec) {
-		memset(c->exec_filter, 0, sizeof(c->exec_filter));
+	for (unsigned i = 0; i < c->tlb_nfills; i++) {
+		unsigned slot = c->tlb_journal[i];
+
+		flat[slot].tag = soft_tlb_empty(slot);
+		c->tlb_local[slot / 64] = 0;
+	}
+}
+
+static void soft_tlb_flushed(
+	struct soft_cpu *c, const bool used[SOFT_NMODES][SOFT_NACCESS])
+{
+	for (unsigned m = 0; m < SOFT_NMODES; m++) {
+		if (!used[m][SOFT_EXEC])
+			continue;
+		c->exec_stale |= 1u << m;
 		c->exec_gen++;
 	}
+	c->tlb_nfills = 0;
+	memset(c->tlb_used_local, 0, sizeof(c->tlb_used_local));
+	memset(&c->tlb_seen[0], 0, sizeof(c->tlb_seen[0]));
+	c->tlb_gen++;
 	c->counters[SOFT_CNT_TLB_FLUSH]++;
+}
+
+void soft_tlb_flush_local(struct soft_cpu *c)
+{
+	soft_tlb_clear(c, &c->tlb_used_local[0][0], false);
+	soft_tlb_flushed(c, c->tlb_used_local);
+}
+
+void soft_tlb_flush(struct soft_cpu *c)
+{
+	soft_tlb_clear(c, &c->tlb_used[0][0], true);
+	soft_tlb_flushed(c, c->tlb_used);
+	memset(c->tlb_used, 0, sizeof(c->tlb_used));
+	memset(&c->tlb_seen[1], 0, sizeof(c->tlb_seen[1]));
+}
+
+static bool soft_tlb_large(const struct soft_tlb_seen *seen, gva_t a)
+{
+	return soft_filter_has(seen->large, a >> 21) ||
+	       (seen->giant >> ((a >> 30) & 63) & 1);
 }
 
 void soft_tlb_flush_page(struct soft_cpu *c, gva_t a)
@@ -100,18 +147,26 @@ void soft_tlb_flush_page(struct soft_cpu *c, gva_t a)
 	unsigned idx = soft_tlb_index(a);
 	gva_t page = a & ~(BUS_PAGE_SIZE - 1);
 
-	if (soft_filter_has(c->large_filter, a >> 21) ||
-		(c->giant_filter >> ((a >> 30) & 63) & 1)) {
+	if (soft_tlb_large(&c->tlb_seen[1], a)) {
 		soft_tlb_flush(c);
 		return;
 	}
+	if (soft_tlb_large(&c->tlb_seen[0], a))
+		soft_tlb_flush_local(c);
 	for (unsigned m = 0; m < SOFT_NMODES; m++)
 		for (unsigned acc = 0; acc < SOFT_NACCESS; acc++)
 			if (c->tlb[m][acc][idx].tag == page)
 				c->tlb[m][acc][idx].tag = soft_tlb_empty(idx);
 	c->tlb_gen++;
-	if (soft_filter_has(c->exec_filter, page >> 12))
+	for (unsigned user = 0; user < 2; user++) {
+		if (!soft_filter_has(c->tlb_seen[0].exec[user], page >> 12) &&
+			!soft_filter_has(c->tlb_seen[1].exec[user], page >> 12))
+			continue;
+		c->exec_stale |=
+			user ? 1u << SOFT_USER | 1u << SOFT_USER_AC
+			     : 1u << SOFT_KERNEL | 1u << SOFT_KERNEL_AC;
 		c->exec_gen++;
+	}
 	c->counters[SOFT_CNT_TLB_FLUSH_PAGE]++;
 }
 
@@ -170,9 +225,9 @@ void soft_tlb_place(struct soft_cpu *c, gva_t a, enum soft_access acc,
 		p->ram = page.ram + (w.gpa & (BUS_PAGE_SIZE - 1));
 		return;
 	}
-	soft_tlb_fill(c, a, acc, m, host, w.page_bits);
+	soft_tlb_fill(c, a, acc, m, host, &w);
 	if (acc == SOFT_WRITE && page.read == host)
-		soft_tlb_fill(c, a, SOFT_READ, m, host, w.page_bits);
+		soft_tlb_fill(c, a, SOFT_READ, m, host, &w);
 	if (acc == SOFT_WRITE && page.ram >= 0 && c->vm->ncpus > 1)
 		soft_tlb_recheck(c, a, m, page.ram, p);
 }
