@@ -361,6 +361,65 @@ static void test_case(gconstpointer opaque)
 	rig_close(&r, &cpu_bt);
 }
 
+/* ---- instructions across two pages ---- */
+
+#define CROSS 0x600000000000ull
+
+static void rig_remap(struct rig *r, uint64_t a, uint64_t gpa)
+{
+	uint64_t t = r->cr3;
+
+	rig_map(r, a);
+	for (int level = 3; level > 0; level--)
+		t = ((uint64_t *)(void *)rig_host(
+			    r, t))[a >> (12 + 9 * level) & 511] &
+		    ~0xfffull;
+	((uint64_t *)(void *)rig_host(r, t))[a >> 12 & 511] = gpa | 7;
+}
+
+/*
+ * A loop whose MOV EAX, imm32 ends on a second page: other pages mapped there,
+ * and bytes changed there by the host's side and by the guest, must be seen.
+ */
+static void test_crossing(void)
+{
+	static const uint8_t head[] = {0x31, 0xd2, /* xor edx, edx */
+		0xb9, 0x40, 0, 0, 0,		   /* mov ecx, 64 */
+		0xb8, 0x01};			   /* mov eax, 0x.....01 */
+	static const uint8_t tail[] = {0x02, 0x03, 0x04, /* ... 0x04030201 */
+		0x01, 0xc2,				 /* add edx, eax */
+		0x83, 0x05, 0xf4, 0xff, 0xff, 0xff,
+		0x01,	    /* add dword [rip - 12], 1: its own immediate */
+		0xff, 0xc9, /* dec ecx */
+		0x75, 0xee, /* jnz to the mov */
+		0x89, 0xd0, 0xc3}; /* mov eax, edx; ret */
+	uint64_t code, second[2], want[2] = {0, 0};
+	struct rig r;
+
+	rig_open(&r, &cpu_bt);
+	code = rig_map(&r, CROSS);
+	memcpy(rig_host(&r, code + 4096 - sizeof(head)), head, sizeof(head));
+	for (unsigned i = 0; i < 2; i++) {
+		second[i] = rig_page(&r);
+		memcpy(rig_host(&r, second[i]), tail, sizeof(tail));
+		rig_host(&r, second[i])[2] += i;
+	}
+	for (unsigned n = 0; n < 6; n++) {
+		uint8_t *p = rig_host(&r, second[n & 1]);
+		uint32_t imm =
+			1u | p[0] << 8 | p[1] << 16 | (uint32_t)p[2] << 24;
+
+		want[n & 1] = 0;
+		for (unsigned k = 0; k < 64; k++, imm += 0x100)
+			want[n & 1] += imm;
+		rig_remap(&r, CROSS + 4096, second[n & 1]);
+		g_assert_cmphex(
+			rig_call(&r, &cpu_bt, CROSS + 4096 - sizeof(head), 0),
+			==, (uint32_t)want[n & 1]);
+	}
+	rig_close(&r, &cpu_bt);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -370,5 +429,6 @@ int main(int argc, char **argv)
 
 		g_test_add_data_func(name, GUINT_TO_POINTER(i), test_case);
 	}
+	g_test_add_func("/bt/crossing", test_crossing);
 	return g_test_run();
 }

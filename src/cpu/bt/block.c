@@ -106,21 +106,45 @@ uint32_t bt_key(const struct soft_cpu *c)
 
 /* ---- the table ---- */
 
-struct bt_block *bt_block_lookup(
-	struct cpu_vm *vm, uint64_t ram_page, unsigned off, uint32_t key)
+/* The first of the chain from block i on that begins there. */
+static struct bt_block *bt_block_match(
+	struct cpu_vm *vm, const struct bt_at *at, uint32_t key, uint32_t i)
 {
-	uint32_t i = __atomic_load_n(
-		&vm->hash[bt_hash(ram_page, off, key)], __ATOMIC_ACQUIRE);
-
 	while (i) {
 		struct bt_block *b = &vm->blocks[i];
 
-		if (b->ram_page == ram_page && b->off == off && b->key == key &&
-			b->valid)
+		if (b->ram_page == at->ram_page && b->off == at->off &&
+			b->key == key && b->valid)
 			return b;
 		i = b->hash_next;
 	}
 	return NULL;
+}
+
+static struct bt_block *bt_block_first(
+	struct cpu_vm *vm, const struct bt_at *at, uint32_t key)
+{
+	return bt_block_match(vm, at, key,
+		__atomic_load_n(&vm->hash[bt_hash(at->ram_page, at->off, key)],
+			__ATOMIC_ACQUIRE));
+}
+
+static struct bt_block *bt_block_exact(
+	struct cpu_vm *vm, const struct bt_at *at, uint32_t key)
+{
+	struct bt_block *b = bt_block_first(vm, at, key);
+
+	while (b && b->page2 != at->page2)
+		b = bt_block_match(vm, at, key, b->hash_next);
+	return b;
+}
+
+struct bt_block *bt_block_lookup(
+	struct cpu_vm *vm, uint64_t ram_page, unsigned off, uint32_t key)
+{
+	struct bt_at at = {ram_page, off, BT_PAGE_NONE};
+
+	return bt_block_exact(vm, &at, key);
 }
 
 static void bt_block_insert(struct cpu_vm *vm, struct bt_block *b)
@@ -133,6 +157,13 @@ static void bt_block_insert(struct cpu_vm *vm, struct bt_block *b)
 	page->first = i;
 	page->nblocks++;
 	page->mask |= b->mask;
+	if (b->page2 < vm->npages) {
+		page = &vm->pages[b->page2];
+		b->page2_next = page->first;
+		page->first = i;
+		page->nblocks++;
+		page->mask |= b->mask2;
+	}
 	b->hash_next = *head;
 	__atomic_store_n(head, i, __ATOMIC_RELEASE);
 }
@@ -149,22 +180,24 @@ void bt_block_remove(struct cpu_vm *vm, struct bt_block *b)
 }
 
 static struct bt_block *bt_block_make(
-	struct soft_cpu *c, uint64_t ram_page, unsigned off, uint32_t key)
+	struct soft_cpu *c, const struct bt_at *at, uint32_t key)
 {
 	struct cpu_vm *vm = bt_vm(c);
 	struct bt_block *b;
 	uint64_t start;
 
-	if (bt_stops_at(vm, off))
+	if (bt_stops_at(vm, at->off))
 		return NULL;
 	pthread_mutex_lock(&vm->lock);
-	b = bt_block_lookup(vm, ram_page, off, key);
+	b = bt_block_exact(vm, at, key);
 	if (!b && !bt_cache_room(vm)) {
 		atomic_store(&vm->flush_wanted, true);
 	} else if (!b) {
-		bt_smc_watch(c, ram_page);
+		bt_smc_watch(c, at->ram_page);
+		if (at->page2 < vm->npages)
+			bt_smc_watch(c, at->page2);
 		start = bt_tsc();
-		b = bt_translate(c, ram_page, off, key);
+		b = bt_translate(c, at, key);
 		vm->counters[BT_VMC_TICKS] += bt_tsc() - start;
 		if (b)
 			bt_block_insert(vm, b);
@@ -173,10 +206,9 @@ static struct bt_block *bt_block_make(
 	return b;
 }
 
-/* RAM offset of the instruction at RIP, or -1. */
-static int64_t bt_code_offset(struct soft_cpu *c)
+/* RAM offset of the instruction byte at a, or -1. */
+static int64_t bt_code_offset(struct soft_cpu *c, gva_t a)
 {
-	gva_t a = c->st.rip;
 	struct soft_tlb_entry *e =
 		&c->tlb[c->tlb_mode][SOFT_EXEC][soft_tlb_index(a)];
 	uint8_t *host;
@@ -191,29 +223,68 @@ static int64_t bt_code_offset(struct soft_cpu *c)
 	return host - c->vm->ram_host;
 }
 
+static bool bt_code_address(const struct soft_cpu *c, gva_t a)
+{
+	return c->code64 ? (int64_t)(a << 16) >> 16 == (int64_t)a : !(a >> 32);
+}
+
+/* The page behind the one that RIP is in, as the instruction crosses. */
+static uint32_t bt_second_page(struct soft_cpu *c, uint64_t ram_page)
+{
+	gva_t a = (c->st.rip | (BUS_PAGE_SIZE - 1)) + 1;
+	int64_t at;
+
+	if (!bt_code_address(c, a) || !a)
+		return BT_PAGE_OTHER;
+	at = bt_code_offset(c, a);
+	if (at < 0 || (uint64_t)at >> BUS_PAGE_SHIFT == ram_page)
+		return BT_PAGE_OTHER;
+	return at >> BUS_PAGE_SHIFT;
+}
+
+/* Does the instruction at the end of a page end beyond it? */
+static bool bt_crosses(struct soft_cpu *c, const struct bt_at *at)
+{
+	unsigned n = BUS_PAGE_SIZE - at->off;
+	struct x86_insn in;
+	uint8_t buf[15];
+
+	if (n >= sizeof(buf))
+		return false;
+	memcpy(buf,
+		c->vm->ram_host + (at->ram_page << BUS_PAGE_SHIFT) + at->off,
+		n);
+	return x86_decode(&in, buf, n, c->code_size) == X86_DEC_MORE;
+}
+
+/* st.rip is at the offset of the RAM page. */
+static struct bt_block *bt_block_find(
+	struct soft_cpu *c, uint64_t ram_page, unsigned off, uint32_t key)
+{
+	struct bt_at at = {ram_page, off, BT_PAGE_NONE};
+	struct bt_block *b = bt_block_first(bt_vm(c), &at, key);
+
+	if (b && b->page2 == BT_PAGE_NONE)
+		return b;
+	if (b || bt_crosses(c, &at))
+		at.page2 = bt_second_page(c, ram_page);
+	if (b && b->page2 != at.page2)
+		b = bt_block_exact(bt_vm(c), &at, key);
+	return b ? b : bt_block_make(c, &at, key);
+}
+
 struct bt_block *bt_block_get(struct soft_cpu *c)
 {
 	uint32_t key = bt_key(c);
 	int64_t at;
-	struct bt_block *b;
 
-	if (!key)
+	if (!key || !bt_code_address(c, c->st.rip))
 		return NULL;
-	if (c->code64) {
-		if ((int64_t)(c->st.rip << 16) >> 16 != (int64_t)c->st.rip)
-			return NULL;
-	} else if (c->st.rip >> 32) {
-		return NULL;
-	}
-	at = bt_code_offset(c);
+	at = bt_code_offset(c, c->st.rip);
 	if (at < 0)
 		return NULL;
-	b = bt_block_lookup(
-		bt_vm(c), at >> BUS_PAGE_SHIFT, at & (BUS_PAGE_SIZE - 1), key);
-	if (!b)
-		b = bt_block_make(
-			c, at >> BUS_PAGE_SHIFT, at & (BUS_PAGE_SIZE - 1), key);
-	return b;
+	return bt_block_find(
+		c, at >> BUS_PAGE_SHIFT, at & (BUS_PAGE_SIZE - 1), key);
 }
 
 struct bt_block *bt_block_follow(struct soft_cpu *c, uint32_t exit)
@@ -224,9 +295,7 @@ struct bt_block *bt_block_follow(struct soft_cpu *c, uint32_t exit)
 
 	if (!from->valid)
 		return NULL;
-	b = bt_block_lookup(vm, from->ram_page, x->off, from->key);
-	if (!b)
-		b = bt_block_make(c, from->ram_page, x->off, from->key);
+	b = bt_block_find(c, from->ram_page, x->off, from->key);
 	if (!b)
 		return NULL;
 	pthread_mutex_lock(&vm->lock);

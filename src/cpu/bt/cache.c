@@ -100,17 +100,20 @@ uint64_t bt_cache_used(const struct cpu_vm *vm)
 	return (vm->hot - vm->hot_start) + (vm->cold - vm->cold_start);
 }
 
+static void bt_page_forget(struct cpu_vm *vm, uint64_t page)
+{
+	if (page >= vm->npages || !vm->pages[page].nblocks)
+		return;
+	memset(&vm->pages[page], 0, sizeof(vm->pages[page]));
+	atomic_fetch_and(
+		&bus_page_flags(vm->soft.bus)[page], (uint8_t)~BUS_PAGE_CODE);
+}
+
 void bt_cache_reset(struct cpu_vm *vm)
 {
-	_Atomic(uint8_t) *flags = bus_page_flags(vm->soft.bus);
-
 	for (uint32_t i = 1; i < vm->nblocks; i++) {
-		uint64_t page = vm->blocks[i].ram_page;
-
-		if (!vm->pages[page].nblocks)
-			continue;
-		memset(&vm->pages[page], 0, sizeof(vm->pages[page]));
-		atomic_fetch_and(&flags[page], (uint8_t)~BUS_PAGE_CODE);
+		bt_page_forget(vm, vm->blocks[i].ram_page);
+		bt_page_forget(vm, vm->blocks[i].page2);
 	}
 	memset(vm->hash, 0, sizeof(*vm->hash) << HASH_BITS);
 	vm->hot = vm->hot_start;

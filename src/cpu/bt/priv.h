@@ -128,9 +128,16 @@ struct bt_exit {
 	uint16_t off;	 /* page offset it goes to */
 };
 
+#define BT_PAGE_NONE  UINT32_MAX       /* the block is within one page */
+#define BT_PAGE_OTHER (UINT32_MAX - 1) /* not RAM: its insn is interpreted */
+
 struct bt_block {
-	uint64_t ram_page;	   /* RAM offset >> 12 */
-	uint64_t mask;		   /* 64-byte parts of the page it depends on */
+	uint64_t ram_page; /* RAM offset >> 12 */
+	uint64_t mask;	   /* 64-byte parts of the page it depends on */
+	/* Begins with an instruction that crosses into this page, which must
+	 * be mapped behind the first one; goes on there. */
+	uint32_t page2, page2_next;
+	uint64_t mask2;
 	const uint8_t *far_entry;  /* by jump cache: T0 = RIP, flags in fl */
 	const uint8_t *near_entry; /* by link: flags in EFLAGS */
 	uint32_t key;
@@ -161,6 +168,7 @@ enum bt_thunk {
 	BT_TH_POLL,   /* data: info */
 	BT_TH_STI,    /* data: info of the next instruction */
 	BT_TH_FPU,    /* data: where to go on, BT_LIVE_* to load */
+	BT_TH_PAGE,   /* data: info: another page follows this one */
 	BT_NTHUNKS,
 };
 
@@ -280,7 +288,7 @@ void bt_cache_reset(struct cpu_vm *vm);		 /* nobody runs in it */
 
 static inline bool bt_stops_at(const struct cpu_vm *vm, unsigned off)
 {
-	return vm->stops[off >> 6] >> (off & 63) & 1;
+	return vm->stops[off >> 6 & 63] >> (off & 63) & 1;
 }
 
 /* ---- stubs.c: generated once ---- */
@@ -296,7 +304,13 @@ void bt_emit_flags_load(struct emit *e);
 struct bt_block *bt_block_get(struct soft_cpu *c);
 struct bt_block *bt_block_lookup(
 	struct cpu_vm *vm, uint64_t ram_page, unsigned off, uint32_t key);
-/* Same page as the exit's, same key.  Lock not held. */
+/* Where the link to the next block of the page's list is in b. */
+static inline uint32_t *bt_block_next(struct bt_block *b, uint64_t page)
+{
+	return b->ram_page == page ? &b->page_next : &b->page2_next;
+}
+/* Same page as the exit's, same key.  st.rip is where it goes.  Lock not held.
+ * May raise on the fetch of a second page. */
 struct bt_block *bt_block_follow(struct soft_cpu *c, uint32_t exit);
 
 void bt_jc_fill(struct soft_cpu *c, uint64_t rip, struct bt_block *b);
@@ -348,9 +362,15 @@ enum bt_sys {
 	BT_NSYS,
 };
 
-/* Translate the block at offset off of the RAM page.  Lock held. */
+/* Translate the block at offset off of the RAM page, whose first instruction
+ * crosses into page2 if that is not BT_PAGE_NONE.  Lock held. */
+struct bt_at {
+	uint64_t ram_page;
+	unsigned off;
+	uint32_t page2;
+};
 struct bt_block *bt_translate(
-	struct soft_cpu *c, uint64_t ram_page, unsigned off, uint32_t key);
+	struct soft_cpu *c, const struct bt_at *at, uint32_t key);
 struct bt_tr *bt_tr_new(void);
 void bt_tr_free(struct bt_tr *t);
 

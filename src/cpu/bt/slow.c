@@ -322,6 +322,14 @@ static const uint8_t *bt_h_sti(struct soft_cpu *c, const uint8_t *site)
 	return bt_vm(c)->leave;
 }
 
+/* What is mapped behind the page is not what the block was made for, or is not
+ * in the TLB. */
+static const uint8_t *bt_h_page(struct soft_cpu *c, const uint8_t *site)
+{
+	bt_enter_c(c, rd32(site));
+	return bt_go(c);
+}
+
 static const uint8_t *bt_h_fpu(struct soft_cpu *c, const uint8_t *site)
 {
 	bt_fpu_reload(c, rd32(site + 4));
@@ -337,4 +345,5 @@ bt_helper *const bt_helpers[BT_NTHUNKS] = {
 	[BT_TH_POLL] = bt_h_poll,
 	[BT_TH_STI] = bt_h_sti,
 	[BT_TH_FPU] = bt_h_fpu,
+	[BT_TH_PAGE] = bt_h_page,
 };

@@ -155,6 +155,29 @@ static void bt_invalidate(struct cpu_vm *vm, struct bt_block *b)
 	vm->counters[BT_VMC_INVALS]++;
 }
 
+static void bt_page_drop_flag(struct cpu_vm *vm, uint64_t ram_page)
+{
+	if (!vm->pages[ram_page].nblocks)
+		atomic_fetch_and(&bus_page_flags(vm->soft.bus)[ram_page],
+			(uint8_t)~BUS_PAGE_CODE);
+}
+
+/* Take b, which is on the lists of two pages, from that of another page. */
+static void bt_page_unlist(
+	struct cpu_vm *vm, struct bt_block *b, uint64_t written)
+{
+	uint64_t other = b->ram_page == written ? b->page2 : b->ram_page;
+	uint32_t *p = &vm->pages[other].first, me = b - vm->blocks;
+
+	while (*p && *p != me)
+		p = bt_block_next(&vm->blocks[*p], other);
+	if (!*p)
+		return;
+	*p = *bt_block_next(b, other);
+	vm->pages[other].nblocks--;
+	bt_page_drop_flag(vm, other);
+}
+
 static void bt_page_written(struct cpu_vm *vm, uint64_t ram_page, uint64_t mask)
 {
 	struct bt_page *page = &vm->pages[ram_page];
@@ -165,19 +188,20 @@ static void bt_page_written(struct cpu_vm *vm, uint64_t ram_page, uint64_t mask)
 	page->mask = 0;
 	while (*p) {
 		struct bt_block *b = &vm->blocks[*p];
+		uint64_t has = b->ram_page == ram_page ? b->mask : b->mask2;
 
-		if (b->mask & mask) {
-			*p = b->page_next;
+		if (has & mask) {
+			*p = *bt_block_next(b, ram_page);
 			page->nblocks--;
+			if (b->page2 < vm->npages)
+				bt_page_unlist(vm, b, ram_page);
 			bt_invalidate(vm, b);
 		} else {
-			page->mask |= b->mask;
-			p = &b->page_next;
+			page->mask |= has;
+			p = bt_block_next(b, ram_page);
 		}
 	}
-	if (!page->nblocks)
-		atomic_fetch_and(&bus_page_flags(vm->soft.bus)[ram_page],
-			(uint8_t)~BUS_PAGE_CODE);
+	bt_page_drop_flag(vm, ram_page);
 }
 
 /* 64-byte parts touched by [off, off + len) of a page. */

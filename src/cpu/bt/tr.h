@@ -41,6 +41,7 @@ struct bt_tr {
 	const uint8_t *page; /* guest code: copy, as if of the whole page */
 	unsigned page_end;   /* page offset where the copy ends */
 	const uint8_t *live_page; /* the guest's own; to be read once */
+	uint32_t page2;		  /* follows, see bt_block */
 	uint32_t key;
 	bool code64, step;
 	unsigned mode; /* enum soft_mode */

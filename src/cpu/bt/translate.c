@@ -11,7 +11,9 @@
  *		instructions ...
  *
  * It goes on behind conditional branches that are not taken, up to the end of
- * the page.  An instruction that crosses it is stepped by the interpreter.
+ * the page.  An instruction that crosses it begins another block, which first
+ * asks the TLB whether the second page is the one that it was made from, and
+ * may go on there.
  */
 #include <stdlib.h>
 
@@ -59,6 +61,16 @@ static bool bt_go_on(struct bt_tr *t, const struct x86_insn *in, unsigned i)
 	return !bt_block_lookup(t->vm, t->b->ram_page, next, t->key);
 }
 
+/* The block depends on the bytes. */
+static void bt_depend(struct bt_tr *t, unsigned off, unsigned len)
+{
+	for (unsigned part = off >> 6; part <= (off + len - 1) >> 6; part++)
+		if (part < 64)
+			t->b->mask |= 1ull << part;
+		else
+			t->b->mask2 |= 1ull << (part - 64);
+}
+
 static void bt_decode(struct bt_tr *t, unsigned off)
 {
 	unsigned exits = 0;
@@ -82,8 +94,7 @@ static void bt_decode(struct bt_tr *t, unsigned off)
 		}
 		t->i = t->n;
 		t->emitter[t->n] = bt_classify(t, in, t->page + off, &ends);
-		t->b->mask |=
-			1ull << (off >> 6) | 1ull << ((off + in->len - 1) >> 6);
+		bt_depend(t, off, in->len);
 		if (ends && ++exits + 1 < BT_MAX_EXITS && bt_go_on(t, in, t->n))
 			ends = false;
 		off += in->len;
@@ -122,7 +133,7 @@ static enum bt_entry bt_entry_kind(struct bt_tr *t, bool poll)
 {
 	if (!t->live[0])
 		return BT_EN_NONE;
-	if (poll || t->straddle)
+	if (poll || t->straddle || t->page2 != BT_PAGE_NONE)
 		return BT_EN_SAVE;
 	for (unsigned i = 0; i < t->n; i++) {
 		const struct x86_insn *in = &t->insn[i];
@@ -142,6 +153,32 @@ static enum bt_entry bt_entry_kind(struct bt_tr *t, bool poll)
 			return BT_EN_HOST;
 	}
 	return BT_EN_SAVE;
+}
+
+/* Is the second page still mapped behind the first one? */
+static void bt_emit_page2(struct bt_tr *t)
+{
+	struct emit *e = &t->hot;
+	int32_t tlb =
+		(int32_t)(offsetof(struct soft_cpu, tlb) +
+			  (t->mode * SOFT_NACCESS + SOFT_EXEC) * SOFT_TLB_SIZE *
+				  sizeof(struct soft_tlb_entry));
+	struct bt_cold *cold;
+
+	em_load(e, 8, BT_T0, bt_at_rsp(BT_AREA(rip_base)));
+	em_lea(e, 8, BT_T0, em_at(BT_T0, BUS_PAGE_SIZE));
+	em_mov_rr(e, 4, BT_T1, BT_T0);
+	em_op_rr(e, 4, 0xc1, 5, BT_T1); /* shr */
+	em_8(e, 7);
+	em_alu_ri(e, 4, EM_AND, BT_T1, (SOFT_TLB_SIZE - 1) << 5);
+	em_op_rm(e, 8, 0x3b, BT_T0, em_sib(H_RSP, BT_T1, 1, tlb));
+	cold = bt_cold(t, BT_TH_PAGE, em_jcc(e, CC_NE, e->p));
+	cold->data[0] = BT_INFO(t->b->off, 0, 0);
+	em_mov_ri(e, BT_T0,
+		(uintptr_t)t->vm->soft.ram_host +
+			((uint64_t)t->page2 << BUS_PAGE_SHIFT));
+	em_op_rm(e, 8, 0x3b, BT_T0, em_sib(H_RSP, BT_T1, 1, tlb + 8));
+	cold->patch[cold->npatch++] = em_jcc(e, CC_NE, e->p);
 }
 
 static void bt_emit_entries(struct bt_tr *t)
@@ -173,6 +210,8 @@ static void bt_emit_entries(struct bt_tr *t)
 		cold = bt_cold(t, BT_TH_POLL, em_jcc(e, CC_NE, e->p));
 		cold->data[0] = BT_INFO(t->b->off, 0, 0);
 	}
+	if (t->page2 < t->vm->npages)
+		bt_emit_page2(t);
 }
 
 /* ---- rare paths ---- */
@@ -254,32 +293,46 @@ static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, uint32_t key)
 	t->fpu_checked = 0;
 }
 
+/* Read once: the guest may change it while we look. */
+static void bt_copy_code(struct bt_tr *t, const struct bt_at *at)
+{
+	unsigned n = BUS_PAGE_SIZE - at->off, m;
+
+	if (n > sizeof(t->copy))
+		n = sizeof(t->copy);
+	t->live_page = t->vm->soft.ram_host + (at->ram_page << BUS_PAGE_SHIFT);
+	memcpy(t->copy, t->live_page + at->off, n);
+	t->page = t->copy - at->off;
+	t->page_end = at->off + n;
+	t->page2 = at->page2;
+	if (at->page2 >= t->vm->npages)
+		return;
+	m = sizeof(t->copy) - n;
+	memcpy(t->copy + n,
+		t->vm->soft.ram_host + ((uint64_t)at->page2 << BUS_PAGE_SHIFT),
+		m);
+	t->page_end += m;
+}
+
 struct bt_block *bt_translate(
-	struct soft_cpu *c, uint64_t ram_page, unsigned off, uint32_t key)
+	struct soft_cpu *c, const struct bt_at *at, uint32_t key)
 {
 	struct cpu_vm *vm = bt_vm(c);
 	struct bt_tr *t = vm->tr;
 	struct bt_block *b;
-	unsigned n;
 
 	bt_tr_init(t, c, key);
 	b = t->b;
 	memset(b, 0, sizeof(*b));
-	b->ram_page = ram_page;
-	b->off = off;
+	b->ram_page = at->ram_page;
+	b->off = at->off;
+	b->page2 = at->page2;
 	b->key = key;
 	b->first_exit = vm->nexits;
-	t->live_page = vm->soft.ram_host + (ram_page << BUS_PAGE_SHIFT);
-	/* Read once: the guest may change it while we look. */
-	n = BUS_PAGE_SIZE - off;
-	if (n > sizeof(t->copy))
-		n = sizeof(t->copy);
-	memcpy(t->copy, t->live_page + off, n);
-	t->page = t->copy - off;
-	t->page_end = off + n;
-	b->mask = 1ull << (off >> 6);
+	bt_copy_code(t, at);
+	b->mask = 1ull << (at->off >> 6);
 
-	bt_decode(t, off);
+	bt_decode(t, at->off);
 	bt_flags_liveness(t);
 	b->live_in = t->live[0];
 	bt_emit_entries(t);
