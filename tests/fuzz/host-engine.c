@@ -2,8 +2,8 @@
  * host-engine.c - run one instruction in an engine, without a board.
  *
  * A long-mode machine with one user program at the native side's addresses.
- * After the instruction stands UD2; whatever exception comes goes to a handler
- * of its vector that halts, and the frame on its stack tells.
+ * It ends by a jump to UD2; whatever exception comes goes to a handler of its
+ * vector that halts, and the frame on its stack tells.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +26,7 @@
 #define PHYS_STK  0xd000u /* top of the handlers' stack */
 #define PHYS_CODE 0x10000u
 #define PHYS_DATA 0x20000u
+#define PHYS_AREA 0x30000u		/* UD2 where the code leaves to */
 #define LOW	  0xffffffff80000000ull /* supervisor view of the first 64 KiB */
 
 static const struct cpu_engine *engine;
@@ -68,7 +69,9 @@ static void make_tables(void)
 {
 	for (unsigned i = 0; i < 16; i++)
 		map_page(LOW + i * 4096, i * 4096, MAP_WRITE, 0xe000);
-	map_page(HOST_CODE, PHYS_CODE, MAP_USER, PHYS_PT);
+	for (unsigned i = 0; i < HOST_CODE_BYTES; i += 4096)
+		map_page(HOST_CODE + i, PHYS_CODE + i, MAP_USER, PHYS_PT);
+	map_page(HOST_AREA, PHYS_AREA, MAP_USER, PHYS_PT);
 	for (unsigned i = 0; i < HOST_PAGES; i++)
 		map_page(HOST_DATA + i * 4096, PHYS_DATA + i * 4096,
 			MAP_NX | MAP_USER | (i < 2 ? MAP_WRITE : 0),
@@ -92,7 +95,9 @@ static void make_tables(void)
 	memset(ram + PHYS_TSS, 0, 0x68);
 	put64(PHYS_TSS + 4, LOW + PHYS_STK);
 	ram[PHYS_TSS + 0x66] = 0x68;
-	memset(ram + PHYS_CODE, 0xcc, 4096);
+	memset(ram + PHYS_CODE, 0xcc, HOST_CODE_BYTES);
+	ram[PHYS_AREA + (HOST_LEAVE - HOST_AREA)] = 0x0f;
+	ram[PHYS_AREA + (HOST_LEAVE - HOST_AREA) + 1] = 0x0b;
 }
 
 static void make_state(void)
@@ -114,7 +119,7 @@ static void make_state(void)
 	base.seg[X86_TR] = (struct x86_seg){LOW + PHYS_TSS, 0x67, 0x40, 0x8b};
 	base.seg[X86_LDTR] = (struct x86_seg){0, 0xffff, 0, 0x82};
 	base.seg[X86_SS] = (struct x86_seg){0, 0xffffffff, 0x2b, data};
-	base.seg[X86_FS] = base.seg[X86_GS] = (struct x86_seg){0};
+	base.seg[X86_FS] = (struct x86_seg){0};
 	base.activity = X86_ACT_RUN;
 }
 
@@ -163,6 +168,7 @@ static void set_segments(struct x86_state *s, unsigned mode)
 	if (mode == 8)
 		memset(&d, 0, sizeof(d));
 	s->seg[X86_DS] = s->seg[X86_ES] = d;
+	s->seg[X86_GS] = (struct x86_seg){mode == 8 ? HOST_GS_BASE : 0};
 }
 
 /* The exception frame that the halted handler has. */
@@ -189,29 +195,45 @@ static void read_frame(const struct x86_state *s, const struct host_case *k,
 	r->rflags = get64(sp + 16);
 	r->gpr[X86_RSP] = get64(sp + 24);
 	r->cr2 = s->cr2;
-	r->faulted = r->vector != X86_UD || r->rip != HOST_INSN + k->len;
-	if (!r->faulted)
-		r->rflags &= ~(uint64_t)X86_FL_RF;
+	r->faulted = r->vector != X86_UD || r->rip != HOST_LEAVE;
+	if (r->faulted)
+		return;
+	r->rip = k->at + k->len;
+	r->rflags &= ~(uint64_t)X86_FL_RF;
+}
+
+/* Write it only if it is other code than before, so that what an engine keeps
+ * of it is used again. */
+static void place_code(const struct host_case *k)
+{
+	static uint8_t now[HOST_MAX_CODE + HOST_EXIT_BYTES], last[sizeof(now)];
+	static unsigned last_at, last_len;
+	unsigned at = k->at - HOST_CODE, len = k->len + HOST_EXIT_BYTES;
+
+	memcpy(now, k->code, k->len);
+	host_put_exit(now + k->len, k->mode);
+	if (last_at == at && last_len == len && !memcmp(now, last, len))
+		return;
+	memset(last, 0xcc, last_len);
+	bus_dma_write(bus, PHYS_CODE + last_at, last, last_len);
+	bus_dma_write(bus, PHYS_CODE + at, now, len);
+	memcpy(last, now, len);
+	last_at = at;
+	last_len = len;
 }
 
 void host_engine_run(const struct host_case *k, struct host_result *r)
 {
 	static struct x86_state s;
 	struct cpu_exit exit = {0};
-	uint8_t code[64];
 
-	memset(code, 0xcc, sizeof(code));
-	memcpy(code, k->code, k->len);
-	code[k->len] = 0x0f;
-	code[k->len + 1] = 0x0b;
-	bus_dma_write(
-		bus, PHYS_CODE + (HOST_INSN - HOST_CODE), code, sizeof(code));
+	place_code(k);
 	memcpy(ram + PHYS_DATA, k->data, HOST_BYTES);
 	s = base;
 	set_segments(&s, k->mode);
 	memcpy(s.gpr, k->in.gpr, sizeof(s.gpr));
 	s.rflags = k->in.rflags;
-	s.rip = HOST_INSN;
+	s.rip = k->at;
 	s.fpu = k->in.fpu;
 	memset(r, 0, offsetof(struct host_result, data));
 	if (engine->set(cpu, &s)) {

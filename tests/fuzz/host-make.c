@@ -27,14 +27,14 @@ uint64_t host_random(void)
 	return z ^ z >> 31;
 }
 
-static unsigned below(unsigned n)
+unsigned host_below(unsigned n)
 {
 	return (unsigned)(host_random() % n);
 }
 
-static bool chance(unsigned of)
+bool host_chance(unsigned of)
 {
-	return below(of) == 0;
+	return host_below(of) == 0;
 }
 
 /* ---- bytes ---- */
@@ -45,18 +45,18 @@ static unsigned make_prefixes(uint8_t *p, unsigned mode)
 		0x67, 0xf0, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65};
 	unsigned n = 0;
 
-	while (n < 3 && chance(3))
-		p[n++] = some[below(sizeof(some))];
-	if (mode == 8 && chance(2))
-		p[n++] = 0x40 | below(16);
+	while (n < 3 && host_chance(3))
+		p[n++] = some[host_below(sizeof(some))];
+	if (mode == 8 && host_chance(2))
+		p[n++] = 0x40 | host_below(16);
 	return n;
 }
 
-static unsigned make_opcode(uint8_t *p, unsigned mode)
+unsigned host_make_opcode(uint8_t *p, unsigned mode)
 {
 	unsigned n;
 
-	switch (below(10)) {
+	switch (host_below(10)) {
 	case 0:
 	case 1:
 	case 2:
@@ -73,30 +73,31 @@ static unsigned make_opcode(uint8_t *p, unsigned mode)
 	case 6:
 		n = make_prefixes(p, mode);
 		p[n++] = 0x0f;
-		p[n++] = chance(2) ? 0x38 : 0x3a;
+		p[n++] = host_chance(2) ? 0x38 : 0x3a;
 		p[n++] = host_random();
 		return n;
 	case 7:
 	case 8:
 		p[0] = 0xc4;
-		p[1] = (host_random() & 0xe0) | (1 + below(3));
+		p[1] = (host_random() & 0xe0) | (1 + host_below(3));
 		if (mode != 8)
 			p[1] |= 0xc0;
 		p[2] = host_random();
-		if (chance(3))
+		if (host_chance(3))
 			p[2] |= 0x78;
 		p[3] = host_random();
 		return 4;
 	default:
 		p[0] = 0x62;
-		p[1] = (host_random() & 0xf0) | "\1\2\3\1\2\3\5\6"[below(8)];
+		p[1] = (host_random() & 0xf0) |
+		       "\1\2\3\1\2\3\5\6"[host_below(8)];
 		if (mode != 8)
 			p[1] |= 0xc0;
 		p[2] = host_random() | 4;
 		p[3] = host_random();
-		if (chance(2))
+		if (host_chance(2))
 			p[3] |= 8; /* V' */
-		if (chance(2))
+		if (host_chance(2))
 			p[2] |= 0x78;
 		p[4] = host_random();
 		return 5;
@@ -171,58 +172,57 @@ static bool op_excluded(unsigned op)
 	}
 }
 
-static bool excluded(const struct x86_insn *i)
+bool host_excluded(const struct x86_insn *i)
 {
 	if (op_excluded(i->op))
 		return true;
 	if (i->op == X86_OP_MOV_SREG && i->opnd[0].kind == X86_OK_SREG)
 		return true;
-	/* FS and GS are libc's in 64-bit code. */
-	return i->mode == 8 &&
-	       (i->seg_override == X86_FS || i->seg_override == X86_GS);
+	/* FS is libc's in 64-bit code. */
+	return i->mode == 8 && i->seg_override == X86_FS;
 }
 
 static bool make_insn(struct host_case *k, const struct x86_cpu_model *m)
 {
-	unsigned n = make_opcode(k->code, k->mode);
+	unsigned n = host_make_opcode(k->code, k->mode);
 
 	while (n < 15)
 		k->code[n++] = host_random();
 	if (x86_decode(&k->insn, k->code, 15, k->mode) != X86_DEC_OK)
 		return false;
 	k->len = k->insn.len;
-	return x86_insn_allowed(&k->insn, m) && !excluded(&k->insn);
+	return x86_insn_allowed(&k->insn, m) && !host_excluded(&k->insn);
 }
 
 /* ---- values ---- */
 
-static uint64_t make_address(void)
+uint64_t host_make_address(void)
 {
-	uint64_t a = HOST_DATA + below(HOST_BYTES);
+	uint64_t a = HOST_DATA + host_below(HOST_BYTES);
 
-	switch (below(16)) {
-	case 0: return HOST_DATA + 8192 - below(80); /* edge: read-only */
-	case 1: return HOST_DATA + HOST_BYTES - below(80);
-	case 2: return HOST_DATA + 4096 - below(80);
-	case 3: return HOST_DATA + HOST_BYTES + below(4096);
-	case 4: return chance(2) ? a : host_random();
+	switch (host_below(16)) {
+	case 0: return HOST_DATA + 8192 - host_below(80); /* edge: read-only */
+	case 1: return HOST_DATA + HOST_BYTES - host_below(80);
+	case 2: return HOST_DATA + 4096 - host_below(80);
+	case 3: return HOST_DATA + HOST_BYTES + host_below(4096);
+	case 4: return host_chance(2) ? a : host_random();
 	case 5:
 	case 6:
-	case 7: return HOST_DATA + below(8192);
-	default: return HOST_DATA + below(8192) / 64 * 64;
+	case 7: return HOST_DATA + host_below(8192);
+	default: return HOST_DATA + host_below(8192) / 64 * 64;
 	}
 }
 
-static uint64_t make_gpr(void)
+uint64_t host_make_gpr(void)
 {
-	switch (below(8)) {
-	case 0: return below(256);
+	switch (host_below(8)) {
+	case 0: return host_below(256);
 	case 1: return host_random();
 	case 2: return host_random() & 0xffffffff;
-	case 3: return (uint64_t) - (int64_t)below(256);
-	case 4: return 1ull << below(64);
-	case 5: return (1ull << below(64)) - 1;
-	default: return make_address();
+	case 3: return (uint64_t) - (int64_t)host_below(256);
+	case 4: return 1ull << host_below(64);
+	case 5: return (1ull << host_below(64)) - 1;
+	default: return host_make_address();
 	}
 }
 
@@ -238,14 +238,14 @@ static void make_lane(uint8_t *p, unsigned n)
 	static const uint32_t f32[] = {0, 0x80000000u, 0x3f800000u, 0x7f800000u,
 		0xff800000u, 0x7fc00000u, 0x7f800001u, 1, 0x007fffffu,
 		0x00800000u, 0x7f7fffffu, 0x4f000000u};
-	unsigned kind = below(6);
+	unsigned kind = host_below(6);
 
 	for (unsigned at = 0; at < n; at += 8) {
 		uint64_t v = host_random(), w = host_random();
 
-		if (kind == 1 || (kind == 4 && chance(2)))
+		if (kind == 1 || (kind == 4 && host_chance(2)))
 			v = f64[w % 13];
-		else if (kind == 2 || (kind == 5 && chance(2)))
+		else if (kind == 2 || (kind == 5 && host_chance(2)))
 			v = f32[w % 12] | (uint64_t)f32[w / 256 % 12] << 32;
 		else if (kind == 3)
 			v = (int64_t)(v << 40) >> 40;
@@ -263,49 +263,55 @@ static void make_st(uint8_t *p)
 	uint64_t m = host_random();
 	uint16_t e = host_random();
 
-	if (!chance(4))
-		e = exps[below(10)] | (e & 0x8000);
-	if (chance(2))
-		m = chance(2) ? 1ull << 63 : 3ull << 62;
-	if (chance(16))
+	if (!host_chance(4))
+		e = exps[host_below(10)] | (e & 0x8000);
+	if (host_chance(2))
+		m = host_chance(2) ? 1ull << 63 : 3ull << 62;
+	if (host_chance(16))
 		m = 0;
-	if (!chance(12) && (e & 0x7fff))
+	if (!host_chance(12) && (e & 0x7fff))
 		m |= 1ull << 63;
 	memcpy(p, &m, 8);
 	memcpy(p + 8, &e, 2);
 	memset(p + 10, 0, 6);
 }
 
-static void make_fpu(struct x86_fpu *f)
+void host_make_fpu(struct x86_fpu *f)
 {
 	uint16_t fcw = 0x40 | (host_random() & 0xf00), fsw;
 	uint32_t mxcsr = host_random() & 0xe03f;
 
 	memset(f, 0, sizeof(*f));
-	fcw |= chance(4) ? host_random() & 0x3f : 0x3f;
-	mxcsr |= chance(4)   ? host_random() & 0x1fc0
-		 : chance(4) ? 0x1fc0
-			     : 0x1f80;
+	fcw |= host_chance(4) ? host_random() & 0x3f : 0x3f;
+	mxcsr |= host_chance(4)	  ? host_random() & 0x1fc0
+		 : host_chance(4) ? 0x1fc0
+				  : 0x1f80;
 	fsw = host_random() & 0x7f7f;
-	if (chance(2))
+	if (host_chance(2))
 		fsw &= ~0x3f;
-	if (!chance(8))
+	if (!host_chance(8))
 		fsw &= ~(0x3f & ~fcw);
 	if (fsw & 0x3f & ~fcw)
 		fsw |= 0x8080;
 	memcpy(f->fx, &fcw, 2);
 	memcpy(f->fx + 2, &fsw, 2);
-	f->fx[4] = chance(2) ? 0xff : host_random();
+	f->fx[4] = host_chance(2) ? 0xff : host_random();
 	memcpy(f->fx + 24, &mxcsr, 4);
 	f->fx[28] = f->fx[29] = 0xff;
 	for (unsigned n = 0; n < 8; n++) {
 		make_st(f->fx + 32 + n * 16);
-		f->k[n] = chance(3)   ? host_random()
-			  : chance(2) ? ~0ull
-				      : host_random() & host_random();
+		f->k[n] = host_chance(3)   ? host_random()
+			  : host_chance(2) ? ~0ull
+					   : host_random() & host_random();
 	}
 	for (unsigned n = 0; n < 32; n++)
 		make_lane(f->zmm[n], 64);
+}
+
+void host_make_data(struct host_case *k)
+{
+	for (unsigned n = 0; n < 16; n++)
+		make_lane(k->data + host_below(HOST_BYTES / 64) * 64, 64);
 }
 
 /* ---- aiming ---- */
@@ -326,15 +332,15 @@ static void patch_disp(struct host_case *k, uint32_t v)
 static void aim_memory(struct host_case *k)
 {
 	const struct x86_insn *i = &k->insn;
-	uint64_t to = make_address(), index = 0;
+	uint64_t to = host_make_address(), index = 0;
 
 	if (i->asize == 2)
 		return;
 	if (i->disp_size == 4)
-		patch_disp(k, below(8192) - 4096);
+		patch_disp(k, host_below(8192) - 4096);
 	if (i->vsib) {
 		for (unsigned n = 0; n < 64; n += 4) {
-			uint32_t v = below(2048) - 1024;
+			uint32_t v = host_below(2048) - 1024;
 
 			if (i->opcode & 1 && n & 4)
 				v = k->in.fpu.zmm[i->index][n - 1] & 0x80 ? ~0u
@@ -342,8 +348,8 @@ static void aim_memory(struct host_case *k)
 			memcpy(k->in.fpu.zmm[i->index] + n, &v, 4);
 		}
 	} else if (i->index != X86_NOREG) {
-		if (chance(4))
-			set_gpr(k, i->index, below(512));
+		if (host_chance(4))
+			set_gpr(k, i->index, host_below(512));
 		index = k->in.gpr[i->index] * i->scale;
 	}
 	if (i->base < X86_NGPR) {
@@ -392,7 +398,7 @@ static bool aim_branch(struct host_case *k)
 		i->opnd[0].kind != X86_OK_REL)
 		return true;
 	if (i->imm_size == 4) {
-		int32_t v = (int32_t)below(1024) + 64;
+		int32_t v = (int32_t)host_below(1024) + 64;
 
 		memcpy(k->code + i->imm_off, &v, 4);
 	}
@@ -407,9 +413,10 @@ static void aim_implied(struct host_case *k)
 	uint32_t attr = k->insn.def->attr;
 
 	if (attr & X86_AT_STRING) {
-		set_gpr(k, X86_RSI, make_address());
-		set_gpr(k, X86_RDI, make_address());
-		set_gpr(k, X86_RCX, chance(8) ? below(9000) : below(40));
+		set_gpr(k, X86_RSI, host_make_address());
+		set_gpr(k, X86_RDI, host_make_address());
+		set_gpr(k, X86_RCX,
+			host_chance(8) ? host_below(9000) : host_below(40));
 		if (k->insn.asize == 4)
 			for (unsigned r = X86_RCX; r <= X86_RDI; r++)
 				set_gpr(k, r,
@@ -417,17 +424,17 @@ static void aim_implied(struct host_case *k)
 						(host_random() & host_random())
 							<< 32);
 	}
-	if (attr & X86_AT_STACK || chance(4))
-		set_gpr(k, X86_RSP, make_address() & ~7ull);
+	if (attr & X86_AT_STACK || host_chance(4))
+		set_gpr(k, X86_RSP, host_make_address() & ~7ull);
 	if (k->insn.op == X86_OP_ENTER || k->insn.op == X86_OP_LEAVE)
-		set_gpr(k, X86_RBP, make_address());
+		set_gpr(k, X86_RBP, host_make_address());
 	if (k->insn.op == X86_OP_BT || k->insn.op == X86_OP_BTS ||
 		k->insn.op == X86_OP_BTR || k->insn.op == X86_OP_BTC)
-		set_gpr(k, k->insn.reg & 15, below(4096) - 2048);
+		set_gpr(k, k->insn.reg & 15, host_below(4096) - 2048);
 	if (attr & X86_AT_IMPGPR) {
-		set_gpr(k, X86_RDI, make_address());
-		set_gpr(k, X86_RAX, below(40) - 20);
-		set_gpr(k, X86_RDX, below(40) - 20);
+		set_gpr(k, X86_RDI, host_make_address());
+		set_gpr(k, X86_RAX, host_below(40) - 20);
+		set_gpr(k, X86_RDX, host_below(40) - 20);
 	}
 }
 
@@ -435,17 +442,16 @@ static bool make_case(struct host_case *k)
 {
 	memset(&k->in.gpr, 0, sizeof(k->in.gpr));
 	for (unsigned r = 0; r < (k->mode == 8 ? 16u : 8u); r++)
-		set_gpr(k, r, make_gpr());
+		set_gpr(k, r, host_make_gpr());
 	k->in.rflags = 0x202 | (host_random() & X86_FL_ARITH) |
-		       (chance(4) ? X86_FL_DF : 0);
-	make_fpu(&k->in.fpu);
+		       (host_chance(4) ? X86_FL_DF : 0);
+	host_make_fpu(&k->in.fpu);
 	aim_implied(k);
 	if (k->insn.has_mem)
 		aim_memory(k);
 	if (!aim_branch(k) || bad_address(k))
 		return false;
-	for (unsigned n = 0; n < 16; n++)
-		make_lane(k->data + below(HOST_BYTES / 64) * 64, 64);
+	host_make_data(k);
 	return x86_decode(&k->insn, k->code, 15, k->mode) == X86_DEC_OK &&
 	       k->insn.len == k->len;
 }
@@ -453,6 +459,8 @@ static bool make_case(struct host_case *k)
 void host_make(struct host_case *k, unsigned mode)
 {
 	k->mode = mode;
+	k->at = HOST_INSN;
+	k->block = false;
 	do {
 		while (!make_insn(k, host_engine_model()))
 			;

@@ -168,9 +168,11 @@ static uint64_t string_movs_run(struct soft_cpu *c, const struct x86_insn *i,
 
 	src = soft_fast_linear(c, seg, si, size, SOFT_READ);
 	s = soft_host(c, src, size, SOFT_READ, c->tlb_mode);
+	if (!s) /* crosses pages: its faults come first */
+		return 0;
 	dst = soft_fast_linear(c, X86_ES, di, size, SOFT_WRITE);
 	d = soft_host(c, dst, size, SOFT_WRITE, c->tlb_mode);
-	if (!s || !d)
+	if (!d)
 		return 0;
 	n = string_span(c, i, seg, si, src);
 	m = string_span(c, i, X86_ES, di, dst);
