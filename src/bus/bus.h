@@ -155,6 +155,8 @@ struct bus_listener {
 	bool want_all_writes;
 };
 
+/* Lock held, unless no device works yet.  After bus_unlisten no call of *l
+ * goes on. */
 void bus_listen(struct bus *b, struct bus_listener *l);
 void bus_unlisten(struct bus *b, struct bus_listener *l);
 

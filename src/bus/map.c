@@ -5,6 +5,7 @@
  * priority.  Pages of plain RAM that nothing overlays, nearly all, are told by
  * a flag without any lock.
  */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,9 +25,12 @@ void bus_map_fini(struct bus *b)
 
 void bus_tell_map_changed(struct bus *b)
 {
-	for (unsigned i = 0; i < b->nlisteners; i++)
-		if (b->listeners[i]->map_changed)
-			b->listeners[i]->map_changed(b->listeners[i]->opaque);
+	for (unsigned i = 0; i < BUS_MAX_LISTENERS; i++) {
+		struct bus_listener *l = atomic_load(&b->listeners[i]);
+
+		if (l && l->map_changed)
+			l->map_changed(l->opaque);
+	}
 }
 
 static bool bus_region_covers(const struct bus_region *r, gpa_t gpa)
@@ -381,33 +385,39 @@ void bus_dma_written(struct bus *b, gpa_t gpa, size_t len)
 {
 	bool watched;
 
-	if (!b->nlisteners || !len)
+	if (!len)
 		return;
-	/* The data must be visible before the flag is looked at: an engine
-	 * sets the flag, then reads the code. */
-	atomic_thread_fence(memory_order_seq_cst);
+	/* Also orders: the data must be visible before the flag is looked at,
+	 * as an engine sets the flag, then reads the code. */
+	atomic_fetch_add(&b->dma_busy, 1);
 	watched = bus_pages_watched(b, gpa, len);
-	for (unsigned i = 0; i < b->nlisteners; i++) {
-		struct bus_listener *l = b->listeners[i];
+	for (unsigned i = 0; i < BUS_MAX_LISTENERS; i++) {
+		struct bus_listener *l = atomic_load(&b->listeners[i]);
 
-		if (l->ram_written && (watched || l->want_all_writes))
+		if (l && l->ram_written && (watched || l->want_all_writes))
 			l->ram_written(l->opaque, gpa, len);
 	}
+	atomic_fetch_sub(&b->dma_busy, 1);
 }
 
 void bus_listen(struct bus *b, struct bus_listener *l)
 {
-	g_assert(b->nlisteners < BUS_MAX_LISTENERS);
-	b->listeners[b->nlisteners++] = l;
+	for (unsigned i = 0; i < BUS_MAX_LISTENERS; i++)
+		if (!atomic_load(&b->listeners[i])) {
+			atomic_store(&b->listeners[i], l);
+			return;
+		}
+	g_assert_not_reached();
 }
 
 void bus_unlisten(struct bus *b, struct bus_listener *l)
 {
-	for (unsigned i = 0; i < b->nlisteners; i++)
-		if (b->listeners[i] == l) {
-			b->listeners[i] = b->listeners[--b->nlisteners];
-			return;
-		}
+	for (unsigned i = 0; i < BUS_MAX_LISTENERS; i++)
+		if (atomic_load(&b->listeners[i]) == l)
+			atomic_store(&b->listeners[i], NULL);
+	/* Disks write memory from threads of their own. */
+	while (atomic_load(&b->dma_busy))
+		sched_yield();
 }
 
 void bus_set_a20(struct bus *b, bool open)

@@ -33,8 +33,8 @@ struct bus {
 	struct bus_region *regions[BUS_MAX_REGIONS]; /* highest prio first */
 	unsigned nregions;
 
-	struct bus_listener *listeners[BUS_MAX_LISTENERS];
-	unsigned nlisteners;
+	_Atomic(struct bus_listener *) listeners[BUS_MAX_LISTENERS];
+	_Atomic(unsigned) dma_busy; /* calls of bus_dma_written going on */
 
 	struct bus_claim claims[BUS_MAX_CLAIMS]; /* [0] is "nobody" */
 	uint16_t *ports;			 /* port -> index into claims */

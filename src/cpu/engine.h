@@ -88,6 +88,8 @@ struct cpu_vm_conf {
 	const struct x86_cpu_model *model;
 	bool kernel_irqchip; /* kvm only: in-kernel interrupt controllers */
 	uint64_t code_cache_bytes; /* bt: bound of the code cache, 0 default */
+	int dev_kvm; /* kvm: /dev/kvm, opened before (stays the caller's); 0 =
+			open it */
 };
 
 /* A counter, shown as "group.name value".  Both strings are static.  Groups:

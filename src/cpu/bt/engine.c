@@ -85,10 +85,11 @@ static void bt_vm_free(struct cpu_vm *vm)
 {
 	if (!vm)
 		return;
+	soft_vm_fini(&vm->soft);
+	bt_cache_reset(vm); /* no page is watched any more */
 	bt_cache_fini(vm);
 	bt_tr_free(vm->tr);
 	pthread_mutex_destroy(&vm->lock);
-	soft_vm_fini(&vm->soft);
 	free(vm);
 }
 

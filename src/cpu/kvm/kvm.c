@@ -116,7 +116,8 @@ static int kvm_vm_new(struct cpu_vm **out, struct bus *bus,
 	vm->fd = -1;
 	vm->listener.opaque = vm;
 	vm->listener.map_changed = kvm_map_changed;
-	vm->sys = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	vm->sys = conf->dev_kvm ? fcntl(conf->dev_kvm, F_DUPFD_CLOEXEC, 0)
+				: open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (vm->sys < 0) {
 		e = kvm_error(err, errsize, "cannot open /dev/kvm", -errno);
 		g_free(vm);
