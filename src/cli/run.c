@@ -198,7 +198,8 @@ SETTER(verbose)
 const struct cli_flag cli_run_flags[] = {
 	{"engine", 0, "E",
 		"what runs the processors: auto (default), bt, kvm or interp; "
-		"options cache=SIZE (bt), irqchip=auto|kernel|user (kvm)",
+		"options cache=SIZE (bt), irqchip=auto|kernel|user (kvm), "
+		"change (may change to kvm and back while it runs)",
 		"auto bt kvm interp", set_engine},
 	{"cpu", 0, "MODEL", "processor that the guest sees (default: auto)",
 		NULL, set_cpu},

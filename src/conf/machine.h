@@ -147,7 +147,8 @@ struct conf_machine {
 	enum conf_engine engine;
 	enum conf_irqchip irqchip;
 	uint64_t code_cache_bytes; /* bt; 0 = default */
-	char *cpu_model;	   /* "auto" or a name of x86_cpu_model_names */
+	bool change;	 /* may change to kvm and back while it runs */
+	char *cpu_model; /* "auto" or a name of x86_cpu_model_names */
 	unsigned sockets, cores, threads; /* product 1..CONF_MAX_CPUS */
 	uint64_t mem_bytes;		  /* multiple of 1 MiB */
 

@@ -19,7 +19,7 @@ static bool bad(
 
 bool conf_engine_parse(struct conf_machine *m, const char *text, GError **err)
 {
-	static const char *const keys[] = {"irqchip", "cache", NULL};
+	static const char *const keys[] = {"irqchip", "cache", "change", NULL};
 	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
 	const char *v;
 	int word;
@@ -34,6 +34,9 @@ bool conf_engine_parse(struct conf_machine *m, const char *text, GError **err)
 			return false;
 		m->irqchip = (enum conf_irqchip)word;
 	}
+	v = conf_options_get(o, "change");
+	if (v && !conf_parse_bool(v, &m->change, err))
+		return false;
 	v = conf_options_get(o, "cache");
 	return !v || conf_parse_size(v, &m->code_cache_bytes, err);
 }

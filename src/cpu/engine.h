@@ -136,6 +136,8 @@ struct cpu_engine {
 		const struct cpu_vm_conf *conf, char *err, unsigned errsize);
 	void (*vm_free)(struct cpu_vm *vm);
 
+	/* Binds bc->kick to the new processor; cpu_free unbinds it if it still
+	 * is this processor's. */
 	int (*cpu_new)(struct cpu **out, struct cpu_vm *vm, struct bus_cpu *bc,
 		char *err, unsigned errsize);
 	void (*cpu_free)(struct cpu *cpu);

@@ -65,8 +65,12 @@ static bool choose_model(
 	const struct conf_machine *c = m->conf;
 	struct x86_topology t = {c->sockets, c->cores, c->threads};
 	const char *missing = NULL;
-	int e = x86_cpu_model_init(
-		&m->model, c->cpu_model, probe->can, &t, &missing);
+	bool can[X86_NFEATURES];
+	int e;
+
+	memcpy(can, probe->can, sizeof(can));
+	change_limit(m, can);
+	e = x86_cpu_model_init(&m->model, c->cpu_model, can, &t, &missing);
 
 	if (e == -ENOENT)
 		conf_error_set(err, CONF_ERROR_USAGE, NULL, "use --cpu auto",
@@ -85,10 +89,12 @@ static bool make_engine(
 	struct cpu_vm_conf conf = {
 		.model = &m->model,
 		.code_cache_bytes = m->conf->code_cache_bytes,
+		.dev_kvm = m->dev_kvm,
 	};
 	char text[256] = "";
 
-	if (m->engine == &cpu_kvm)
+	/* Only our own controllers can stay when the engine changes. */
+	if (m->engine == &cpu_kvm && !m->conf->change)
 		conf.kernel_irqchip = m->conf->irqchip == CONF_IRQCHIP_KERNEL ||
 				      (m->conf->irqchip == CONF_IRQCHIP_AUTO &&
 					      probe->mips > REAL_KVM_MIPS);
@@ -129,11 +135,13 @@ static bool machine_build(struct machine *m, GError **err)
 			"use --board pc", "this board is not supported yet");
 		return false;
 	}
+	change_prepare(m);
 	if (!choose_engine(m, probe, err) || !choose_model(m, probe, err) ||
 		!make_bus(m, err) || !make_engine(m, probe, err))
 		return false;
 	if (m->host.engine_ready)
-		m->host.engine_ready(m->host.opaque, m->engine == &cpu_kvm);
+		m->host.engine_ready(
+			m->host.opaque, m->engine == &cpu_kvm || m->dev_kvm);
 	if (!loop_init(m, err) || !board_pc_init(m, err))
 		return false;
 	board_boot_order(m);
@@ -167,6 +175,7 @@ void machine_free(struct machine *m)
 		m->engine->vm_free(m->vm);
 	if (m->bus)
 		bus_free(m->bus);
+	change_fini(m);
 	pthread_mutex_destroy(&m->failure_lock);
 	g_free(m);
 }

@@ -44,6 +44,13 @@ void machine_free(struct machine *m);
 const char *machine_engine(const struct machine *m);
 const char *machine_engine_why(const struct machine *m);
 
+/*
+ * Go on with another engine (a name of cpu_engines), at an instruction
+ * boundary of each processor; the guest notices nothing but its speed.
+ * False and *err: it goes on with the old one.
+ */
+bool vmm_machine_set_engine(struct machine *m, const char *name, GError **err);
+
 /* Start the processors.  False and *err if a kernel file has changed. */
 bool machine_start(struct machine *m, GError **err);
 

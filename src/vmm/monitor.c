@@ -10,6 +10,7 @@
 struct command {
 	const char *name, *help;
 	void (*run)(struct machine *m, GString *out);
+	void (*run_with)(struct machine *m, const char *arg, GString *out);
 };
 
 static void cmd_help(struct machine *m, GString *out);
@@ -34,11 +35,23 @@ static void cmd_nmi(struct machine *m, GString *out)
 	machine_nmi(m);
 }
 
+static void cmd_engine(struct machine *m, const char *arg, GString *out)
+{
+	g_autoptr(GError) err = NULL;
+
+	if (*arg && !vmm_machine_set_engine(m, arg, &err))
+		g_string_append_printf(out, "%s\n", err->message);
+	else
+		g_string_append_printf(out, "engine %s\n", machine_engine(m));
+}
+
 static const struct command commands[] = {
 	{"help", "this list", cmd_help},
 	{"info", "what the machine consists of", stat_info},
 	{"stat", "counters of processors and devices", stat_print},
 	{"regs", "registers of all processors", stat_registers},
+	{"engine", "E: go on with engine E; alone: which it is", NULL,
+		cmd_engine},
 	{"powerdown", "press the power button", cmd_powerdown},
 	{"reset", "press the reset button", cmd_reset},
 	{"nmi", "send a non-maskable interrupt", cmd_nmi},
@@ -74,14 +87,22 @@ static void print(const GString *out)
 void monitor_command(struct machine *m, const char *line)
 {
 	g_autofree char *word = g_strstrip(g_strdup(line));
+	size_t len = strcspn(word, " ");
+	const char *arg = word + len + strspn(word + len, " ");
 	GString *out = g_string_new(NULL);
 	bool known = !*word;
 
 	for (unsigned i = 0; !known && i < G_N_ELEMENTS(commands); i++) {
-		if (strcmp(word, commands[i].name) != 0)
+		const struct command *c = &commands[i];
+
+		if (strlen(c->name) != len || strncmp(word, c->name, len) ||
+			(c->run && *arg))
 			continue;
 		known = true;
-		commands[i].run(m, out);
+		if (c->run)
+			c->run(m, out);
+		else
+			c->run_with(m, arg, out);
 	}
 	if (!known)
 		g_string_append_printf(

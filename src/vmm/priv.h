@@ -76,6 +76,7 @@ struct vcpu {
 	bool started, parked; /* parked: run_lock */
 	bool wait_sipi;	      /* own thread */
 	bool stopped;	      /* by the debugger's wish: see stop */
+	unsigned looked;      /* runloop.looks when last looked at: run_lock */
 	struct cpu_break stop;
 	struct x86_state *fresh; /* to be set before it runs on, or NULL */
 };
@@ -92,7 +93,8 @@ struct runloop {
 	enum run_want want;
 	struct vcpu *vcpu;
 	unsigned n;
-	struct x86_state *look; /* n of them: filled by who parks */
+	struct x86_state *look; /* n of them: filled by who is parked */
+	unsigned looks;		/* times that somebody asked to look */
 	bool irqchip;		/* KVM handles HLT, INIT and SIPI */
 };
 
@@ -102,13 +104,25 @@ bool runloop_spawn(struct machine *m, GError **err);
 /* Let go, or stop and wait until every processor stands. */
 void runloop_go(struct machine *m);
 void runloop_pause(struct machine *m);
-/* Stop for a moment and copy all states to out[n]. */
+/* Stop and copy all states to out[n].  True: they ran before (or were about
+ * to), and runloop_go shall follow. */
+bool runloop_hold(struct machine *m, struct x86_state *out);
+/* The same for a moment. */
 void runloop_look(struct machine *m, struct x86_state *out);
 /* Ask to stop without waiting.  Any thread, bus lock held or not. */
 void runloop_halt_soon(struct machine *m);
 /* Give processor n the state at its next start.  While paused. */
 void runloop_set_state(
 	struct machine *m, unsigned n, const struct x86_state *s);
+
+/* ---- change.c ---- */
+
+/* Open /dev/kvm for later, if the description says so. */
+void change_prepare(struct machine *m);
+void change_fini(struct machine *m);
+/* What the processors may have if the machine may change: can[] without what
+ * another engine lacks. */
+void change_limit(const struct machine *m, bool can[X86_NFEATURES]);
 
 /* ---- boot.c ---- */
 
@@ -177,6 +191,9 @@ struct machine {
 	unsigned crashes;
 	bool ended;
 	unsigned resets;
+	/* May change to kvm: /dev/kvm, and what it can; else 0, NULL. */
+	int dev_kvm;
+	struct cpu_probe *kvm;
 };
 
 void machine_note(struct machine *m, const char *fmt, ...) G_GNUC_PRINTF(2, 3);

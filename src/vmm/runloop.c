@@ -126,6 +126,20 @@ static void vcpu_apply(struct vcpu *v)
 	g_free(s);
 }
 
+/* Show the state to who asked for it. */
+static void vcpu_look(struct vcpu *v)
+{
+	struct runloop *r = &v->machine->run;
+
+	if (!r->look || v->looked == r->looks)
+		return;
+	v->looked = r->looks;
+	if (v->fresh)
+		r->look[v->index] = *v->fresh;
+	else
+		v->machine->engine->get(v->cpu, &r->look[v->index]);
+}
+
 /* Park while asked to.  False: the thread shall end. */
 static bool vcpu_obey(struct vcpu *v)
 {
@@ -133,9 +147,8 @@ static bool vcpu_obey(struct vcpu *v)
 	bool quit;
 
 	pthread_mutex_lock(&r->lock);
-	if (r->look && r->want == RUN_PAUSED)
-		v->machine->engine->get(v->cpu, &r->look[v->index]);
 	while (r->want == RUN_PAUSED) {
+		vcpu_look(v);
 		v->parked = true;
 		pthread_cond_broadcast(&r->cond);
 		pthread_cond_wait(&r->cond, &r->lock);
@@ -208,12 +221,29 @@ void runloop_pause(struct machine *m)
 	pthread_mutex_unlock(&r->lock);
 }
 
+bool runloop_hold(struct machine *m, struct x86_state *out)
+{
+	struct runloop *r = &m->run;
+	bool ran;
+
+	pthread_mutex_lock(&r->lock);
+	ran = r->want == RUN_GO;
+	r->look = out;
+	r->looks++;
+	pthread_mutex_unlock(&r->lock);
+	runloop_pause(m);
+	pthread_mutex_lock(&r->lock);
+	for (unsigned i = 0; i < r->n; i++)
+		while (r->vcpu[i].started && r->vcpu[i].looked != r->looks)
+			pthread_cond_wait(&r->cond, &r->lock);
+	r->look = NULL;
+	pthread_mutex_unlock(&r->lock);
+	return ran;
+}
+
 void runloop_look(struct machine *m, struct x86_state *out)
 {
-	m->run.look = out;
-	runloop_pause(m);
-	m->run.look = NULL;
-	if (!m->ended)
+	if (runloop_hold(m, out))
 		runloop_go(m);
 }
 

@@ -51,6 +51,7 @@ static void x86_state_common(struct x86_state *s)
 	s->debugctl = 0;
 	s->activity = X86_ACT_RUN;
 	s->sti_shadow = s->movss_shadow = s->nmi_blocked = 0;
+	s->inject = s->nmi_pending = 0;
 }
 
 void x86_state_reset(struct x86_state *s, bool init, bool bsp)

@@ -108,6 +108,13 @@ enum x86_activity {
 	X86_ACT_SHUTDOWN,  /* triple fault */
 };
 
+enum x86_inject {
+	X86_INJECT_NONE,
+	X86_INJECT_INTERRUPT, /* acknowledged */
+	X86_INJECT_NMI,
+	X86_INJECT_EXCEPTION,
+};
+
 struct x86_state {
 	uint64_t gpr[X86_NGPR];
 	uint64_t rip;
@@ -139,6 +146,14 @@ struct x86_state {
 	uint8_t sti_shadow;   /* interrupts held for one instruction */
 	uint8_t movss_shadow; /* also holds debug traps and NMI */
 	uint8_t nmi_blocked;  /* until IRET */
+
+	/* Taken, but not yet delivered: the next thing that happens.  Software
+	 * engines never stand there; KVM may, when it is interrupted. */
+	uint8_t inject; /* enum x86_inject */
+	uint8_t inject_vector;
+	bool inject_error;   /* exceptions: inject_code is pushed */
+	uint8_t nmi_pending; /* waits until NMIs are not blocked */
+	uint32_t inject_code;
 
 	struct x86_fpu fpu;
 };

@@ -127,7 +127,8 @@ static void bt_cpu_free(struct cpu *cpu)
 {
 	if (!cpu)
 		return;
-	cpu->c->bc->kick = NULL;
+	if (cpu->c->bc->kick_opaque == cpu)
+		cpu->c->bc->kick = NULL;
 	interp_cpu_fini(cpu->c);
 	soft_cpu_free(cpu->c);
 	free(cpu);

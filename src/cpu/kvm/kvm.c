@@ -150,7 +150,8 @@ static void kvm_install_kick(void)
 
 static void kvm_cpu_free(struct cpu *c)
 {
-	c->bc->kick = NULL;
+	if (c->bc->kick_opaque == c)
+		c->bc->kick = NULL;
 	if (c->run)
 		munmap(c->run, c->vm->run_bytes);
 	if (c->fd >= 0)

@@ -200,6 +200,32 @@ static bool soft_state_sane(const struct soft_cpu *c, const struct x86_state *s)
 	return s->activity <= X86_ACT_SHUTDOWN && soft_canonical(s->rip);
 }
 
+/* What another engine had taken and not delivered. */
+static void soft_take_injection(struct soft_cpu *c)
+{
+	unsigned kind = c->st.inject;
+	bool nmi = c->st.nmi_pending;
+
+	c->st.inject = c->st.nmi_pending = 0;
+	if (nmi)
+		bus_cpu_raise(c->bc, BUS_EV_NMI);
+	switch (kind) {
+	case X86_INJECT_INTERRUPT:
+		soft_deliver_interrupt(c, c->st.inject_vector);
+		break;
+	case X86_INJECT_NMI: soft_deliver_nmi(c); break;
+	case X86_INJECT_EXCEPTION:
+		c->fault = (struct soft_fault){
+			.vector = c->st.inject_vector,
+			.has_error = c->st.inject_error,
+			.error = c->st.inject_code,
+			.cr2 = c->st.cr2,
+		};
+		soft_deliver_fault(c);
+		break;
+	}
+}
+
 int soft_set_state(struct soft_cpu *c, const struct x86_state *s)
 {
 	if (!soft_state_sane(c, s))
@@ -219,6 +245,7 @@ int soft_set_state(struct soft_cpu *c, const struct x86_state *s)
 		soft_load_pdptes(c, s->cr3, c->pdpte);
 	if (soft_get_tpr(c) != s->cr8)
 		soft_set_tpr(c, s->cr8 & 15);
+	soft_take_injection(c);
 	return 0;
 }
 
