@@ -471,6 +471,8 @@ void bt_emit_vec(struct bt_tr *t, const struct x86_insn *in)
 	if (x87)
 		bt_emit_live(t, BT_LIVE_X87, BT_AREA(x87_live));
 	bt_emit_copy(t, in);
+	if (attr & X86_AT_X87)
+		bt_emit_x87_pointers(t, in);
 }
 
 /*

@@ -23,6 +23,7 @@ static bool bt_x87_ok(struct bt_tr *t, const struct x86_insn *in)
 	if (!(t->key & BT_KEY_X87) || !t->vm->xsave)
 		return false;
 	switch (in->op) {
+	case X86_OP_FNINIT: /* clears what the host's pointers do not show */
 	case X86_OP_FLDENV:
 	case X86_OP_FNSTENV:
 	case X86_OP_FRSTOR:

@@ -65,6 +65,7 @@ static int bt_vm_new(struct cpu_vm **out, struct bus *bus,
 	vm->xsave = x86_host_has(X86_FEAT_XSAVE);
 	vm->start_tsc = bt_tsc();
 	vm->start_ns = bt_now_ns();
+	vm->x87_kept = bt_x87_probe();
 	vm->tr = bt_tr_new();
 	ret = vm->tr ? bt_cache_init(vm, conf->code_cache_bytes) : -ENOMEM;
 	if (ret < 0) {

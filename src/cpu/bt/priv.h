@@ -66,6 +66,10 @@ struct bt_area {
 	_Atomic(uint8_t) in_code;   /* enum bt_where */
 	uint8_t vec_live, x87_live; /* guest's registers are the host's */
 	uint32_t host_mxcsr;
+	/* The last x87 instruction carried out in code: BT_X87_AT and the page
+	 * it is in; what its memory operand's address was. */
+	uint32_t x87_at;
+	uint64_t x87_page, x87_fdp;
 	/* One-page caches for accesses through the stack pointer. */
 	struct soft_tlb_entry stack[SOFT_NMODES][2];
 	struct bt_jc jc[SOFT_NMODES][BT_JC_SIZE];
@@ -74,6 +78,9 @@ struct bt_area {
 
 #define BT_LIVE_VEC 1
 #define BT_LIVE_X87 2
+
+/* Page offset of an x87 instruction and its FOP. */
+#define BT_X87_AT(off, fop) ((uint32_t)(off) | (uint32_t)(fop) << 16)
 
 /* OUT: in the run loop, holding no block.  IN_C: called from code, returns into
  * it. */
@@ -157,6 +164,15 @@ struct bt_page {
 	uint64_t mask;
 };
 
+/* x87 pointers that the host's instructions set though no exception comes: all
+ * on old processors, FIP on newer Intel ones, none on AMD. */
+#define BT_X87_FIP 1
+#define BT_X87_FDP 2
+#define BT_X87_FOP 4
+
+/* Where FIP stands in the host's registers until an instruction sets it. */
+#define BT_X87_NO_FIP 1
+
 /* ---- calls out of code ---- */
 
 enum bt_thunk {
@@ -221,6 +237,7 @@ struct cpu_vm {
 	const uint8_t *jc_miss; /* jump to T0, nothing to undo */
 	void (*vec_save)(struct soft_cpu *c), (*vec_load)(struct soft_cpu *c);
 	bool bmi2, avx, avx512, xsave;
+	uint8_t x87_kept; /* BT_X87_*: what the host keeps */
 
 	/* The cache is full: start anew once every processor is out of it. */
 	_Atomic(bool) flush_wanted;
@@ -350,6 +367,10 @@ static inline bool bt_attention(struct soft_cpu *c)
 		ev &= ~(uint32_t)BUS_EV_NMI;
 	return ev | c->st.sti_shadow | c->st.movss_shadow | c->st.activity;
 }
+
+/* ---- x87.c ---- */
+
+unsigned bt_x87_probe(void); /* BT_X87_* */
 
 /* ---- translate.c ---- */
 

@@ -33,8 +33,26 @@ void bt_flags_from_st(struct soft_cpu *c)
 /*
  * x87 state goes through an XSAVE area with only that component, so that the
  * vector registers stay.  The host's own instruction and data pointers are not
- * the guest's: those keep their last value.
+ * the guest's: they only tell whether there was an instruction that sets them.
  */
+static void bt_x87_pointers(struct soft_cpu *c, const uint8_t *x)
+{
+	struct bt_area *a = bt_area(c);
+	uint8_t *fx = c->st.fpu.fx;
+	unsigned kept = bt_vm(c)->x87_kept;
+	uint64_t fip, mask = c->code64 ? ~0ull : UINT32_MAX;
+
+	__builtin_memcpy(&fip, x + 8, 8);
+	if (!(kept & BT_X87_FIP) || fip == BT_X87_NO_FIP)
+		return;
+	fip = (a->x87_page + (a->x87_at & 0xffff)) & mask;
+	__builtin_memcpy(fx + 8, &fip, 8);
+	if (kept & BT_X87_FDP)
+		__builtin_memcpy(fx + 16, &a->x87_fdp, 8);
+	if (kept & BT_X87_FOP)
+		__builtin_memcpy(fx + 6, (uint8_t *)&a->x87_at + 2, 2);
+}
+
 static void bt_x87_save(struct soft_cpu *c)
 {
 	uint8_t *fx = c->st.fpu.fx, *x = bt_area(c)->x87;
@@ -52,6 +70,7 @@ static void bt_x87_save(struct soft_cpu *c)
 	}
 	__builtin_memcpy(fx, x, 6);
 	__builtin_memcpy(fx + 32, x + 32, 128);
+	bt_x87_pointers(c, x);
 }
 
 static void bt_x87_load(struct soft_cpu *c)
@@ -59,6 +78,8 @@ static void bt_x87_load(struct soft_cpu *c)
 	uint8_t *fx = c->st.fpu.fx, *x = bt_area(c)->x87;
 
 	__builtin_memcpy(x, fx, 24);
+	__builtin_memcpy(&bt_area(c)->x87_fdp, fx + 16, 8);
+	__builtin_memcpy(x + 8, &(uint64_t){BT_X87_NO_FIP}, 8);
 	__builtin_memcpy(x + 32, fx + 32, 128);
 	__builtin_memset(x + 512, 0, 64);
 	x[512] = 1;

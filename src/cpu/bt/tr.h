@@ -52,6 +52,7 @@ struct bt_tr {
 	bool ended;	      /* the last instruction leaves by itself */
 	bool straddle;	      /* the last one crosses the page: step it */
 	unsigned fpu_checked; /* BT_LIVE_* known to be live */
+	bool x87_page;	      /* area's is this block's */
 	unsigned ncold;
 	struct x86_insn insn[BT_MAX_INSNS];
 	uint16_t off[BT_MAX_INSNS + 1];
@@ -151,6 +152,11 @@ bt_emitter bt_emit_interp, bt_emit_interp_end, bt_emit_sti, bt_emit_cli,
 /* ---- string.c ---- */
 
 bt_emitter bt_emit_rep; /* REP MOVS, REP STOS in 64-bit code */
+
+/* ---- x87.c ---- */
+
+/* insn i is done: keep what the host's pointers cannot tell. */
+void bt_emit_x87_pointers(struct bt_tr *t, const struct x86_insn *in);
 
 /* ---- classify.c ---- */
 

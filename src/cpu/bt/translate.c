@@ -291,6 +291,7 @@ static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, uint32_t key)
 	t->n = t->ncold = 0;
 	t->straddle = t->ended = false;
 	t->fpu_checked = 0;
+	t->x87_page = false;
 }
 
 /* Read once: the guest may change it while we look. */
