@@ -68,9 +68,9 @@ static unsigned bt_addr_reg(struct bt_tr *t, unsigned g, unsigned tmp)
 	return tmp;
 }
 
-void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d)
+void bt_effective_size(
+	struct bt_tr *t, const struct x86_insn *in, unsigned d, unsigned size)
 {
-	unsigned size = in->asize == 8 ? 8 : 4;
 	unsigned base, index;
 
 	if (in->base == X86_RIP) {
@@ -83,8 +83,8 @@ void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d)
 		em_mov_ri(&t->hot, d, size == 8 ? in->imm : (uint32_t)in->imm);
 		return;
 	}
-	base = bt_addr_reg(t, in->base, d);
-	index = bt_addr_reg(t, in->index, d == BT_T0 ? BT_T1 : BT_T0);
+	base = bt_addr_reg(t, in->base, d == BT_T1 ? BT_T1 : BT_T0);
+	index = bt_addr_reg(t, in->index, d == BT_T1 ? BT_T0 : BT_T1);
 	if (base == H_NONE && index == H_NONE) {
 		em_mov_ri(&t->hot, d,
 			size == 8 ? (uint64_t)(int64_t)in->disp
@@ -98,6 +98,11 @@ void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d)
 	}
 	em_lea(&t->hot, size, d,
 		em_sib(base, index, in->scale ? in->scale : 1, in->disp));
+}
+
+void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d)
+{
+	bt_effective_size(t, in, d, in->asize == 8 ? 8 : 4);
 }
 
 static int32_t bt_tlb(struct bt_tr *t, bool write)

@@ -40,13 +40,27 @@ static bool bt_byte_rex(const struct x86_insn *in)
 	return false;
 }
 
+/*
+ * A machine with one processor has nobody to lock out: interrupts come between
+ * blocks.  As barriers towards devices, which other threads are, LOCK stays in
+ * the kernel and where it means nothing else: on the stack.
+ */
+static bool bt_lock(struct bt_tr *t, const struct x86_insn *in)
+{
+	if (!(in->prefix & X86_PFX_LOCK))
+		return false;
+	return t->vm->soft.ncpus > 1 ||
+	       (t->key & BT_KEY_CPL) != 3u << BT_KEY_CPL_SHIFT ||
+	       in->base == X86_RSP;
+}
+
 static void bt_encode_legacy(
 	struct bt_tr *t, const struct x86_insn *in, const struct bt_enc *enc)
 {
 	struct emit *e = &t->hot;
 	unsigned rex = in->rex & X86_REX_W;
 
-	if (in->prefix & X86_PFX_LOCK)
+	if (bt_lock(t, in))
 		em_8(e, 0xf0);
 	if (in->prefix & X86_PFX_OPSIZE)
 		em_8(e, 0x66);
@@ -372,6 +386,11 @@ void bt_emit_lea(struct bt_tr *t, const struct x86_insn *in)
 {
 	unsigned g = in->opnd[0].reg, d = bt_reg[g], size = in->opnd[0].size;
 
+	if (size >= 4 && d != BT_HOMED) {
+		bt_effective_size(
+			t, in, d, size < in->asize ? size : in->asize);
+		return;
+	}
 	bt_effective(t, in, BT_T0);
 	if (size == 2) { /* merges */
 		if (d == BT_HOMED) {

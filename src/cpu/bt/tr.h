@@ -111,8 +111,12 @@ bool bt_access(
 	struct bt_tr *t, const struct x86_insn *in, struct bt_access *acc);
 void bt_access_stack(
 	struct bt_tr *t, unsigned base, int32_t disp, struct bt_access *acc);
-/* Effective address without segment base into register d (T0 or T1). */
+/* Effective address without segment base into host register d; scratch
+ * registers may be used. */
 void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d);
+/* The same, zero-extended from the lower size bytes (4 or 8). */
+void bt_effective_size(
+	struct bt_tr *t, const struct x86_insn *in, unsigned d, unsigned size);
 bool bt_can_address(struct bt_tr *t, const struct x86_insn *in, bool write);
 
 /* ---- alu.c ---- */
