@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "cli/control.h"
 #include "cli/files.h"
 #include "cli/ports.h"
 #include "cli/session.h"
@@ -14,6 +15,7 @@ struct run {
 	struct conf_machine *m;
 	bool serial_stated;
 	bool source; /* something to boot was named */
+	bool named;
 };
 
 #define SETTER(name)                                                           \
@@ -186,7 +188,8 @@ SETTER(timeout)
 
 SETTER(name)
 {
-	return set_string(&MACHINE->name, v);
+	((struct run *)ctx)->named = true;
+	return cli_control_name_ok(v, err) && set_string(&MACHINE->name, v);
 }
 
 SETTER(verbose)
@@ -246,7 +249,10 @@ const struct cli_flag cli_run_flags[] = {
 		set_no_reboot},
 	{"timeout", 0, "TIME", "stop after this time, with status 6", NULL,
 		set_timeout},
-	{"name", 0, "NAME", "what messages call the machine", NULL, set_name},
+	{"name", 0, "NAME",
+		"a name, by which ls, stat, set, pause, resume, reset and stop "
+		"find the machine while it runs",
+		NULL, set_name},
 	{"verbose", 'v', NULL, "say on standard error what is done and why",
 		NULL, set_verbose},
 	{NULL},
@@ -277,6 +283,7 @@ bool cli_run_positional(void *ctx, const char *word, GError **err)
 int cli_run(void *ctx, GError **err)
 {
 	struct run *r = ctx;
+	int status;
 
 	if (!r->source) {
 		conf_error_set(err, CONF_ERROR_USAGE,
@@ -297,9 +304,13 @@ int cli_run(void *ctx, GError **err)
 		g_ptr_array_add(r->m->serial, s);
 	}
 	if (!conf_machine_check(r->m, err) || !cli_ports_check(r->m, err) ||
+		(r->named && !cli_control_listen(r->m, err)) ||
 		!cli_files_open(r->m, err)) {
+		cli_control_remove(r->m);
 		cli_files_remove(r->m);
 		return err ? conf_error_status(*err) : CONF_ERROR_FAILED;
 	}
-	return cli_session_run(r->m, err);
+	status = cli_session_run(r->m, err);
+	cli_control_remove(r->m);
+	return status;
 }

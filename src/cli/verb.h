@@ -69,4 +69,25 @@ void *cli_doctor_new(void);
 int cli_doctor(void *ctx, GError **err);
 extern const struct cli_flag cli_doctor_flags[];
 
+/* Of running machines: ls.c, stat.c, running.c. */
+void *cli_ls_new(void);
+int cli_ls(void *ctx, GError **err);
+extern const struct cli_flag cli_ls_flags[];
+
+void *cli_stat_new(void);
+void cli_stat_free(void *ctx);
+bool cli_stat_positional(void *ctx, const char *word, GError **err);
+int cli_stat(void *ctx, GError **err);
+extern const struct cli_flag cli_stat_flags[];
+
+void *cli_running_new(void);
+void cli_running_free(void *ctx);
+bool cli_running_positional(void *ctx, const char *word, GError **err);
+int cli_set(void *ctx, GError **err);
+int cli_stop(void *ctx, GError **err);
+int cli_pause(void *ctx, GError **err);
+int cli_resume(void *ctx, GError **err);
+int cli_reset(void *ctx, GError **err);
+extern const struct cli_flag cli_stop_flags[];
+
 #endif

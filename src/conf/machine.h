@@ -174,6 +174,11 @@ struct conf_machine {
 	enum conf_boot boot[CONF_NBOOT]; /* in order */
 	unsigned nboot;			 /* 0 = default order */
 
+	/* Listening sockets: of requests to the running machine (wire/wire.h)
+	 * and of gdb. */
+	struct conf_file control, gdb;
+	bool gdb_wait; /* stand before the first instruction */
+
 	bool no_reboot;	     /* a guest's reset ends the machine, status 1 */
 	uint64_t timeout_ms; /* 0 = none; the client's business */
 	bool verbose;	     /* say on standard error what is done and why */

@@ -162,6 +162,9 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 		o, "debugcon", serial_to_json(&m->debugcon, fds));
 	put_word(o, "display", &conf_display_words, (int)m->display);
 	put_string(o, "display_addr", m->display_addr);
+	put_file(o, "control", &m->control, fds);
+	put_file(o, "gdb", &m->gdb, fds);
+	json_object_set_boolean_member(o, "gdb_wait", m->gdb_wait);
 	json_object_set_boolean_member(o, "no_reboot", m->no_reboot);
 	json_object_set_int_member(o, "timeout_ms", (gint64)m->timeout_ms);
 	json_object_set_boolean_member(o, "verbose", m->verbose);
@@ -471,6 +474,9 @@ struct conf_machine *conf_machine_from_json(
 	take_string(&r, o, "name", &m->name);
 	read_cpu(&r, o, m);
 	read_hardware(&r, o, m);
+	get_file(&r, o, "control", &m->control);
+	get_file(&r, o, "gdb", &m->gdb);
+	m->gdb_wait = get_bool(&r, o, "gdb_wait", false);
 	m->no_reboot = get_bool(&r, o, "no_reboot", false);
 	m->timeout_ms = get_int(&r, o, "timeout_ms", INT64_MAX, 0);
 	m->verbose = get_bool(&r, o, "verbose", false);

@@ -149,6 +149,10 @@ struct cpu_engine {
 	/* 0 or -EINVAL if the state is not one that the engine can hold. */
 	int (*set)(struct cpu *cpu, const struct x86_state *s);
 
+	/* The guest's time stood still meanwhile: by ticks of the host's TSC.
+	 * NULL: by get and set. */
+	void (*shift_tsc)(struct cpu *cpu, uint64_t ticks);
+
 	/* What the debugger wants of this processor from its next run() on;
 	 * copied.  NULL: there is none.  Also from another thread while the
 	 * processor's own stands still.  0, or -ENOSPC if there are more

@@ -164,6 +164,7 @@ struct machine *machine_new(struct conf_machine *conf,
 
 void machine_free(struct machine *m)
 {
+	control_fini(m);
 	runloop_fini(m);
 	loop_fini(m);
 	if (m->bus)
@@ -202,9 +203,54 @@ static bool machine_restart(struct machine *m, GError **err)
 		bus_cpu_clear(bus_cpu_at(m->bus, i),
 			BUS_EV_NMI | BUS_EV_INIT | BUS_EV_SIPI | BUS_EV_INTR);
 	board_pc_reset(m);
+	if (m->frozen_tsc)
+		m->frozen_tsc = __builtin_ia32_rdtsc();
 	ok = boot_place(m, err);
 	bus_unlock(m->bus);
 	return ok;
+}
+
+/* Time goes on where it stopped: for timers, and for the TSC. */
+static void machine_thaw(struct machine *m)
+{
+	uint64_t ticks = __builtin_ia32_rdtsc() - m->frozen_tsc;
+
+	if (!m->frozen_tsc)
+		return;
+	m->frozen_tsc = 0;
+	for (unsigned i = 0; i < m->ncpus; i++)
+		runloop_shift_tsc(m, i, ticks);
+	bus_lock(m->bus);
+	bus_clock_pause(m->bus, false);
+	bus_unlock(m->bus);
+}
+
+void machine_go(struct machine *m)
+{
+	if (m->ended || m->holds)
+		return;
+	machine_thaw(m);
+	runloop_go(m);
+}
+
+void machine_hold(struct machine *m, enum machine_hold who)
+{
+	if (m->ended)
+		return;
+	runloop_pause(m);
+	m->holds |= who;
+	if (m->frozen_tsc)
+		return;
+	m->frozen_tsc = __builtin_ia32_rdtsc();
+	bus_lock(m->bus);
+	bus_clock_pause(m->bus, true);
+	bus_unlock(m->bus);
+}
+
+void machine_release(struct machine *m, enum machine_hold who)
+{
+	m->holds &= ~(unsigned)who;
+	machine_go(m);
 }
 
 bool machine_start(struct machine *m, GError **err)
@@ -214,7 +260,8 @@ bool machine_start(struct machine *m, GError **err)
 	for (unsigned i = 0; i < m->nconsoles; i++)
 		if (!console_start(m->consoles[i], err))
 			return false;
-	runloop_go(m);
+	control_start(m);
+	machine_go(m);
 	return true;
 }
 
@@ -241,7 +288,7 @@ void machine_reset(struct machine *m)
 	runloop_pause(m);
 	m->resets++;
 	if (machine_restart(m, &err))
-		runloop_go(m);
+		machine_go(m);
 	else
 		machine_end(m, 1, err->message);
 }
@@ -304,5 +351,5 @@ void machine_serve(struct machine *m, unsigned requests)
 	else if (requests & (REQ_RESET | REQ_TRIPLE_FAULT))
 		machine_guest_reset(m, !(requests & REQ_RESET));
 	else
-		runloop_go(m);
+		machine_go(m);
 }

@@ -57,6 +57,14 @@ bool machine_start(struct machine *m, GError **err);
 void machine_reset(struct machine *m);
 void machine_powerdown(struct machine *m); /* press the power button */
 void machine_nmi(struct machine *m);
+/* Stop and go on; the guest's time stands still meanwhile.  Who holds it. */
+enum machine_hold {
+	MACHINE_HOLD_USER = 1 << 0,
+	MACHINE_HOLD_DEBUGGER = 1 << 1,
+};
+
+void machine_hold(struct machine *m, enum machine_hold who);
+void machine_release(struct machine *m, enum machine_hold who);
 /* End at once; ended() is called with the status. */
 void machine_quit(struct machine *m, int status, const char *message);
 

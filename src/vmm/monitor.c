@@ -84,12 +84,11 @@ static void print(const GString *out)
 	}
 }
 
-void monitor_command(struct machine *m, const char *line)
+void monitor_run(struct machine *m, const char *line, GString *out)
 {
 	g_autofree char *word = g_strstrip(g_strdup(line));
 	size_t len = strcspn(word, " ");
 	const char *arg = word + len + strspn(word + len, " ");
-	GString *out = g_string_new(NULL);
 	bool known = !*word;
 
 	for (unsigned i = 0; !known && i < G_N_ELEMENTS(commands); i++) {
@@ -107,6 +106,13 @@ void monitor_command(struct machine *m, const char *line)
 	if (!known)
 		g_string_append_printf(
 			out, "no command '%s'; help lists them\n", word);
+}
+
+void monitor_command(struct machine *m, const char *line)
+{
+	GString *out = g_string_new(NULL);
+
+	monitor_run(m, line, out);
 	print(out);
 	g_string_free(out, TRUE);
 }

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include <glib.h>
+#include <json-glib/json-glib.h>
 
 #include "block/blk.h"
 #include "bus/bus.h"
@@ -109,6 +110,8 @@ void runloop_pause(struct machine *m);
 bool runloop_hold(struct machine *m, struct x86_state *out);
 /* The same for a moment. */
 void runloop_look(struct machine *m, struct x86_state *out);
+/* Processor n's TSC falls back by ticks.  While paused. */
+void runloop_shift_tsc(struct machine *m, unsigned n, uint64_t ticks);
 /* Ask to stop without waiting.  Any thread, bus lock held or not. */
 void runloop_halt_soon(struct machine *m);
 /* Give processor n the state at its next start.  While paused. */
@@ -157,12 +160,24 @@ void loop_post(struct machine *m, unsigned requests);
 
 /* machine.c: what the loop does with them. */
 void machine_serve(struct machine *m, unsigned requests);
+/* Let the processors go unless somebody holds them. */
+void machine_go(struct machine *m);
+
+/* ---- control.c: requests of other programs ---- */
+
+/* Nothing if the machine has no name. */
+void control_start(struct machine *m);
+void control_fini(struct machine *m);
 
 /* ---- monitor.c, stat.c ---- */
 
-/* One line of the user at the monitor. */
+/* One line of the user at the monitor: printed, or put into out. */
 void monitor_command(struct machine *m, const char *line);
+void monitor_run(struct machine *m, const char *line, GString *out);
 void stat_print(struct machine *m, GString *out);
+/* {"group.name": value, ...} of the machine and processor cpu, or of all
+ * processors together (-1).  Strings stay valid as long as the program. */
+JsonObject *stat_json(struct machine *m, int cpu);
 void stat_registers(struct machine *m, GString *out);
 void stat_info(struct machine *m, GString *out);
 
@@ -194,6 +209,9 @@ struct machine {
 	/* May change to kvm: /dev/kvm, and what it can; else 0, NULL. */
 	int dev_kvm;
 	struct cpu_probe *kvm;
+	unsigned holds;	     /* enum machine_hold: who wants it to stand */
+	uint64_t frozen_tsc; /* host's TSC when time stopped, 0 = it runs */
+	struct control *control;
 };
 
 void machine_note(struct machine *m, const char *fmt, ...) G_GNUC_PRINTF(2, 3);

@@ -244,7 +244,7 @@ bool runloop_hold(struct machine *m, struct x86_state *out)
 void runloop_look(struct machine *m, struct x86_state *out)
 {
 	if (runloop_hold(m, out))
-		runloop_go(m);
+		machine_go(m);
 }
 
 void runloop_set_state(struct machine *m, unsigned n, const struct x86_state *s)
@@ -254,6 +254,24 @@ void runloop_set_state(struct machine *m, unsigned n, const struct x86_state *s)
 	if (!v->fresh)
 		v->fresh = g_new0(struct x86_state, 1);
 	*v->fresh = *s;
+}
+
+void runloop_shift_tsc(struct machine *m, unsigned n, uint64_t ticks)
+{
+	struct vcpu *v = &m->run.vcpu[n];
+	struct x86_state *s;
+
+	if (v->fresh) {
+		v->fresh->tsc_offset -= ticks;
+	} else if (m->engine->shift_tsc) {
+		m->engine->shift_tsc(v->cpu, ticks);
+	} else {
+		s = g_new0(struct x86_state, 1);
+		m->engine->get(v->cpu, s);
+		s->tsc_offset -= ticks;
+		m->engine->set(v->cpu, s);
+		g_free(s);
+	}
 }
 
 bool runloop_init(struct machine *m, GError **err)

@@ -54,6 +54,42 @@ void stat_print(struct machine *m, GString *out)
 	}
 }
 
+static void stat_add(JsonObject *o, const struct cpu_stats *s)
+{
+	for (unsigned i = 0; i < MIN(s->n, s->room); i++) {
+		g_autofree char *key = g_strdup_printf(
+			"%s.%s", s->list[i].group, s->list[i].name);
+		JsonNode *was = json_object_get_member(o, key);
+		uint64_t v = s->list[i].value;
+
+		if (was)
+			v += (uint64_t)json_node_get_int(was);
+		if (v)
+			json_object_set_int_member(o, key, (gint64)v);
+	}
+}
+
+JsonObject *stat_json(struct machine *m, int cpu)
+{
+	g_autofree struct cpu_stat *list =
+		g_new(struct cpu_stat, CPU_STATS_MAX);
+	struct cpu_stats s = {list, CPU_STATS_MAX, 0};
+	JsonObject *o = json_object_new();
+
+	if (m->engine->vm_stats) {
+		m->engine->vm_stats(m->vm, &s);
+		stat_add(o, &s);
+	}
+	for (unsigned i = 0; i < m->ncpus; i++) {
+		if (cpu >= 0 && i != (unsigned)cpu)
+			continue;
+		s.n = 0;
+		m->engine->stats(m->run.vcpu[i].cpu, &s);
+		stat_add(o, &s);
+	}
+	return o;
+}
+
 void stat_registers(struct machine *m, GString *out)
 {
 	g_autofree struct x86_state *s = g_new0(struct x86_state, m->ncpus);

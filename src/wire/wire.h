@@ -24,6 +24,9 @@
  *   client -> vm  stop    {}             leave at once (also SIGTERM)
  *   client -> vm  powerdown {}           press the power button
  *
+ * Requests to a running machine use the same messages on a socket of its own;
+ * docs/control.md lists them.
+ *
  * vmeste-vm then ends with the same status; if it ends without `exit`, the
  * client reports that it was lost.
  */

@@ -145,6 +145,11 @@ static int bt_set_state(struct cpu *cpu, const struct x86_state *s)
 	return soft_set_state(cpu->c, s);
 }
 
+static void bt_shift_tsc(struct cpu *cpu, uint64_t ticks)
+{
+	cpu->c->st.tsc_offset -= ticks;
+}
+
 /* Code made under other breakpoints is thrown away; a debugger that takes its
  * breakpoints out for a step and puts them back changes nothing. */
 static int bt_set_debug(struct cpu *cpu, const struct cpu_debug *d)
@@ -245,6 +250,7 @@ const struct cpu_engine cpu_bt = {
 	.run = bt_run,
 	.get = bt_get_state,
 	.set = bt_set_state,
+	.shift_tsc = bt_shift_tsc,
 	.set_debug = bt_set_debug,
 	.stats = bt_stats,
 	.vm_stats = bt_vm_stats,

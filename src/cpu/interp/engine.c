@@ -237,6 +237,11 @@ static int engine_set(struct cpu *cpu, const struct x86_state *s)
 	return soft_set_state(cpu->soft, s);
 }
 
+static void engine_shift_tsc(struct cpu *cpu, uint64_t ticks)
+{
+	cpu->soft->st.tsc_offset -= ticks;
+}
+
 static int engine_set_debug(struct cpu *cpu, const struct cpu_debug *d)
 {
 	soft_set_debug(cpu->soft, d);
@@ -263,6 +268,7 @@ const struct cpu_engine cpu_interp = {
 	.run = engine_run,
 	.get = engine_get,
 	.set = engine_set,
+	.shift_tsc = engine_shift_tsc,
 	.set_debug = engine_set_debug,
 	.stats = engine_stats,
 	.where = engine_where,

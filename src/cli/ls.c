@@ -1,0 +1,121 @@
+/*
+ * ls.c - `vmeste ls`: the machines that run.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/control.h"
+#include "cli/verb.h"
+#include "conf/error.h"
+
+#define ANSWER_MS 2000
+
+enum ls_output {
+	LS_TABLE,
+	LS_JSON,
+	LS_NAME,
+};
+
+struct ls {
+	int output;
+};
+
+static bool set_output(void *ctx, const char *v, GError **err)
+{
+	static const char *const words[] = {"table", "json", "name", NULL};
+	static const struct conf_word_list list = {"output format", words};
+
+	return conf_parse_word(v, &list, &((struct ls *)ctx)->output, err);
+}
+
+const struct cli_flag cli_ls_flags[] = {
+	{"output", 'o', "FORMAT", "table (default), json or name",
+		"table json name", set_output},
+	{NULL},
+};
+
+void *cli_ls_new(void)
+{
+	return g_new0(struct ls, 1);
+}
+
+/* What the machine says of itself; only its name if it says nothing. */
+static JsonObject *ls_ask(const char *name)
+{
+	JsonObject *o = json_object_new();
+	int sock = cli_control_connect(name, NULL);
+	g_autoptr(wire_msg_auto) m =
+		sock < 0 ? NULL
+			 : cli_control_ask(
+				   sock, "status", NULL, -1, ANSWER_MS, NULL);
+	const char *state = m ? wire_msg_string(m, "state") : NULL;
+	const char *engine = m ? wire_msg_string(m, "engine") : NULL;
+
+	json_object_set_string_member(o, "name", name);
+	json_object_set_string_member(o, "state", state ? state : "silent");
+	json_object_set_string_member(o, "engine", engine ? engine : "-");
+	json_object_set_int_member(
+		o, "cpus", m ? wire_msg_int(m, "cpus", 0) : 0);
+	json_object_set_int_member(
+		o, "mem_bytes", m ? wire_msg_int(m, "mem_bytes", 0) : 0);
+	json_object_set_int_member(
+		o, "uptime_ns", m ? wire_msg_int(m, "uptime_ns", 0) : 0);
+	json_object_set_int_member(
+		o, "pid", sock < 0 ? 0 : cli_control_pid(sock));
+	if (sock >= 0)
+		close(sock);
+	return o;
+}
+
+static void ls_row(JsonObject *o)
+{
+	gint64 s = json_object_get_int_member(o, "uptime_ns") / 1000000000;
+	g_autofree char *mem = conf_format_size(
+		(uint64_t)json_object_get_int_member(o, "mem_bytes"));
+	g_autofree char *up = g_strdup_printf("%" G_GINT64_FORMAT ":%02d:%02d",
+		s / 3600, (int)(s / 60 % 60), (int)(s % 60));
+
+	printf("%-16s %-4s %-9s %4d %7s %-8s %9s %7d\n",
+		json_object_get_string_member(o, "name"), "vm",
+		json_object_get_string_member(o, "state"),
+		(int)json_object_get_int_member(o, "cpus"), mem,
+		json_object_get_string_member(o, "engine"), up,
+		(int)json_object_get_int_member(o, "pid"));
+}
+
+static void ls_json(JsonArray *list)
+{
+	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_ARRAY);
+	g_autofree char *text = NULL;
+
+	json_node_set_array(node, list);
+	text = json_to_string(node, TRUE);
+	puts(text);
+}
+
+int cli_ls(void *ctx, GError **err)
+{
+	const struct ls *l = ctx;
+	g_autoptr(GPtrArray) names = cli_control_names(err);
+	JsonArray *list;
+
+	if (!names)
+		return err && *err ? conf_error_status(*err) : 1;
+	list = json_array_new();
+	for (guint i = 0; i < names->len; i++) {
+		if (l->output == LS_NAME)
+			puts(g_ptr_array_index(names, i));
+		else
+			json_array_add_object_element(
+				list, ls_ask(g_ptr_array_index(names, i)));
+	}
+	if (l->output == LS_JSON)
+		ls_json(list);
+	if (l->output == LS_TABLE)
+		printf("%-16s %-4s %-9s %4s %7s %-8s %9s %7s\n", "NAME", "TYPE",
+			"STATE", "CPU", "MEM", "ENGINE", "UP", "PID");
+	for (guint i = 0; l->output == LS_TABLE && i < names->len; i++)
+		ls_row(json_array_get_object_element(list, i));
+	json_array_unref(list);
+	return 0;
+}

@@ -1,0 +1,178 @@
+/*
+ * running.c - `vmeste set`, `stop`, `pause`, `resume`, `reset`: one request to
+ * a running machine.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/control.h"
+#include "cli/verb.h"
+#include "conf/error.h"
+
+#define ANSWER_MS 10000
+#define STOP_MS	  60000
+
+struct running {
+	char *word[2];
+	unsigned n;
+	bool now;
+	uint64_t timeout_ms;
+};
+
+void *cli_running_new(void)
+{
+	struct running *r = g_new0(struct running, 1);
+
+	r->timeout_ms = STOP_MS;
+	return r;
+}
+
+void cli_running_free(void *ctx)
+{
+	struct running *r = ctx;
+
+	g_free(r->word[0]);
+	g_free(r->word[1]);
+	g_free(r);
+}
+
+bool cli_running_positional(void *ctx, const char *word, GError **err)
+{
+	struct running *r = ctx;
+
+	if (r->n < G_N_ELEMENTS(r->word)) {
+		r->word[r->n++] = g_strdup(word);
+		return true;
+	}
+	conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
+		"too many arguments: '%s'", word);
+	return false;
+}
+
+static bool set_now(void *ctx, const char *v, GError **err)
+{
+	((struct running *)ctx)->now = true;
+	return true;
+}
+
+static bool set_timeout(void *ctx, const char *v, GError **err)
+{
+	return conf_parse_time(v, &((struct running *)ctx)->timeout_ms, err);
+}
+
+const struct cli_flag cli_stop_flags[] = {
+	{"now", 0, NULL, "do not ask the guest", NULL, set_now},
+	{"timeout", 0, "TIME",
+		"how long the guest may take (default: 60s), else status 6",
+		NULL, set_timeout},
+	{NULL},
+};
+
+/* Connected to the machine that the words name; n words are wanted. */
+static int running_open(struct running *r, unsigned n, GError **err)
+{
+	if (r->n == n)
+		return cli_control_connect(r->word[0], err);
+	conf_error_set(err, CONF_ERROR_USAGE, NULL,
+		"vmeste ls lists the machines that run",
+		r->n < n ? n == 1 ? "which machine?"
+				  : "give a machine and KEY=VALUE"
+			 : "one machine at a time");
+	return -1;
+}
+
+static int status_of(GError **err)
+{
+	return err && *err ? conf_error_status(*err) : CONF_ERROR_FAILED;
+}
+
+static int request(int sock, const char *type, JsonObject *body, GError **err)
+{
+	g_autoptr(wire_msg_auto) m = NULL;
+
+	if (sock < 0) {
+		if (body)
+			json_object_unref(body);
+		return status_of(err);
+	}
+	m = cli_control_ask(sock, type, body, -1, ANSWER_MS, err);
+	close(sock);
+	return m ? 0 : status_of(err);
+}
+
+int cli_pause(void *ctx, GError **err)
+{
+	return request(running_open(ctx, 1, err), "pause", NULL, err);
+}
+
+int cli_resume(void *ctx, GError **err)
+{
+	return request(running_open(ctx, 1, err), "resume", NULL, err);
+}
+
+int cli_reset(void *ctx, GError **err)
+{
+	return request(running_open(ctx, 1, err), "reset", NULL, err);
+}
+
+int cli_set(void *ctx, GError **err)
+{
+	struct running *r = ctx;
+	int sock = running_open(r, 2, err);
+	const char *eq = sock < 0 ? NULL : strchr(r->word[1], '=');
+	JsonObject *body;
+
+	if (sock >= 0 && (!eq || strncmp(r->word[1], "engine=", 7) != 0)) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL,
+			"write engine=bt, engine=interp or engine=kvm",
+			"'%s' cannot be set", r->word[1]);
+		close(sock);
+		sock = -1;
+	}
+	if (sock < 0)
+		return status_of(err);
+	body = json_object_new();
+	json_object_set_string_member(body, "engine", eq + 1);
+	return request(sock, "set", body, err);
+}
+
+/* Until the machine closes the socket, which it does by ending. */
+static bool wait_gone(int sock, uint64_t timeout_ms, GError **err)
+{
+	gint64 end = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+	struct pollfd p = {.fd = sock, .events = POLLIN};
+
+	for (;;) {
+		gint64 left = (end - g_get_monotonic_time()) / 1000;
+		int n = poll(&p, 1, (int)CLAMP(left, 0, G_MAXINT));
+
+		if (n > 0)
+			return true;
+		if (n == 0 && left <= 0)
+			break;
+	}
+	conf_error_set(err, CONF_ERROR_TIMEOUT,
+		"the guest does not answer to its power button, or takes long",
+		"give --timeout a longer time, or stop it with --now",
+		"the machine still runs");
+	return false;
+}
+
+int cli_stop(void *ctx, GError **err)
+{
+	struct running *r = ctx;
+	int sock = running_open(r, 1, err);
+	g_autoptr(wire_msg_auto) m = NULL;
+	bool gone = false;
+
+	if (sock < 0)
+		return status_of(err);
+	m = cli_control_ask(
+		sock, r->now ? "stop" : "powerdown", NULL, -1, ANSWER_MS, err);
+	if (m)
+		gone = wait_gone(sock, r->timeout_ms, err);
+	close(sock);
+	return gone ? 0 : status_of(err);
+}

@@ -1,0 +1,325 @@
+/*
+ * control.c - requests to a running machine over its socket.
+ *
+ * Whoever may open the socket may stop the machine, but no more: each message
+ * is bounded and checked by wire/, a peer gets one answer a request, and one
+ * that does not read its answers is dropped rather than waited for.  When
+ * there are too many peers the one that was silent longest goes.
+ */
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <glib-unix.h>
+
+#include "conf/error.h"
+#include "vmm/priv.h"
+#include "wire/wire.h"
+
+#define MAX_PEERS     16
+#define SAMPLE_MS     5 /* of what processors do, while somebody asks */
+#define SAMPLE_END_US (10 * G_USEC_PER_SEC)
+
+struct control {
+	struct machine *m;
+	GSource *listener;
+	GPtrArray *peers; /* struct peer; the silent ones first */
+	GSource *sampler;
+	gint64 asked_us; /* when samples were last asked for */
+	uint64_t samples[BUS_MAX_CPUS][CPU_NWHERE];
+};
+
+struct peer {
+	struct control *c;
+	GSource *source;
+	int fd;
+};
+
+static void peer_free(gpointer opaque)
+{
+	struct peer *p = opaque;
+
+	g_source_destroy(p->source);
+	g_source_unref(p->source);
+	close(p->fd);
+	g_free(p);
+}
+
+/* ---- samples ---- */
+
+static gboolean control_sample(gpointer opaque)
+{
+	struct control *c = opaque;
+	struct machine *m = c->m;
+
+	if (g_get_monotonic_time() > c->asked_us + SAMPLE_END_US) {
+		g_clear_pointer(&c->sampler, g_source_unref);
+		return G_SOURCE_REMOVE;
+	}
+	for (unsigned i = 0; i < m->ncpus; i++)
+		c->samples[i][m->engine->where(m->run.vcpu[i].cpu)]++;
+	return G_SOURCE_CONTINUE;
+}
+
+static void control_want_samples(struct control *c)
+{
+	c->asked_us = g_get_monotonic_time();
+	if (c->sampler || !c->m->engine->where)
+		return;
+	c->sampler = g_timeout_source_new(SAMPLE_MS);
+	g_source_set_callback(c->sampler, control_sample, c, NULL);
+	g_source_attach(c->sampler, c->m->host.loop);
+}
+
+/* ---- requests ---- */
+
+/* Fills the answer; false with *err. */
+typedef bool control_fn(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err);
+
+static const char *control_state(const struct machine *m)
+{
+	if (m->holds & MACHINE_HOLD_USER)
+		return "paused";
+	return m->holds ? "debugged" : "running";
+}
+
+static bool do_status(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	struct machine *m = c->m;
+
+	json_object_set_string_member(a, "name", m->conf->name);
+	json_object_set_string_member(a, "state", control_state(m));
+	json_object_set_string_member(a, "engine", m->engine->name);
+	json_object_set_string_member(a, "why", m->engine_why);
+	json_object_set_int_member(a, "cpus", m->ncpus);
+	json_object_set_int_member(
+		a, "mem_bytes", (gint64)bus_ram(m->bus)->bytes);
+	json_object_set_int_member(
+		a, "uptime_ns", (gint64)bus_clock_ns(m->bus));
+	json_object_set_int_member(a, "resets", m->resets);
+	return true;
+}
+
+static void control_samples(struct control *c, int cpu, JsonObject *a)
+{
+	static const char *const names[CPU_NWHERE] = {[CPU_IN_GUEST] = "guest",
+		[CPU_IN_ENGINE] = "engine",
+		[CPU_OUTSIDE] = "outside"};
+	JsonObject *o = json_object_new();
+
+	for (unsigned k = 0; k < CPU_NWHERE; k++) {
+		uint64_t sum = 0;
+
+		for (unsigned i = 0; i < c->m->ncpus; i++)
+			if (cpu < 0 || i == (unsigned)cpu)
+				sum += c->samples[i][k];
+		json_object_set_int_member(o, names[k], (gint64)sum);
+	}
+	json_object_set_object_member(a, "samples", o);
+}
+
+static bool do_stat(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	gint64 cpu = wire_msg_int(q, "cpu", -1);
+
+	if (cpu >= c->m->ncpus) {
+		conf_error_set(err, CONF_ERROR_NOT_FOUND, NULL, NULL,
+			"there is no processor %" G_GINT64_FORMAT, cpu);
+		return false;
+	}
+	cpu = MAX(cpu, -1);
+	control_want_samples(c);
+	do_status(c, q, a, err);
+	json_object_set_object_member(a, "counters", stat_json(c->m, (int)cpu));
+	control_samples(c, (int)cpu, a);
+	return true;
+}
+
+static bool do_stop(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	machine_quit(c->m, 0, NULL);
+	return true;
+}
+
+static bool do_powerdown(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	machine_powerdown(c->m);
+	return true;
+}
+
+static bool do_reset(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	machine_reset(c->m);
+	return true;
+}
+
+static bool do_nmi(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	machine_nmi(c->m);
+	return true;
+}
+
+static bool do_pause(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	machine_hold(c->m, MACHINE_HOLD_USER);
+	return true;
+}
+
+static bool do_resume(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	machine_release(c->m, MACHINE_HOLD_USER);
+	return true;
+}
+
+static bool do_set(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	const char *engine = wire_msg_string(q, "engine");
+
+	if (!engine) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL, "set engine=NAME",
+			"nothing to set");
+		return false;
+	}
+	return vmm_machine_set_engine(c->m, engine, err);
+}
+
+static bool do_monitor(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	const char *line = wire_msg_string(q, "line");
+	GString *out = g_string_new(NULL);
+
+	monitor_run(c->m, line ? line : "help", out);
+	g_string_truncate(out, MIN(out->len, WIRE_MAX_BYTES / 2));
+	json_object_set_string_member(a, "text", out->str);
+	g_string_free(out, TRUE);
+	return true;
+}
+
+static const struct {
+	const char *type;
+	control_fn *fn;
+} requests[] = {
+	{"status", do_status},
+	{"stat", do_stat},
+	{"set", do_set},
+	{"stop", do_stop},
+	{"powerdown", do_powerdown},
+	{"reset", do_reset},
+	{"nmi", do_nmi},
+	{"pause", do_pause},
+	{"resume", do_resume},
+	{"monitor", do_monitor},
+};
+
+/* False: drop the peer. */
+static bool peer_answer(struct peer *p, struct wire_msg *q)
+{
+	JsonObject *a = json_object_new();
+	g_autoptr(GError) err = NULL;
+	bool ok = false, known = false;
+
+	for (unsigned i = 0; !known && i < G_N_ELEMENTS(requests); i++) {
+		known = !strcmp(q->type, requests[i].type);
+		if (known && !p->c->m->ended)
+			ok = requests[i].fn(p->c, q, a, &err);
+	}
+	if (!known)
+		conf_error_set(&err, CONF_ERROR_UNSUPPORTED, NULL,
+			"use a vmeste of the same version",
+			"the machine does not know this request");
+	if (ok)
+		return wire_send(p->fd, "ok", a, NULL, 0, NULL);
+	json_object_unref(a);
+	a = json_object_new();
+	json_object_set_string_member(
+		a, "message", err ? err->message : "the machine has ended");
+	json_object_set_int_member(
+		a, "status", err ? conf_error_status(err) : CONF_ERROR_FAILED);
+	return wire_send(p->fd, "error", a, NULL, 0, NULL);
+}
+
+static gboolean peer_ready(gint fd, GIOCondition cond, gpointer opaque)
+{
+	struct peer *p = opaque;
+	struct control *c = p->c;
+	g_autoptr(wire_msg_auto) q = NULL;
+
+	/* the most recent one stands last */
+	for (guint i = 0; i + 1 < c->peers->len; i++)
+		if (g_ptr_array_index(c->peers, i) == p) {
+			g_ptr_array_steal_index(c->peers, i);
+			g_ptr_array_add(c->peers, p);
+		}
+	errno = 0;
+	q = wire_recv(fd, NULL);
+	if (q ? peer_answer(p, q) : errno == EAGAIN)
+		return G_SOURCE_CONTINUE;
+	g_ptr_array_remove(c->peers, p);
+	return G_SOURCE_REMOVE;
+}
+
+/* ---- peers ---- */
+
+static gboolean control_accept(gint fd, GIOCondition cond, gpointer opaque)
+{
+	struct control *c = opaque;
+	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct peer *p;
+
+	if (conn < 0)
+		return G_SOURCE_CONTINUE;
+	if (c->peers->len >= MAX_PEERS)
+		g_ptr_array_remove_index(c->peers, 0);
+	p = g_new0(struct peer, 1);
+	p->c = c;
+	p->fd = conn;
+	p->source = g_unix_fd_source_new(conn, G_IO_IN | G_IO_HUP);
+	g_source_set_callback(p->source, G_SOURCE_FUNC(peer_ready), p, NULL);
+	g_source_attach(p->source, c->m->host.loop);
+	g_ptr_array_add(c->peers, p);
+	return G_SOURCE_CONTINUE;
+}
+
+void control_start(struct machine *m)
+{
+	struct control *c;
+
+	if (m->conf->control.fd < 0)
+		return;
+	c = m->control = g_new0(struct control, 1);
+	c->m = m;
+	c->peers = g_ptr_array_new_with_free_func(peer_free);
+	g_unix_set_fd_nonblocking(m->conf->control.fd, TRUE, NULL);
+	c->listener = g_unix_fd_source_new(m->conf->control.fd, G_IO_IN);
+	g_source_set_callback(
+		c->listener, G_SOURCE_FUNC(control_accept), c, NULL);
+	g_source_attach(c->listener, m->host.loop);
+}
+
+void control_fini(struct machine *m)
+{
+	struct control *c = m->control;
+
+	if (!c)
+		return;
+	g_source_destroy(c->listener);
+	g_source_unref(c->listener);
+	if (c->sampler) {
+		g_source_destroy(c->sampler);
+		g_source_unref(c->sampler);
+	}
+	g_ptr_array_unref(c->peers);
+	g_free(c);
+	m->control = NULL;
+}
