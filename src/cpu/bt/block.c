@@ -155,14 +155,15 @@ static void bt_block_insert(struct cpu_vm *vm, struct bt_block *b)
 
 	b->page_next = page->first;
 	page->first = i;
-	page->nblocks++;
-	page->mask |= b->mask;
+	page->watched += !b->checked;
+	__atomic_store_n(&page->mask, page->mask | b->mask, __ATOMIC_RELAXED);
 	if (b->page2 < vm->npages) {
 		page = &vm->pages[b->page2];
 		b->page2_next = page->first;
 		page->first = i;
-		page->nblocks++;
-		page->mask |= b->mask2;
+		page->watched += !b->checked;
+		__atomic_store_n(
+			&page->mask, page->mask | b->mask2, __ATOMIC_RELAXED);
 	}
 	b->hash_next = *head;
 	__atomic_store_n(head, i, __ATOMIC_RELEASE);
@@ -179,6 +180,43 @@ void bt_block_remove(struct cpu_vm *vm, struct bt_block *b)
 		__atomic_store_n(p, b->hash_next, __ATOMIC_RELEASE);
 }
 
+/*
+ * Watch the page from here on.  Whoever writes to it while it is being read
+ * finds that all of it matters, waits for the lock, and sees then what the
+ * block was made from: bt_block_insert restores the mask, which is returned.
+ */
+static uint64_t bt_block_watch(struct soft_cpu *c, uint64_t ram_page)
+{
+	struct bt_page *page = &bt_vm(c)->pages[ram_page];
+	uint64_t mask = page->mask;
+
+	bt_smc_watch(c, ram_page);
+	__atomic_store_n(&page->mask, ~0ull, __ATOMIC_SEQ_CST);
+	return mask;
+}
+
+static struct bt_block *bt_block_translate(
+	struct soft_cpu *c, const struct bt_at *at, uint32_t key)
+{
+	struct cpu_vm *vm = bt_vm(c);
+	bool checked = bt_smc_checked(vm, at->ram_page, at->off);
+	bool two = at->page2 < vm->npages;
+	uint64_t mask = 0, mask2 = 0;
+	struct bt_block *b;
+
+	if (!checked)
+		mask = bt_block_watch(c, at->ram_page);
+	if (!checked && two)
+		mask2 = bt_block_watch(c, at->page2);
+	b = bt_translate(c, at, key, checked);
+	if (!checked)
+		vm->pages[at->ram_page].mask = mask;
+	if (!checked && two)
+		vm->pages[at->page2].mask = mask2;
+	bt_block_insert(vm, b);
+	return b;
+}
+
 static struct bt_block *bt_block_make(
 	struct soft_cpu *c, const struct bt_at *at, uint32_t key)
 {
@@ -193,14 +231,9 @@ static struct bt_block *bt_block_make(
 	if (!b && !bt_cache_room(vm)) {
 		atomic_store(&vm->flush_wanted, true);
 	} else if (!b) {
-		bt_smc_watch(c, at->ram_page);
-		if (at->page2 < vm->npages)
-			bt_smc_watch(c, at->page2);
 		start = bt_tsc();
-		b = bt_translate(c, at, key);
+		b = bt_block_translate(c, at, key);
 		vm->counters[BT_VMC_TICKS] += bt_tsc() - start;
-		if (b)
-			bt_block_insert(vm, b);
 	}
 	pthread_mutex_unlock(&vm->lock);
 	return b;

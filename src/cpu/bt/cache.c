@@ -102,7 +102,7 @@ uint64_t bt_cache_used(const struct cpu_vm *vm)
 
 static void bt_page_forget(struct cpu_vm *vm, uint64_t page)
 {
-	if (page >= vm->npages || !vm->pages[page].nblocks)
+	if (page >= vm->npages || !vm->pages[page].first)
 		return;
 	memset(&vm->pages[page], 0, sizeof(vm->pages[page]));
 	atomic_fetch_and(

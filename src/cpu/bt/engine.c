@@ -196,6 +196,8 @@ static const char *const bt_vm_names[BT_NVMCOUNTERS] = {
 	[BT_VMC_BYTES] = "bytes-made",
 	[BT_VMC_TICKS] = "translation-ns",
 	[BT_VMC_INVALS] = "invalidated",
+	[BT_VMC_CHECKED] = "checked-blocks",
+	[BT_VMC_RETIRED] = "retired-pages",
 	[BT_VMC_FLUSHES] = "flushes",
 };
 

@@ -50,14 +50,14 @@ static uint32_t bt_flags_ahead(struct bt_tr *t, int64_t off, unsigned budget)
 	uint8_t buf[15];
 	unsigned n;
 
-	if (t->step)
+	if (t->step || t->check)
 		return X86_FL_ARITH;
 	while (budget--) {
 		if (off < 0 || off >= (int64_t)BUS_PAGE_SIZE ||
 			bt_stops_at(t->vm, off))
 			return live | open;
 		b = bt_block_lookup(t->vm, t->b->ram_page, off, t->key);
-		if (b) {
+		if (b && !b->checked) {
 			t->b->mask |= b->mask;
 			return live | (b->live_in & open);
 		}

@@ -154,14 +154,29 @@ struct bt_block {
 	uint16_t off;
 	uint8_t ninsns, nexits;
 	bool jc_many;	 /* in jump caches at other RIPs than jc_rip */
+	bool checked;	 /* not watched: compares its bytes on entry */
 	uint64_t jc_rip; /* 0: in none */
 	_Atomic(bool) valid;
 };
 
 struct bt_page {
-	uint32_t first; /* block */
-	uint32_t nblocks;
-	uint64_t mask;
+	uint32_t first;	  /* block */
+	uint32_t watched; /* blocks that are not checked */
+	uint64_t mask;	  /* of those; read without the lock */
+	uint32_t stamp;	  /* time of the first of writes */
+	uint32_t retired; /* when its blocks were dropped for those */
+	uint16_t writes;  /* beside the watched blocks */
+	uint8_t heat;	  /* how often it was retired in short time */
+	bool checked;	  /* translate to checked blocks */
+};
+
+/* Places where code was overwritten recently: a small hashed memory. */
+#define BT_SITES 256
+
+struct bt_site {
+	uint64_t where; /* ram_page << 12 | off */
+	uint32_t stamp;
+	uint32_t hits;
 };
 
 /* x87 pointers that the host's instructions set though no exception comes: all
@@ -185,6 +200,7 @@ enum bt_thunk {
 	BT_TH_STI,    /* data: info of the next instruction */
 	BT_TH_FPU,    /* data: where to go on, BT_LIVE_* to load */
 	BT_TH_PAGE,   /* data: info: another page follows this one */
+	BT_TH_CHECK,  /* data: info, block: its bytes have changed */
 	BT_NTHUNKS,
 };
 
@@ -208,6 +224,8 @@ enum bt_vm_counter {
 	BT_VMC_BYTES,
 	BT_VMC_TICKS, /* of the TSC, spent translating */
 	BT_VMC_INVALS,
+	BT_VMC_CHECKED, /* blocks that check themselves */
+	BT_VMC_RETIRED, /* pages whose blocks were dropped for other writes */
 	BT_VMC_FLUSHES,
 	BT_NVMCOUNTERS,
 };
@@ -229,6 +247,7 @@ struct cpu_vm {
 	struct bt_page *pages; /* per RAM page */
 	uint64_t npages;
 	_Atomic(uint32_t) inval_seq; /* counts invalidated blocks */
+	struct bt_site sites[BT_SITES];
 
 	const uint8_t *thunk[BT_NTHUNKS];
 	const uint8_t *stack_miss[SOFT_NMODES][2]; /* as BT_TH_MISS */
@@ -335,7 +354,12 @@ void bt_jc_flush(struct soft_cpu *c, unsigned mode);
 
 /* ---- smc.c ---- */
 
+/* Shall the block made at this place check itself?  If not, watch the page
+ * and call for the changed bytes' sake with all writes to it. */
+bool bt_smc_checked(struct cpu_vm *vm, uint64_t ram_page, unsigned off);
 void bt_smc_watch(struct soft_cpu *c, uint64_t ram_page);
+/* A checked block found its bytes changed.  Lock not held. */
+void bt_smc_check_failed(struct cpu_vm *vm, uint32_t block);
 void bt_smc_written(struct soft_vm *vm, struct soft_cpu *c, uint64_t ram_offset,
 	unsigned len);
 
@@ -391,7 +415,7 @@ struct bt_at {
 	uint32_t page2;
 };
 struct bt_block *bt_translate(
-	struct soft_cpu *c, const struct bt_at *at, uint32_t key);
+	struct soft_cpu *c, const struct bt_at *at, uint32_t key, bool checked);
 struct bt_tr *bt_tr_new(void);
 void bt_tr_free(struct bt_tr *t);
 

@@ -357,6 +357,13 @@ static const uint8_t *bt_h_fpu(struct soft_cpu *c, const uint8_t *site)
 	return site + (int32_t)rd32(site);
 }
 
+static const uint8_t *bt_h_check(struct soft_cpu *c, const uint8_t *site)
+{
+	bt_enter_c(c, rd32(site));
+	bt_smc_check_failed(bt_vm(c), rd32(site + 4));
+	return bt_go(c);
+}
+
 bt_helper *const bt_helpers[BT_NTHUNKS] = {
 	[BT_TH_MISS] = bt_h_miss,
 	[BT_TH_INTERP] = bt_h_interp,
@@ -367,4 +374,5 @@ bt_helper *const bt_helpers[BT_NTHUNKS] = {
 	[BT_TH_STI] = bt_h_sti,
 	[BT_TH_FPU] = bt_h_fpu,
 	[BT_TH_PAGE] = bt_h_page,
+	[BT_TH_CHECK] = bt_h_check,
 };

@@ -4,7 +4,8 @@
  * A page with translations has BUS_PAGE_CODE set and no write entry in any
  * processor's TLB, so every store to it takes the slow way and ends up in
  * bt_smc_written, as does DMA.  Blocks know which 64-byte parts of the page
- * they were made from (and looked ahead into); others stay.
+ * they were made from (and looked ahead into); others stay.  Where watching
+ * does not pay, blocks check themselves (check.c) and are not watched.
  *
  * Removing write entries of other processors: the entry is cleared, and a
  * processor that may be between its check and its store is waited for.  Only
@@ -155,53 +156,145 @@ static void bt_invalidate(struct cpu_vm *vm, struct bt_block *b)
 	vm->counters[BT_VMC_INVALS]++;
 }
 
-static void bt_page_drop_flag(struct cpu_vm *vm, uint64_t ram_page)
+/* Time in units of some 20 us. */
+static uint32_t bt_stamp(void)
 {
-	if (!vm->pages[ram_page].nblocks)
-		atomic_fetch_and(&bus_page_flags(vm->soft.bus)[ram_page],
-			(uint8_t)~BUS_PAGE_CODE);
+	return bt_tsc() >> 16;
 }
 
-/* Take b, which is on the lists of two pages, from that of another page. */
-static void bt_page_unlist(
-	struct cpu_vm *vm, struct bt_block *b, uint64_t written)
+static void bt_unwatch(struct cpu_vm *vm, uint64_t ram_page)
 {
-	uint64_t other = b->ram_page == written ? b->page2 : b->ram_page;
-	uint32_t *p = &vm->pages[other].first, me = b - vm->blocks;
+	atomic_fetch_and(&bus_page_flags(vm->soft.bus)[ram_page],
+		(uint8_t)~BUS_PAGE_CODE);
+}
+
+/* ---- places where code is patched ---- */
+
+#define SITE_HITS  3
+#define SITE_AGAIN 20000 /* about 0.4 s between two that count */
+
+static struct bt_site *bt_site(struct cpu_vm *vm, uint64_t where)
+{
+	return &vm->sites[where * 0x9e3779b97f4a7c15ull >> 56];
+}
+
+static void bt_site_hit(struct cpu_vm *vm, uint64_t ram_page, unsigned off)
+{
+	uint64_t where = ram_page << 12 | off;
+	struct bt_site *s = bt_site(vm, where);
+	uint32_t now = bt_stamp();
+
+	if (s->where != where || now - s->stamp > SITE_AGAIN)
+		s->hits = 0;
+	s->where = where;
+	s->stamp = now;
+	s->hits++;
+}
+
+/* Take b from the list of a page. */
+static void bt_unlist(struct cpu_vm *vm, struct bt_block *b, uint64_t ram_page)
+{
+	struct bt_page *page = &vm->pages[ram_page];
+	uint32_t *p = &page->first, me = b - vm->blocks;
 
 	while (*p && *p != me)
-		p = bt_block_next(&vm->blocks[*p], other);
+		p = bt_block_next(&vm->blocks[*p], ram_page);
 	if (!*p)
 		return;
-	*p = *bt_block_next(b, other);
-	vm->pages[other].nblocks--;
-	bt_page_drop_flag(vm, other);
+	*p = *bt_block_next(b, ram_page);
+	page->watched -= !b->checked;
 }
 
-static void bt_page_written(struct cpu_vm *vm, uint64_t ram_page, uint64_t mask)
+/* Drop the blocks of the page that depend on the parts in mask. */
+static void bt_drop_blocks(
+	struct cpu_vm *vm, uint64_t ram_page, uint64_t mask, bool written)
 {
 	struct bt_page *page = &vm->pages[ram_page];
 	uint32_t *p = &page->first;
+	uint64_t left = 0;
 
-	if (!(page->mask & mask))
-		return;
-	page->mask = 0;
 	while (*p) {
 		struct bt_block *b = &vm->blocks[*p];
 		uint64_t has = b->ram_page == ram_page ? b->mask : b->mask2;
 
 		if (has & mask) {
 			*p = *bt_block_next(b, ram_page);
-			page->nblocks--;
+			page->watched--;
 			if (b->page2 < vm->npages)
-				bt_page_unlist(vm, b, ram_page);
+				bt_unlist(vm, b,
+					b->page2 == ram_page ? b->ram_page
+							     : b->page2);
 			bt_invalidate(vm, b);
+			if (written)
+				bt_site_hit(vm, ram_page, b->off);
 		} else {
-			page->mask |= has;
+			left |= has;
 			p = bt_block_next(b, ram_page);
 		}
 	}
-	bt_page_drop_flag(vm, ram_page);
+	__atomic_store_n(&page->mask, left, __ATOMIC_RELAXED);
+}
+
+/* ---- pages that are written beside their code ---- */
+
+/*
+ * Each write to a watched page is slow.  When they come in masses all blocks of
+ * the page are dropped and it is unwatched: often it is no code any more.  If
+ * it is executed again, and written again, its blocks check themselves for
+ * some time.  A page whose last block is gone stays watched for a few more
+ * writes, since code that is patched is mostly run again.
+ */
+#define SHARED_STEP    16    /* writes; looked at that often */
+#define SHARED_WRITES  64    /* too many in ... */
+#define SHARED_WINDOW  16    /* ... about 0.3 ms */
+#define SHARED_HEAT    3     /* times retired, each ... */
+#define SHARED_AGAIN   512   /* ... within about 10 ms of the last */
+#define SHARED_CHECKED 50000 /* about a second */
+
+static void bt_page_retire(struct cpu_vm *vm, uint64_t ram_page, uint32_t now)
+{
+	struct bt_page *page = &vm->pages[ram_page];
+
+	bt_drop_blocks(vm, ram_page, ~0ull, false);
+	bt_unwatch(vm, ram_page);
+	page->heat = now - page->retired < SHARED_AGAIN ? page->heat + 1 : 1;
+	page->retired = now;
+	page->checked = page->heat >= SHARED_HEAT;
+	vm->counters[BT_VMC_RETIRED]++;
+}
+
+static void bt_page_shared(struct cpu_vm *vm, uint64_t ram_page)
+{
+	struct bt_page *page = &vm->pages[ram_page];
+	uint32_t now;
+
+	if (++page->writes % SHARED_STEP)
+		return;
+	pthread_mutex_lock(&vm->lock);
+	now = bt_stamp();
+	if (!page->watched) {
+		bt_unwatch(vm, ram_page);
+		page->writes = 0;
+	} else if (now - page->stamp > SHARED_WINDOW) {
+		page->stamp = now;
+		page->writes = 0;
+	} else if (page->writes >= SHARED_WRITES) {
+		bt_page_retire(vm, ram_page, now);
+		page->writes = 0;
+	}
+	pthread_mutex_unlock(&vm->lock);
+}
+
+bool bt_smc_checked(struct cpu_vm *vm, uint64_t ram_page, unsigned off)
+{
+	struct bt_page *page = &vm->pages[ram_page];
+	uint64_t where = ram_page << 12 | off;
+	struct bt_site *s = bt_site(vm, where);
+
+	if (page->checked && bt_stamp() - page->retired > SHARED_CHECKED)
+		page->checked = false;
+	return page->checked || (s->where == where && s->hits >= SITE_HITS &&
+					bt_stamp() - s->stamp <= SITE_AGAIN);
 }
 
 /* 64-byte parts touched by [off, off + len) of a page. */
@@ -212,22 +305,53 @@ static uint64_t bt_parts(unsigned off, unsigned len)
 	return (~0ull << first) & (~0ull >> (63 - last));
 }
 
+static void bt_page_written(
+	struct cpu_vm *vm, uint64_t ram_page, uint64_t parts)
+{
+	struct bt_page *page = &vm->pages[ram_page];
+
+	if (!(__atomic_load_n(&page->mask, __ATOMIC_RELAXED) & parts)) {
+		bt_page_shared(vm, ram_page);
+		return;
+	}
+	pthread_mutex_lock(&vm->lock);
+	bt_drop_blocks(vm, ram_page, parts, true);
+	pthread_mutex_unlock(&vm->lock);
+}
+
 void bt_smc_written(struct soft_vm *svm, struct soft_cpu *c,
 	uint64_t ram_offset, unsigned len)
 {
 	struct cpu_vm *vm = (struct cpu_vm *)svm;
 	uint64_t end = ram_offset + len;
 
-	pthread_mutex_lock(&vm->lock);
+	/* The write before the look at the page's mask: see
+	 * bt_block_translate. */
+	if (!c || svm->ncpus > 1)
+		atomic_thread_fence(memory_order_seq_cst);
 	while (ram_offset < end && ram_offset >> BUS_PAGE_SHIFT < vm->npages) {
-		uint64_t page = ram_offset >> BUS_PAGE_SHIFT;
 		unsigned off = ram_offset & (BUS_PAGE_SIZE - 1);
 		uint64_t n = BUS_PAGE_SIZE - off;
 
 		if (n > end - ram_offset)
 			n = end - ram_offset;
-		bt_page_written(vm, page, bt_parts(off, n));
+		bt_page_written(
+			vm, ram_offset >> BUS_PAGE_SHIFT, bt_parts(off, n));
 		ram_offset += n;
+	}
+}
+
+void bt_smc_check_failed(struct cpu_vm *vm, uint32_t block)
+{
+	struct bt_block *b = &vm->blocks[block];
+
+	pthread_mutex_lock(&vm->lock);
+	if (b->valid) {
+		bt_unlist(vm, b, b->ram_page);
+		if (b->page2 < vm->npages)
+			bt_unlist(vm, b, b->page2);
+		bt_invalidate(vm, b);
+		bt_site_hit(vm, b->ram_page, b->off);
 	}
 	pthread_mutex_unlock(&vm->lock);
 }

@@ -49,8 +49,12 @@ struct bt_tr {
 	unsigned i;    /* the one being emitted */
 	unsigned end;  /* page offset behind the last */
 	enum bt_flags_at fl;
-	bool ended;	      /* the last instruction leaves by itself */
-	bool straddle;	      /* the last one crosses the page: step it */
+	bool ended;	     /* the last instruction leaves by itself */
+	bool straddle;	     /* the last one crosses the page: step it */
+	bool check;	     /* compare the code on entry (check.c) */
+	bool check_ends;     /* the block must end here */
+	uint64_t check_skip; /* bytes that are not compared */
+	const uint8_t *check_fail;
 	unsigned fpu_checked; /* BT_LIVE_* known to be live */
 	bool x87_page;	      /* area's is this block's */
 	unsigned ncold;
@@ -168,6 +172,14 @@ void bt_emit_x87_pointers(struct bt_tr *t, const struct x86_insn *in);
  * ends with it. */
 bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
 	const uint8_t *code, bool *ends);
+
+/* ---- check.c ---- */
+
+/* The block is to check itself: insn t->n was decoded, emitter chosen. */
+void bt_check_classify(struct bt_tr *t, const struct x86_insn *in);
+/* The way out, before the entries; the comparison, behind them. */
+void bt_emit_check_fail(struct bt_tr *t);
+void bt_emit_check(struct bt_tr *t);
 
 /* ---- translate.c ---- */
 

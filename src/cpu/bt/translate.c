@@ -95,10 +95,14 @@ static void bt_decode(struct bt_tr *t, unsigned off)
 		t->i = t->n;
 		t->emitter[t->n] = bt_classify(t, in, t->page + off, &ends);
 		bt_depend(t, off, in->len);
+		if (t->check)
+			bt_check_classify(t, in);
 		if (ends && ++exits + 1 < BT_MAX_EXITS && bt_go_on(t, in, t->n))
 			ends = false;
 		off += in->len;
 		t->n++;
+		if (t->check_ends)
+			break;
 	}
 	t->end = off;
 	t->ended = ends;
@@ -185,10 +189,12 @@ static void bt_emit_entries(struct bt_tr *t)
 {
 	struct emit *e = &t->hot;
 	bool poll = !t->step && bt_backward(t);
-	enum bt_entry kind = bt_entry_kind(t, poll);
+	enum bt_entry kind = bt_entry_kind(t, poll || t->check);
 	uint8_t *over = NULL;
 	struct bt_cold *cold;
 
+	if (t->check)
+		bt_emit_check_fail(t);
 	while ((uintptr_t)e->p & 15)
 		em_8(e, 0xcc);
 	t->b->far_entry = e->p;
@@ -212,6 +218,8 @@ static void bt_emit_entries(struct bt_tr *t)
 	}
 	if (t->page2 < t->vm->npages)
 		bt_emit_page2(t);
+	if (t->check)
+		bt_emit_check(t);
 }
 
 /* ---- rare paths ---- */
@@ -292,6 +300,8 @@ static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, uint32_t key)
 	t->straddle = t->ended = false;
 	t->fpu_checked = 0;
 	t->x87_page = false;
+	t->check_ends = false;
+	t->check_skip = 0;
 }
 
 /* Read once: the guest may change it while we look. */
@@ -316,7 +326,7 @@ static void bt_copy_code(struct bt_tr *t, const struct bt_at *at)
 }
 
 struct bt_block *bt_translate(
-	struct soft_cpu *c, const struct bt_at *at, uint32_t key)
+	struct soft_cpu *c, const struct bt_at *at, uint32_t key, bool checked)
 {
 	struct cpu_vm *vm = bt_vm(c);
 	struct bt_tr *t = vm->tr;
@@ -332,6 +342,7 @@ struct bt_block *bt_translate(
 	b->first_exit = vm->nexits;
 	bt_copy_code(t, at);
 	b->mask = 1ull << (at->off >> 6);
+	b->checked = t->check = checked;
 
 	bt_decode(t, at->off);
 	bt_flags_liveness(t);
@@ -341,6 +352,10 @@ struct bt_block *bt_translate(
 	for (unsigned i = 0; i < t->ncold; i++)
 		bt_emit_cold(t, &t->coldrec[i]);
 
+	if (checked) {
+		b->mask = b->mask2 = 0;
+		vm->counters[BT_VMC_CHECKED]++;
+	}
 	b->ninsns = t->n ? t->n : 1;
 	b->valid = true;
 	vm->counters[BT_VMC_BLOCKS]++;
