@@ -95,7 +95,8 @@ class Agent:
 
 
 def command(rival, kernel, initrd, append, options):
-    """The words that start a guest; options: cpus, mem, nic, disk, timeout.
+    """The words that start a guest; options: cpus, mem, nic, disk, and write=False
+    to throw away what is written to the disk.
     rival: "tcg", or (path of vmeste, engine)."""
     cpus, mem = options.get("cpus", 1), options.get("mem", 1024)
     disk, nic = options.get("disk"), options.get("nic", False)
@@ -108,14 +109,18 @@ def command(rival, kernel, initrd, append, options):
                  "stdio", "-monitor", "none", "-no-reboot", "-nic",
                  "user,model=virtio-net-pci" if nic else "none"]
         if disk:
-            words += ["-drive", f"if=virtio,format=raw,file={disk}"]
+            keep = "off" if options.get("write", True) else "on"
+            words += ["-drive", "if=virtio,format=raw,cache=none,file.locking=off,"
+                      f"snapshot={keep},file={disk}"]
         return words
     path, engine = rival
     words = [path, "run", "--engine", engine, "--cpus", cpus, "--mem",
              f"{mem}M", "--kernel", image, "--initrd", initrd, "--append",
              line, "--no-reboot", "--display", "none"]
     words += ["--nic", "user"] if nic else []
-    words += ["--disk", disk] if disk else []
+    if disk:
+        keep = "" if options.get("write", True) else ",snapshot"
+        words += ["--disk", f"{disk}{keep}"]
     return words
 
 
@@ -131,6 +136,22 @@ def guest(name, rival, **options):
     agent = Agent(name, command(rival, "cloud", IMAGE / "bench.cpio.gz",
                                 "rdinit=/bench/init", options))
     agent.expect(r"BENCH-READY \d+\n", 300)
+    return agent
+
+
+DEBIAN = TOP / "build/cache/debian"
+MOUNTS = """mount /dev/vda /mnt && mount -t proc proc /mnt/proc &&
+mount -t sysfs sys /mnt/sys && mount -o bind /dev /mnt/dev &&
+mount -t tmpfs tmp /mnt/tmp && echo mounted"""
+
+
+def debian(name, rival, **options):
+    """A guest with Debian on /mnt; changes to its disk are thrown away."""
+    agent = guest(name, rival, disk=DEBIAN / "disk.img", write=False,
+                  **options)
+    if "mounted" not in agent.ask("sh " + MOUNTS.replace("\n", " ")):
+        raise Failure(f"{name}: Debian's disk does not mount; "
+                      + agent.last_words())
     return agent
 
 
