@@ -10,6 +10,7 @@
  * is in the code or on its way there.
  */
 #include "cpu/bt/priv.h"
+#include "cpu/soft/quick.h"
 
 #define HASH_BITS 17
 
@@ -239,17 +240,26 @@ static struct bt_block *bt_block_make(
 	return b;
 }
 
-/* RAM offset of the instruction byte at a, or -1. */
-static int64_t bt_code_offset(struct soft_cpu *c, gva_t a)
+/* The instruction byte at a as an address in the host; NULL: not in the TLB. */
+static uint8_t *bt_code_hit(struct soft_cpu *c, gva_t a)
 {
-	struct soft_tlb_entry *e =
+	const struct soft_tlb_entry *e =
 		&c->tlb[c->tlb_mode][SOFT_EXEC][soft_tlb_index(a)];
-	uint8_t *host;
 
-	if ((a ^ e->tag) < BUS_PAGE_SIZE)
-		host = (uint8_t *)e->addend + (a & (BUS_PAGE_SIZE - 1));
-	else
+	if ((a ^ e->tag) >= BUS_PAGE_SIZE)
+		return NULL;
+	return (uint8_t *)e->addend + (a & (BUS_PAGE_SIZE - 1));
+}
+
+/* Its RAM offset, or -1; quick: only if no fault can come of it. */
+static int64_t bt_code_offset(struct soft_cpu *c, gva_t a, bool quick)
+{
+	uint8_t *host = bt_code_hit(c, a);
+
+	if (!host && !quick)
 		host = soft_host(c, a, 1, SOFT_EXEC, c->tlb_mode);
+	else if (!host && soft_quick_fill(c, a, SOFT_EXEC, c->tlb_mode))
+		host = bt_code_hit(c, a);
 	if (!host || host < c->vm->ram_host ||
 		host >= c->vm->ram_host + c->vm->ram->bytes)
 		return -1;
@@ -262,14 +272,15 @@ static bool bt_code_address(const struct soft_cpu *c, gva_t a)
 }
 
 /* The page behind the one that RIP is in, as the instruction crosses. */
-static uint32_t bt_second_page(struct soft_cpu *c, uint64_t ram_page)
+static uint32_t bt_second_page(
+	struct soft_cpu *c, uint64_t ram_page, bool quick)
 {
 	gva_t a = (c->st.rip | (BUS_PAGE_SIZE - 1)) + 1;
 	int64_t at;
 
 	if (!bt_code_address(c, a) || !a)
 		return BT_PAGE_OTHER;
-	at = bt_code_offset(c, a);
+	at = bt_code_offset(c, a, quick);
 	if (at < 0 || (uint64_t)at >> BUS_PAGE_SHIFT == ram_page)
 		return BT_PAGE_OTHER;
 	return at >> BUS_PAGE_SHIFT;
@@ -300,7 +311,7 @@ static struct bt_block *bt_block_find(
 	if (b && b->page2 == BT_PAGE_NONE)
 		return b;
 	if (b || bt_crosses(c, &at))
-		at.page2 = bt_second_page(c, ram_page);
+		at.page2 = bt_second_page(c, ram_page, false);
 	if (b && b->page2 != at.page2)
 		b = bt_block_exact(bt_vm(c), &at, key);
 	return b ? b : bt_block_make(c, &at, key);
@@ -313,11 +324,33 @@ struct bt_block *bt_block_get(struct soft_cpu *c)
 
 	if (!key || !bt_code_address(c, c->st.rip))
 		return NULL;
-	at = bt_code_offset(c, c->st.rip);
+	at = bt_code_offset(c, c->st.rip, false);
 	if (at < 0)
 		return NULL;
 	return bt_block_find(
 		c, at >> BUS_PAGE_SHIFT, at & (BUS_PAGE_SIZE - 1), key);
+}
+
+struct bt_block *bt_block_quick(struct soft_cpu *c, uint32_t key)
+{
+	int64_t off = bt_code_address(c, c->st.rip)
+			      ? bt_code_offset(c, c->st.rip, true)
+			      : -1;
+	struct bt_at at = {
+		off >> BUS_PAGE_SHIFT, off & (BUS_PAGE_SIZE - 1), BT_PAGE_NONE};
+	struct bt_block *b;
+
+	if (off < 0)
+		return NULL;
+	b = bt_block_first(bt_vm(c), &at, key);
+	if (b && b->page2 != BT_PAGE_NONE) {
+		at.page2 = bt_second_page(c, at.ram_page, true);
+		if (b->page2 != at.page2)
+			b = bt_block_exact(bt_vm(c), &at, key);
+	}
+	if (b)
+		bt_jc_fill(c, c->st.rip, b);
+	return b;
 }
 
 struct bt_block *bt_block_follow(struct soft_cpu *c, uint32_t exit)
@@ -344,6 +377,17 @@ struct bt_block *bt_block_follow(struct soft_cpu *c, uint32_t exit)
 
 /* ---- the jump cache ---- */
 
+void bt_jc_use(struct soft_cpu *c, uint32_t key)
+{
+	unsigned m = (key & BT_KEY_MODE) >> BT_KEY_MODE_SHIFT;
+	struct bt_area *a = bt_area(c);
+
+	if (a->jc_key[m] == key)
+		return;
+	bt_jc_flush(c, m);
+	a->jc_key[m] = key;
+}
+
 void bt_jc_fill(struct soft_cpu *c, uint64_t rip, struct bt_block *b)
 {
 	struct cpu *cpu = bt_cpu(c);
@@ -351,12 +395,9 @@ void bt_jc_fill(struct soft_cpu *c, uint64_t rip, struct bt_block *b)
 	struct bt_jc *e = &bt_area(c)->jc[m][i];
 	uint64_t was;
 
+	bt_jc_use(c, b->key);
 	if (!i || (b->key & BT_KEY_STEP))
 		return;
-	if (cpu->jc_key[m] != b->key) {
-		bt_jc_flush(c, m);
-		cpu->jc_key[m] = b->key;
-	}
 	if (!e->rip) {
 		if (cpu->jc_fills[m] < BT_JC_JOURNAL)
 			cpu->jc_journal[m][cpu->jc_fills[m]] = i;

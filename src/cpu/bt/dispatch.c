@@ -89,8 +89,10 @@ static void bt_go_in(struct cpu *cpu)
 	struct bt_block *b;
 
 	bt_come_in(cpu);
+	bt_drop_rf(c);
 	b = bt_block_get(c);
 	if (b) {
+		bt_jc_use(c, b->key);
 		bt_flags_from_st(c);
 		a->t0 = c->st.rip;
 		cpu->vm->enter(c, b->far_entry);
@@ -156,6 +158,7 @@ static unsigned bt_count(struct soft_cpu *c)
 	struct bt_block *b;
 
 	bt_come_in(bt_cpu(c));
+	bt_drop_rf(c);
 	b = bt_block_get(c);
 	if (!b && atomic_load(&bt_vm(c)->flush_wanted)) {
 		atomic_store(&bt_area(c)->in_code, BT_OUT);

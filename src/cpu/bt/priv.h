@@ -70,6 +70,7 @@ struct bt_area {
 	 * it is in; what its memory operand's address was. */
 	uint32_t x87_at;
 	uint64_t x87_page, x87_fdp;
+	uint32_t jc_key[SOFT_NMODES]; /* key of the blocks in the jump cache */
 	/* One-page caches for accesses through the stack pointer. */
 	struct soft_tlb_entry stack[SOFT_NMODES][2];
 	struct bt_jc jc[SOFT_NMODES][BT_JC_SIZE];
@@ -195,7 +196,7 @@ enum bt_thunk {
 	BT_TH_INTERP, /* data: info, next (0 = ends the block), enum x86_op */
 	BT_TH_SYS,    /* data: info, operation: ends the block */
 	BT_TH_LINK,   /* data: exit */
-	BT_TH_JC,     /* data: info, undo */
+	BT_TH_JC,     /* data: info, undo, key (0: not known) */
 	BT_TH_POLL,   /* data: info */
 	BT_TH_STI,    /* data: info of the next instruction */
 	BT_TH_FPU,    /* data: where to go on, BT_LIVE_* to load */
@@ -290,7 +291,6 @@ struct cpu {
 	struct cpu_vm *vm;
 	bool stepping;
 	uint32_t tlb_gen, exec_gen, epoch;
-	uint32_t jc_key[SOFT_NMODES]; /* key of the blocks in the jump cache */
 	uint16_t jc_journal[SOFT_NMODES][BT_JC_JOURNAL];
 	uint32_t jc_fills[SOFT_NMODES];
 	unsigned done; /* instructions of the block done, when stepping */
@@ -338,6 +338,9 @@ void bt_emit_flags_load(struct emit *e);
 /* The block at the current state, translated if need be.  NULL: interpret, or
  * the cache is full (flush_wanted is set then).  May raise on the fetch. */
 struct bt_block *bt_block_get(struct soft_cpu *c);
+/* The same if it is translated and its page in the TLB or quickly put there;
+ * it goes into the jump cache.  The guest's vector registers may be live. */
+struct bt_block *bt_block_quick(struct soft_cpu *c, uint32_t key);
 struct bt_block *bt_block_lookup(
 	struct cpu_vm *vm, uint64_t ram_page, unsigned off, uint32_t key);
 /* Where the link to the next block of the page's list is in b. */
@@ -349,6 +352,8 @@ static inline uint32_t *bt_block_next(struct bt_block *b, uint64_t page)
  * May raise on the fetch of a second page. */
 struct bt_block *bt_block_follow(struct soft_cpu *c, uint32_t exit);
 
+/* Code of this key is about to run: the jump cache of its mode is for it. */
+void bt_jc_use(struct soft_cpu *c, uint32_t key);
 void bt_jc_fill(struct soft_cpu *c, uint64_t rip, struct bt_block *b);
 void bt_jc_flush(struct soft_cpu *c, unsigned mode);
 
@@ -395,6 +400,14 @@ static inline bool bt_attention(struct soft_cpu *c)
 /* ---- x87.c ---- */
 
 unsigned bt_x87_probe(void); /* BT_X87_* */
+
+/* RF keeps instruction breakpoints off; without any it is the same to begin
+ * the instruction with it and to end it without. */
+static inline void bt_drop_rf(struct soft_cpu *c)
+{
+	if (!c->insn_bp)
+		c->st.rflags &= ~(uint64_t)X86_FL_RF;
+}
 
 /* ---- translate.c ---- */
 

@@ -6,6 +6,7 @@
  * is called.  A helper that may raise has completed st before.
  */
 #include "cpu/bt/priv.h"
+#include "cpu/soft/quick.h"
 
 static uint32_t rd32(const uint8_t *p)
 {
@@ -138,35 +139,69 @@ void bt_sync(struct soft_cpu *c)
 	}
 }
 
-/* Complete st for the instruction that info tells. */
-static void bt_enter_c(struct soft_cpu *c, uint32_t info)
+/* Complete st for the instruction that info tells, but for the registers that
+ * are live in the host's. */
+static void bt_enter_quick(struct soft_cpu *c, uint32_t info)
 {
 	uint64_t rip = bt_area(c)->rip_base + BT_INFO_OFF(info);
 
 	c->st.rip = c->code64 ? rip : (uint32_t)rip;
 	bt_cpu(c)->done = BT_INFO_N(info);
 	bt_flags_to_st(c);
+}
+
+static void bt_enter_c(struct soft_cpu *c, uint32_t info)
+{
+	bt_enter_quick(c, info);
 	bt_fpu_save(c);
+}
+
+static bool bt_must_leave(struct soft_cpu *c)
+{
+	return bt_cpu(c)->stepping || atomic_load(&bt_area(c)->poll) ||
+	       bt_attention(c) || bt_vm(c)->flush_wanted;
+}
+
+/* Code for st, or NULL; what only the jump cache or the tables tell. */
+static const uint8_t *bt_find(struct soft_cpu *c, uint32_t key)
+{
+	struct bt_area *a = bt_area(c);
+	const struct bt_jc *e = &a->jc[c->tlb_mode][bt_jc_index(c->st.rip)];
+	struct bt_block *b;
+
+	if (a->jc_key[c->tlb_mode] == key && e->rip == c->st.rip && e->rip)
+		return e->host;
+	b = bt_block_quick(c, key);
+	return b ? b->far_entry : NULL;
 }
 
 /* Go on at st, in code if possible. */
 static const uint8_t *bt_go(struct soft_cpu *c)
 {
-	struct bt_area *a = bt_area(c);
-	struct cpu_vm *vm = bt_vm(c);
+	const uint8_t *host = NULL;
 	struct bt_block *b;
+	uint32_t key;
 
 	bt_sync(c);
-	if (bt_cpu(c)->stepping || atomic_load(&a->poll) || bt_attention(c) ||
-		vm->flush_wanted)
-		return vm->leave;
-	b = bt_block_get(c);
-	if (!b)
-		return vm->leave;
-	bt_jc_fill(c, c->st.rip, b);
+	if (bt_must_leave(c)) {
+		bt_fpu_save(c);
+		return bt_vm(c)->leave;
+	}
+	bt_drop_rf(c);
+	key = bt_key(c);
+	if (key)
+		host = bt_find(c, key);
+	if (!host) {
+		bt_fpu_save(c);
+		b = bt_block_get(c);
+		if (!b)
+			return bt_vm(c)->leave;
+		bt_jc_fill(c, c->st.rip, b);
+		host = b->far_entry;
+	}
 	bt_flags_from_st(c);
-	a->t0 = c->st.rip;
-	return b->far_entry;
+	bt_area(c)->t0 = c->st.rip;
+	return host;
 }
 
 /*
@@ -217,50 +252,79 @@ static bool bt_canonical(struct soft_cpu *c, gva_t a)
 	return !c->code64 || (int64_t)(a << 16) >> 16 == (int64_t)a;
 }
 
-/* Fill the TLB for the access; false if it must be carried out singly. */
-static bool bt_fill(struct soft_cpu *c, uint32_t info, gva_t ea,
-	struct soft_tlb_entry *stack)
-{
-	unsigned size = (info >> BT_INFO_SIZE_SHIFT & 0x3f) + 1;
-	enum soft_access acc = info & BT_INFO_WRITE ? SOFT_WRITE : SOFT_READ;
-	struct soft_tlb_entry *e =
-		&c->tlb[c->tlb_mode][acc][soft_tlb_index(ea)];
+/* An access that code could not do: where, what, how. */
+struct bt_miss {
+	gva_t ea;
+	unsigned size;
+	enum soft_access acc;
+	bool align;
+	struct soft_tlb_entry *stack; /* one-page cache to fill, or NULL */
+};
 
-	if (!bt_canonical(c, ea) ||
-		((info & BT_INFO_ALIGN) && (ea & (size - 1))))
+/*
+ * The entry's tag was exclusive-ored to the address.  Had another processor
+ * cleared it since, the index would differ or the address be non-canonical:
+ * false, and the instruction is interpreted.
+ */
+static bool bt_miss_decode(struct soft_cpu *c, uint32_t info, struct bt_miss *m)
+{
+	struct bt_area *a = bt_area(c);
+	bool write = info & BT_INFO_WRITE;
+
+	m->size = (info >> BT_INFO_SIZE_SHIFT & 0x3f) + 1;
+	m->acc = write ? SOFT_WRITE : SOFT_READ;
+	m->align = info & BT_INFO_ALIGN;
+	if (info & BT_INFO_STACK) {
+		m->stack = &a->stack[c->tlb_mode][write];
+		m->ea = a->t1 ^ m->stack->tag;
+		return true;
+	}
+	m->stack = NULL;
+	m->ea = a->t0 ^ c->tlb[c->tlb_mode][m->acc][a->t1 >> 5].tag;
+	return soft_tlb_index(m->ea) == a->t1 >> 5;
+}
+
+/* Is it one that the TLB can serve? */
+static bool bt_miss_plain(struct soft_cpu *c, const struct bt_miss *m)
+{
+	return bt_canonical(c, m->ea) &&
+	       (m->ea & (BUS_PAGE_SIZE - 1)) + m->size <= BUS_PAGE_SIZE &&
+	       !(m->align && (m->ea & (m->size - 1)));
+}
+
+/* Is it in the TLB now?  Then in the one-page cache too. */
+static bool bt_miss_hits(struct soft_cpu *c, const struct bt_miss *m)
+{
+	struct soft_tlb_entry *e =
+		&c->tlb[c->tlb_mode][m->acc][soft_tlb_index(m->ea)];
+
+	if ((m->ea ^ e->tag) > BUS_PAGE_SIZE - m->size)
 		return false;
-	if (!soft_host(c, ea, size, acc, c->tlb_mode) ||
-		(ea ^ e->tag) > BUS_PAGE_SIZE - size)
-		return false;
-	if (stack)
-		*stack = *e;
+	if (m->stack)
+		*m->stack = *e;
 	return true;
 }
 
 static const uint8_t *bt_h_miss(struct soft_cpu *c, const uint8_t *site)
 {
-	struct bt_area *a = bt_area(c);
 	uint32_t info = rd32(site);
-	unsigned live = bt_fpu_live(c);
-	bool write = info & BT_INFO_WRITE;
-	struct soft_tlb_entry *e, *stack = NULL;
-	gva_t ea;
+	unsigned live;
+	struct bt_miss m;
+	bool plain;
 
 	bt_cpu(c)->counters[BT_CNT_MISS]++;
-	bt_enter_c(c, info);
-	/* The entry's tag was exclusive-ored to the address.  Had another
-	 * processor cleared it since, the index would differ or the address
-	 * be non-canonical: then the instruction is interpreted. */
-	if (info & BT_INFO_STACK) {
-		e = stack = &a->stack[c->tlb_mode][write];
-		ea = a->t1 ^ e->tag;
-	} else {
-		e = &c->tlb[c->tlb_mode][write ? SOFT_WRITE : SOFT_READ]
-			   [a->t1 >> 5];
-		ea = a->t0 ^ e->tag;
-	}
-	if ((stack || soft_tlb_index(ea) == a->t1 >> 5) &&
-		bt_fill(c, info, ea, stack)) {
+	plain = bt_miss_decode(c, info, &m) && bt_miss_plain(c, &m);
+	if (plain && soft_quick_fill(c, m.ea, m.acc, c->tlb_mode) &&
+		bt_miss_hits(c, &m))
+		return site + (int32_t)rd32(site + 4);
+	bt_enter_quick(c, info);
+	if (plain && c->code64 && !bt_cpu(c)->stepping &&
+		soft_quick_page_fault(c, m.ea, m.acc, c->tlb_mode))
+		return bt_go(c);
+	live = bt_fpu_live(c);
+	bt_fpu_save(c);
+	if (plain && soft_host(c, m.ea, m.size, m.acc, c->tlb_mode) &&
+		bt_miss_hits(c, &m)) {
 		bt_sync(c);
 		bt_fpu_reload(c, live);
 		return site + (int32_t)rd32(site + 4);
@@ -278,21 +342,34 @@ static const uint8_t *bt_h_interp(struct soft_cpu *c, const uint8_t *site)
 	return bt_interpret(c, info, next ? site + (int32_t)next : NULL, live);
 }
 
+static bool bt_sys_quick(struct soft_cpu *c, enum bt_sys op, uint64_t next)
+{
+	switch (op) {
+	case BT_SYS_SYSCALL: return soft_quick_syscall(c, next);
+	case BT_SYS_SYSRET8: return soft_quick_sysret(c);
+	case BT_SYS_IRET8: return soft_quick_iret(c);
+	default: return false;
+	}
+}
+
 static const uint8_t *bt_h_sys(struct soft_cpu *c, const uint8_t *site)
 {
 	uint32_t info = rd32(site), op = rd32(site + 4);
 	uint64_t next;
 
 	bt_cpu(c)->counters[BT_CNT_SYS]++;
-	bt_enter_c(c, info);
+	bt_enter_quick(c, info);
 	next = c->st.rip + BT_INFO_LEN(info);
-	switch ((enum bt_sys)op) {
-	case BT_SYS_SYSCALL: soft_syscall(c, next); break;
-	case BT_SYS_SYSRET4: soft_sysret(c, 4); break;
-	case BT_SYS_SYSRET8: soft_sysret(c, 8); break;
-	case BT_SYS_IRET4: soft_iret(c, 4, next); break;
-	case BT_SYS_IRET8: soft_iret(c, 8, next); break;
-	case BT_NSYS: break;
+	if (!bt_sys_quick(c, op, next)) {
+		bt_fpu_save(c);
+		switch ((enum bt_sys)op) {
+		case BT_SYS_SYSCALL: soft_syscall(c, next); break;
+		case BT_SYS_SYSRET4: soft_sysret(c, 4); break;
+		case BT_SYS_SYSRET8: soft_sysret(c, 8); break;
+		case BT_SYS_IRET4: soft_iret(c, 4, next); break;
+		case BT_SYS_IRET8: soft_iret(c, 8, next); break;
+		case BT_NSYS: break;
+		}
 	}
 	bt_cpu(c)->done++;
 	return bt_go(c);
@@ -314,10 +391,17 @@ static const uint8_t *bt_h_link(struct soft_cpu *c, const uint8_t *site)
 
 static const uint8_t *bt_h_jc(struct soft_cpu *c, const uint8_t *site)
 {
-	uint32_t info = rd32(site), undo = rd32(site + 4);
+	uint32_t info = rd32(site), undo = rd32(site + 4), key = rd32(site + 8);
 	uint64_t target = bt_area(c)->t0;
+	struct bt_block *b;
 
 	bt_cpu(c)->counters[BT_CNT_JC_MISS]++;
+	if (key && bt_canonical(c, target) && !bt_must_leave(c)) {
+		c->st.rip = target;
+		b = bt_block_quick(c, key);
+		if (b)
+			return b->far_entry;
+	}
 	bt_enter_c(c, info);
 	if (undo != ~0u && !bt_canonical(c, target)) {
 		c->st.gpr[X86_RSP] += (int64_t)(int32_t)undo;
@@ -347,7 +431,12 @@ static const uint8_t *bt_h_sti(struct soft_cpu *c, const uint8_t *site)
  * in the TLB. */
 static const uint8_t *bt_h_page(struct soft_cpu *c, const uint8_t *site)
 {
+	struct bt_jc *e;
+
 	bt_enter_c(c, rd32(site));
+	/* the jump cache would lead to the same block again */
+	e = &bt_area(c)->jc[c->tlb_mode][bt_jc_index(c->st.rip)];
+	__atomic_store_n(&e->rip, 0, __ATOMIC_RELAXED);
 	return bt_go(c);
 }
 

@@ -270,6 +270,7 @@ void bt_stubs_make(struct cpu_vm *vm, struct emit *e)
 	em_call(e, vm->thunk[BT_TH_JC]);
 	em_32(e, 0);
 	em_32(e, ~0u);
+	em_32(e, 0);
 	vm->vec_save = bt_stub_fn(e);
 	bt_emit_vec(vm, e, false);
 	vm->vec_load = bt_stub_fn(e);

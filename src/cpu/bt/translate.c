@@ -252,6 +252,7 @@ static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 	case BT_TH_JC:
 		em_32(e, r->data[0]);
 		em_32(e, r->data[1]);
+		em_32(e, t->key);
 		break;
 	case BT_TH_FPU:
 		em_32(e, (uint32_t)(r->retry - site));

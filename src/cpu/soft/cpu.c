@@ -124,6 +124,7 @@ void soft_vm_init(
 	vm->model = model;
 	vm->ram = bus_ram(bus);
 	vm->ram_host = vm->ram->host;
+	vm->page_flags = bus_page_flags(bus);
 	soft_learn_model(vm);
 	pthread_mutex_init(&vm->atomic_lock, NULL);
 	vm->listener.opaque = vm;

@@ -12,16 +12,6 @@
  */
 #include "cpu/soft/priv.h"
 
-#define PTE_P	 (1ull << 0)
-#define PTE_W	 (1ull << 1)
-#define PTE_U	 (1ull << 2)
-#define PTE_A	 (1ull << 5)
-#define PTE_D	 (1ull << 6)
-#define PTE_PS	 (1ull << 7)
-#define PTE_G	 (1ull << 8)
-#define PTE_NX	 (1ull << 63)
-#define PTE_ADDR 0x000ffffffffff000ull
-
 #define WALK_TRIES 32
 
 /* An entry as it was read. */
@@ -165,27 +155,6 @@ static uint32_t mmu_walk_tables(
 	return mmu_descend(c, a, c->st.cr3 & 0xfffff000, 2, path, w);
 }
 
-/* Do the rights allow it?  SDM 4.6. */
-static bool mmu_allowed(const struct soft_cpu *c, uint64_t rights,
-	enum soft_access acc, enum soft_mode m)
-{
-	bool user = m >= SOFT_USER;
-
-	if (acc == SOFT_EXEC && (rights & PTE_NX))
-		return false;
-	if (user)
-		return (rights & PTE_U) &&
-		       (acc != SOFT_WRITE || (rights & PTE_W));
-	if (rights & PTE_U) {
-		if (acc == SOFT_EXEC)
-			return !(c->st.cr4 & X86_CR4_SMEP);
-		if ((c->st.cr4 & X86_CR4_SMAP) && m == SOFT_KERNEL)
-			return false;
-	}
-	return acc != SOFT_WRITE || (rights & PTE_W) ||
-	       !(c->st.cr0 & X86_CR0_WP);
-}
-
 /* Set bits in one entry: false if it changed since it was read. */
 static bool mmu_update(
 	struct soft_cpu *c, struct mmu_entry *e, unsigned size, uint64_t bits)
@@ -263,7 +232,7 @@ uint32_t soft_mmu_walk(struct soft_cpu *c, gva_t a, enum soft_access acc,
 		err = mmu_walk_tables(c, a, &path, w);
 		if (err)
 			return mmu_error(c, err, acc, m);
-		if (!mmu_allowed(c, path.rights, acc, m))
+		if (!soft_allowed(c, path.rights, acc, m))
 			return mmu_error(c, X86_PFEC_P, acc, m);
 		if (!set_ad || mmu_set_ad(c, &path, acc == SOFT_WRITE))
 			break;

@@ -231,6 +231,61 @@ void soft_tlb_place(struct soft_cpu *c, gva_t a, enum soft_access acc,
 void soft_tlb_fill(struct soft_cpu *c, gva_t a, enum soft_access acc,
 	enum soft_mode m, uint8_t *host_page, const struct soft_walk *w);
 
+#define PTE_P	 (1ull << 0)
+#define PTE_W	 (1ull << 1)
+#define PTE_U	 (1ull << 2)
+#define PTE_A	 (1ull << 5)
+#define PTE_D	 (1ull << 6)
+#define PTE_PS	 (1ull << 7)
+#define PTE_G	 (1ull << 8)
+#define PTE_NX	 (1ull << 63)
+#define PTE_ADDR 0x000ffffffffff000ull
+
+/* Do the rights allow it?  SDM 4.6. */
+static inline bool soft_allowed(const struct soft_cpu *c, uint64_t rights,
+	enum soft_access acc, enum soft_mode m)
+{
+	bool user = m >= SOFT_USER;
+
+	if (acc == SOFT_EXEC && (rights & PTE_NX))
+		return false;
+	if (user)
+		return (rights & PTE_U) &&
+		       (acc != SOFT_WRITE || (rights & PTE_W));
+	if (rights & PTE_U) {
+		if (acc == SOFT_EXEC)
+			return !(c->st.cr4 & X86_CR4_SMEP);
+		if ((c->st.cr4 & X86_CR4_SMAP) && m == SOFT_KERNEL)
+			return false;
+	}
+	return acc != SOFT_WRITE || (rights & PTE_W) ||
+	       !(c->st.cr0 & X86_CR0_WP);
+}
+
+static inline unsigned soft_filter_bit(uint64_t n)
+{
+	return (n * 0x9e3779b97f4a7c15ull) >> 52; /* 4096 bits */
+}
+
+static inline void soft_filter_add(uint64_t f[64], uint64_t n)
+{
+	unsigned b = soft_filter_bit(n);
+
+	f[b / 64] |= 1ull << (b % 64);
+}
+
+static inline bool soft_filter_has(const uint64_t f[64], uint64_t n)
+{
+	unsigned b = soft_filter_bit(n);
+
+	return f[b / 64] >> (b % 64) & 1;
+}
+
+/* After filling for a write to RAM: false, and the entry is gone, if the page
+ * is watched. */
+bool soft_tlb_recheck(
+	struct soft_cpu *c, gva_t a, enum soft_mode m, uint64_t ram);
+
 /* Load PDPTEs for a new CR3 etc.; false if a reserved bit is set. */
 bool soft_load_pdptes(struct soft_cpu *c, uint64_t cr3, uint64_t out[4]);
 /* bus_resolve with A20 and a lockstep follower's own RAM. */

@@ -88,6 +88,7 @@ struct soft_vm {
 	/* Addresses translated host = ram_host + offset.  Differs from
 	 * ram->host in the follower of a lockstep pair. */
 	uint8_t *ram_host;
+	_Atomic(uint8_t) *page_flags; /* bus_page_flags() */
 	struct soft_cpu *cpus[BUS_MAX_CPUS];
 	unsigned ncpus;
 	bool amd; /* the model's vendor is AMD or Hygon */

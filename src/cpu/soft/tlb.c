@@ -1,5 +1,5 @@
 /*
- * tlb.c - filling and flushing the software TLB.
+ * tlb.c - flushing the software TLB, and filling it (quick.c has the rest).
  *
  * Every entry maps 4 KiB, whatever the size of the guest's page.  Entries of
  * large pages are remembered by region in hashed filters, so that INVLPG of
@@ -9,76 +9,6 @@
  * hold.
  */
 #include "cpu/soft/priv.h"
-
-static unsigned soft_filter_bit(uint64_t n)
-{
-	return (n * 0x9e3779b97f4a7c15ull) >> 52; /* 4096 bits */
-}
-
-static void soft_filter_add(uint64_t f[64], uint64_t n)
-{
-	unsigned b = soft_filter_bit(n);
-
-	f[b / 64] |= 1ull << (b % 64);
-}
-
-static bool soft_filter_has(const uint64_t f[64], uint64_t n)
-{
-	unsigned b = soft_filter_bit(n);
-
-	return f[b / 64] >> (b % 64) & 1;
-}
-
-static void soft_tlb_note(struct soft_cpu *c, gva_t page, enum soft_access acc,
-	enum soft_mode m, const struct soft_walk *w)
-{
-	struct soft_tlb_seen *seen = &c->tlb_seen[w->global];
-
-	if (acc == SOFT_EXEC)
-		soft_filter_add(seen->exec[m >= SOFT_USER], page >> 12);
-	if (w->page_bits > 22) {
-		seen->giant |= 1ull << ((page >> 30) & 63);
-	} else if (w->page_bits > 12) {
-		soft_filter_add(seen->large, page >> 21);
-		if (w->page_bits == 22)
-			soft_filter_add(seen->large, page >> 21 ^ 1);
-	}
-}
-
-static void soft_tlb_log(struct soft_cpu *c, unsigned slot,
-	enum soft_access acc, enum soft_mode m)
-{
-	uint64_t *local = &c->tlb_local[slot / 64], bit = 1ull << (slot % 64);
-
-	if (*local & bit)
-		return;
-	*local |= bit;
-	c->tlb_used_local[m][acc] = true;
-	if (c->tlb_nfills < SOFT_TLB_JOURNAL)
-		c->tlb_journal[c->tlb_nfills] = slot;
-	c->tlb_nfills++;
-}
-
-void soft_tlb_fill(struct soft_cpu *c, gva_t a, enum soft_access acc,
-	enum soft_mode m, uint8_t *host_page, const struct soft_walk *w)
-{
-	gva_t page = a & ~(BUS_PAGE_SIZE - 1);
-	unsigned idx = soft_tlb_index(a);
-	struct soft_tlb_entry *e = &c->tlb[m][acc][idx];
-
-	if (m == SOFT_USER_AC && acc != SOFT_EXEC)
-		return;
-	if (!w->global)
-		soft_tlb_log(c, (m * SOFT_NACCESS + acc) * SOFT_TLB_SIZE + idx,
-			acc, m);
-	e->addend = acc == SOFT_EXEC ? (uintptr_t)host_page
-				     : (uintptr_t)host_page - page;
-	e->host = (uintptr_t)host_page;
-	e->tag = page;
-	c->tlb_used[m][acc] = true;
-	if (acc == SOFT_EXEC || w->page_bits > 12)
-		soft_tlb_note(c, page, acc, m, w);
-}
 
 static void soft_tlb_clear_array(struct soft_tlb_entry *e)
 {
@@ -107,7 +37,7 @@ static void soft_tlb_clear(struct soft_cpu *c, const bool *used, bool all)
 }
 
 static void soft_tlb_flushed(
-	struct soft_cpu *c, const bool used[SOFT_NMODES][SOFT_NACCESS])
+	struct soft_cpu *c, const bool (*used)[SOFT_NACCESS])
 {
 	for (unsigned m = 0; m < SOFT_NMODES; m++) {
 		if (!used[m][SOFT_EXEC])
@@ -187,19 +117,6 @@ void soft_tlb_drop_writes(struct soft_cpu *c, uint64_t ram_offset)
 	c->tlb_gen++;
 }
 
-/* Another processor may have begun to watch the page meanwhile: it sets the
- * flag and then looks for entries, so look at the flag again after filling. */
-static void soft_tlb_recheck(struct soft_cpu *c, gva_t a, enum soft_mode m,
-	int64_t ram, struct soft_place *p)
-{
-	atomic_thread_fence(memory_order_seq_cst);
-	if (!(atomic_load(&bus_page_flags(c->bus)[ram >> 12]) & BUS_PAGE_CODE))
-		return;
-	c->tlb[m][SOFT_WRITE][soft_tlb_index(a)].tag =
-		soft_tlb_empty(soft_tlb_index(a));
-	p->ram = ram + (a & (BUS_PAGE_SIZE - 1));
-}
-
 void soft_tlb_place(struct soft_cpu *c, gva_t a, enum soft_access acc,
 	enum soft_mode m, struct soft_place *p)
 {
@@ -228,6 +145,7 @@ void soft_tlb_place(struct soft_cpu *c, gva_t a, enum soft_access acc,
 	soft_tlb_fill(c, a, acc, m, host, &w);
 	if (acc == SOFT_WRITE && page.read == host)
 		soft_tlb_fill(c, a, SOFT_READ, m, host, &w);
-	if (acc == SOFT_WRITE && page.ram >= 0 && c->vm->ncpus > 1)
-		soft_tlb_recheck(c, a, m, page.ram, p);
+	if (acc == SOFT_WRITE && page.ram >= 0 &&
+		!soft_tlb_recheck(c, a, m, page.ram))
+		p->ram = page.ram + (w.gpa & (BUS_PAGE_SIZE - 1));
 }
