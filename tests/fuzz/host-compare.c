@@ -121,6 +121,15 @@ static void forgive(
 		memcpy(h->data, e->data, HOST_BYTES);
 }
 
+static bool may_keep_flags(const struct x86_insn *i)
+{
+	if (!(i->def->attr & X86_AT_MAYFLAGS))
+		return false;
+	if (i->op != X86_OP_SHL && i->op != X86_OP_SHR && i->op != X86_OP_SAR)
+		return true;
+	return !i->imm_size || !(i->imm & (i->osize == 8 ? 63 : 31));
+}
+
 /*
  * Arithmetic flags that are read, on some path from off on, before they are
  * written: those that matter in the frame of a fault there.  A flag that
@@ -138,7 +147,7 @@ static uint32_t flags_live(
 			X86_DEC_OK)
 			return live;
 		live |= i.def->flags_read & open;
-		if (!(i.def->attr & X86_AT_MAYFLAGS))
+		if (!may_keep_flags(&i))
 			open &= ~(i.def->flags_written | i.def->flags_undef);
 		off += i.len;
 		if (!(i.def->attr & X86_AT_BRANCH))

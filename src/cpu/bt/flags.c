@@ -26,8 +26,17 @@ uint32_t bt_flags_killed(const struct x86_insn *in)
 {
 	const struct x86_opdef *d = in->def;
 
-	if (in->op == X86_OP_DIV || in->op == X86_OP_IDIV)
-		return 0;
+	switch (in->op) {
+	case X86_OP_DIV:
+	case X86_OP_IDIV: return 0;
+	case X86_OP_BT: /* processors keep what the manual calls undefined */
+	case X86_OP_BTS:
+	case X86_OP_BTR:
+	case X86_OP_BTC:
+	case X86_OP_AAA:
+	case X86_OP_AAS: return d->flags_written & X86_FL_ARITH;
+	default: break;
+	}
 	if (d->attr & X86_AT_MAYFLAGS) {
 		/* shifts by an immediate that is not zero do write; a rotate
 		 * keeps what it does not write anyway */
