@@ -9,8 +9,7 @@
  * inputs.  Every case has its own seed, printed with a difference; COUNT 1
  * with that seed and mode runs just this case, verbosely.
  * Flags that the manual calls undefined after the instruction are compared
- * too, unless STRICT=0 is in the environment; so are the x87 pointers, unless
- * X87PTR=0 is.  OP=name there leaves only that
+ * too, unless STRICT=0 is in the environment.  OP=name there leaves only that
  * operation, SHOW=n prints so many differences.
  */
 #include <signal.h>
@@ -21,7 +20,7 @@
 
 #include "host.h"
 
-static struct host_judge judge = {.strict = true, .pointers = true};
+static struct host_judge judge = {.strict = true};
 static uint64_t done[X86_NOPS], done_all;
 static unsigned shown, max_shown = 40;
 static uint64_t now_seed;
@@ -184,8 +183,6 @@ int main(int argc, char **argv)
 		max_shown = (unsigned)atoi(getenv("SHOW"));
 	if (getenv("STRICT"))
 		judge.strict = atoi(getenv("STRICT"));
-	if (getenv("X87PTR"))
-		judge.pointers = atoi(getenv("X87PTR"));
 	judge.live = strcmp(engine, "interp") != 0;
 	if (host_engine_init(engine)) {
 		fprintf(stderr, "engine %s: not here\n", engine);

@@ -97,9 +97,8 @@ void host_make_block_inputs(struct host_case *k);
 
 /* host-compare.c: how many differences, printed if asked for */
 struct host_judge {
-	bool strict;   /* undefined flags too */
-	bool pointers; /* x87 instruction and data pointers too */
-	bool live;     /* in a fault's frame only flags that will be read */
+	bool strict; /* undefined flags too */
+	bool live;   /* in a fault's frame only flags that will be read */
 };
 unsigned host_compare(const struct host_judge *j, const struct host_case *k,
 	struct host_result *h, struct host_result *e, bool print);

@@ -254,13 +254,16 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 	}
 }
 
+/* Has it an operand whose size is that of a general register, which W would
+ * make 64 bits wide? */
 static bool bt_uses_gpr(const struct x86_insn *in)
 {
-	if ((in->def->attr & X86_AT_IMPGPR) || in->op == X86_OP_PINSRD ||
-		in->op == X86_OP_PEXTRD)
+	if (in->def->attr & X86_AT_IMPGPR)
 		return true;
 	for (unsigned n = 0; n < in->nopnds; n++)
-		if (in->opnd[n].kind == X86_OK_GPR)
+		if (in->opnd[n].kind == X86_OK_GPR ||
+			(in->opnd[n].kind == X86_OK_MEM &&
+				in->opnd[n].size == 4))
 			return true;
 	return false;
 }
