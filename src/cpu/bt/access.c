@@ -164,6 +164,16 @@ static void bt_access_host(struct bt_tr *t, struct bt_access *acc)
 	acc->free = BT_T1;
 }
 
+void bt_access_linear(struct bt_tr *t, const struct x86_insn *in,
+	struct bt_access *acc, const uint8_t *retry)
+{
+	if (bt_fs_gs(t, in))
+		em_op_rm(&t->hot, 8, 0x03, BT_T0,
+			bt_at_rsp(BT_ST(seg[bt_seg(t, in)].base)));
+	bt_check(t, acc, retry);
+	bt_access_host(t, acc);
+}
+
 void bt_access_stack(
 	struct bt_tr *t, unsigned base, int32_t disp, struct bt_access *acc)
 {

@@ -361,7 +361,7 @@ struct bt_block *bt_block_follow(struct soft_cpu *c, uint32_t exit)
 
 	if (!from->valid)
 		return NULL;
-	b = bt_block_find(c, from->ram_page, x->off, from->key);
+	b = bt_block_find(c, from->ram_page, x->off, x->key);
 	if (!b)
 		return NULL;
 	pthread_mutex_lock(&vm->lock);

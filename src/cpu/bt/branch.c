@@ -26,7 +26,8 @@ static void bt_exit_jump(struct bt_tr *t, int cc, unsigned off)
 	struct bt_cold *cold;
 
 	em_align_disp(e, cc < 0 ? 1 : 2);
-	*x = (struct bt_exit){.block = t->b - t->vm->blocks, .off = off};
+	*x = (struct bt_exit){
+		.block = t->b - t->vm->blocks, .off = off, .key = t->key};
 	x->disp = cc < 0 ? em_jmp(e, e->p) : em_jcc(e, cc, e->p);
 	t->b->nexits++;
 	cold = bt_cold(t, BT_TH_LINK, x->disp);

@@ -123,6 +123,31 @@ static bt_emitter *bt_class_system(struct bt_tr *t, const struct x86_insn *in)
 	}
 }
 
+/* Those of the system's instructions that need not end a block; NULL for
+ * others. */
+static bt_emitter *bt_class_inline(struct bt_tr *t, const struct x86_insn *in)
+{
+	bool cpl0 = !(t->key & BT_KEY_CPL);
+
+	switch (in->op) {
+	case X86_OP_STAC:
+	case X86_OP_CLAC: return cpl0 && !t->step ? bt_emit_ac : NULL;
+	case X86_OP_RDFSBASE:
+	case X86_OP_RDGSBASE: return t->code64 ? bt_emit_read_base : NULL;
+	case X86_OP_WRFSBASE:
+	case X86_OP_WRGSBASE: return t->code64 ? bt_emit_write_base : NULL;
+	case X86_OP_MOV_CR:
+		return cpl0 && in->opnd[0].kind == X86_OK_GPR &&
+				       in->opnd[1].reg != 1 &&
+				       in->opnd[1].reg <= 4
+			       ? bt_emit_read_cr
+			       : NULL;
+	case X86_OP_RDTSC:
+	case X86_OP_RDTSCP: return t->key & BT_KEY_TSC ? bt_emit_rdtsc : NULL;
+	default: return NULL;
+	}
+}
+
 /* Carried out by the same instruction on host registers. */
 static const bool bt_copied[X86_NOPS] = {
 	[X86_OP_ADD] = true,
@@ -239,14 +264,15 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 			       : bt_copy_or_interp(t, in);
 	case X86_OP_CLD: return bt_emit_cld;
 	case X86_OP_STD: return bt_emit_std;
-	case X86_OP_RDTSC:
-		return t->key & BT_KEY_TSC ? bt_emit_rdtsc : bt_emit_interp;
 	case X86_OP_BT:
 	case X86_OP_BTS:
 	case X86_OP_BTR:
 	case X86_OP_BTC:
 		if (in->has_mem && in->opnd[1].kind == X86_OK_GPR)
-			return bt_emit_interp;
+			return t->code64 && in->asize == 8 &&
+					       in->opnd[0].size >= 4
+				       ? bt_emit_bit
+				       : bt_emit_interp;
 		return bt_copy_or_interp(t, in);
 	default:
 		return bt_copied[in->op] ? bt_copy_or_interp(t, in)
@@ -330,6 +356,11 @@ bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
 		return bt_emit_interp;
 	if (in->op == X86_OP_POPF)
 		return bt_emit_interp_end;
+	fn = bt_class_inline(t, in);
+	if (fn) {
+		*ends = false;
+		return fn;
+	}
 	if (*ends) {
 		fn = attr & X86_AT_SYSTEM ? bt_class_system(t, in)
 					  : bt_class_branch(t, in);

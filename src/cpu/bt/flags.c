@@ -14,7 +14,14 @@ uint32_t bt_flags_read(const struct x86_insn *in)
 	case X86_OP_STI:
 	case X86_OP_CLAC:
 	case X86_OP_STAC:
-	case X86_OP_SWAPGS: return 0;
+	case X86_OP_SWAPGS:
+	case X86_OP_RDTSC:
+	case X86_OP_RDTSCP:
+	case X86_OP_RDFSBASE:
+	case X86_OP_RDGSBASE:
+	case X86_OP_WRFSBASE:
+	case X86_OP_WRGSBASE:
+	case X86_OP_MOV_CR: return 0;
 	default: break;
 	}
 	if (d->attr & (X86_AT_SYSTEM | X86_AT_PRIV | X86_AT_IOPL))

@@ -133,6 +133,7 @@ struct bt_exit {
 	uint32_t block;	 /* whose exit it is */
 	uint32_t target; /* block linked to, 0 = none */
 	uint32_t next;	 /* in the target's list of incoming exits */
+	uint32_t key;	 /* of the block it goes to */
 	uint16_t off;	 /* page offset it goes to */
 };
 

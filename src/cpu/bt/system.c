@@ -67,6 +67,10 @@ void bt_emit_rdtsc(struct bt_tr *t, const struct x86_insn *in)
 	struct emit *e = &t->hot;
 
 	bt_flags_clobber(t);
+	if (in->op == X86_OP_RDTSCP) { /* waits for loads before it */
+		em_16(e, 0xae0f);      /* lfence */
+		em_8(e, 0xe8);
+	}
 	em_16(e, 0x310f);
 	em_op_rr(e, 8, 0xc1, 4, H_RDX);
 	em_8(e, 32);
@@ -76,6 +80,8 @@ void bt_emit_rdtsc(struct bt_tr *t, const struct x86_insn *in)
 	em_op_rr(e, 8, 0xc1, 5, H_RDX);
 	em_8(e, 32);
 	em_mov_rr(e, 4, H_RAX, H_RAX);
+	if (in->op == X86_OP_RDTSCP)
+		em_load(e, 4, H_RCX, bt_at_rsp(BT_ST(tsc_aux)));
 }
 
 void bt_emit_swapgs(struct bt_tr *t, const struct x86_insn *in)
@@ -86,6 +92,125 @@ void bt_emit_swapgs(struct bt_tr *t, const struct x86_insn *in)
 	em_load(e, 8, BT_T1, bt_at_rsp(BT_ST(kernel_gs_base)));
 	em_store(e, 8, bt_at_rsp(BT_ST(seg[X86_GS].base)), BT_T1);
 	em_store(e, 8, bt_at_rsp(BT_ST(kernel_gs_base)), BT_T0);
+}
+
+/*
+ * STAC and CLAC choose between two modes of access; what follows them in the
+ * block is translated for the new one.  The jump cache of that mode must be for
+ * the key that differs in the mode only.
+ */
+void bt_emit_ac(struct bt_tr *t, const struct x86_insn *in)
+{
+	struct emit *e = &t->hot;
+	bool set = in->op == X86_OP_STAC;
+	unsigned mode = set ? SOFT_KERNEL_AC : SOFT_KERNEL;
+	uint32_t key =
+		(t->key & ~(uint32_t)BT_KEY_MODE) | mode << BT_KEY_MODE_SHIFT;
+	struct bt_cold *cold;
+
+	if (mode == t->mode)
+		return;
+	bt_flags_clobber(t);
+	em_alu_mi(e, 4, EM_CMP, bt_at_rsp(BT_AREA(jc_key[mode])), (int32_t)key);
+	cold = bt_cold(t, BT_TH_INTERP, em_jcc(e, CC_NE, e->p));
+	cold->data[0] = bt_info(t);
+	em_alu_mi(e, 4, set ? EM_OR : EM_AND, bt_at_rsp(BT_ST(rflags)),
+		set ? (int32_t)X86_FL_AC : ~(int32_t)X86_FL_AC);
+	em_op_rm(e, 4, 0xc6, 0,
+		bt_at_rsp((int32_t)offsetof(struct soft_cpu, tlb_mode)));
+	em_8(e, mode);
+	t->mode = mode;
+	t->key = key;
+}
+
+/* ---- bases of FS and GS ---- */
+
+static int32_t bt_base_of(const struct x86_insn *in)
+{
+	bool fs = in->op == X86_OP_RDFSBASE || in->op == X86_OP_WRFSBASE;
+
+	return fs ? BT_ST(seg[X86_FS].base) : BT_ST(seg[X86_GS].base);
+}
+
+/* CR4.FSGSBASE or #UD by the interpreter. */
+static struct bt_cold *bt_need_fsgsbase(struct bt_tr *t)
+{
+	struct emit *e = &t->hot;
+	struct bt_cold *cold;
+
+	bt_flags_clobber(t);
+	em_op_rm(e, 4, 0xf6, 0, bt_at_rsp(BT_ST(cr4) + 2)); /* test */
+	em_8(e, X86_CR4_FSGSBASE >> 16);
+	cold = bt_cold(t, BT_TH_INTERP, em_jcc(e, CC_E, e->p));
+	cold->data[0] = bt_info(t);
+	return cold;
+}
+
+void bt_emit_read_base(struct bt_tr *t, const struct x86_insn *in)
+{
+	unsigned size = in->opnd[0].size;
+
+	bt_need_fsgsbase(t);
+	em_load(&t->hot, size, BT_T0, bt_at_rsp(bt_base_of(in)));
+	bt_put(t, size, in->opnd[0].reg, BT_T0);
+}
+
+void bt_emit_write_base(struct bt_tr *t, const struct x86_insn *in)
+{
+	struct emit *e = &t->hot;
+	struct bt_cold *cold = bt_need_fsgsbase(t);
+
+	bt_get(t, in->opnd[0].size, BT_T0, in->opnd[0].reg);
+	em_mov_rr(e, 8, BT_T1, BT_T0);
+	em_op_rr(e, 8, 0xc1, 4, BT_T1); /* shl */
+	em_8(e, 16);
+	em_op_rr(e, 8, 0xc1, 7, BT_T1); /* sar */
+	em_8(e, 16);
+	em_op_rr(e, 8, 0x3b, BT_T1, BT_T0);
+	cold->patch[cold->npatch++] = em_jcc(e, CC_NE, e->p);
+	em_store(e, 8, bt_at_rsp(bt_base_of(in)), BT_T0);
+}
+
+/* ---- control registers ---- */
+
+void bt_emit_read_cr(struct bt_tr *t, const struct x86_insn *in)
+{
+	static const int32_t at[] = {
+		BT_ST(cr0), 0, BT_ST(cr2), BT_ST(cr3), BT_ST(cr4)};
+	unsigned size = t->code64 ? 8 : 4;
+
+	em_load(&t->hot, size, BT_T0, bt_at_rsp(at[in->opnd[1].reg]));
+	bt_put(t, size, in->opnd[0].reg, BT_T0);
+}
+
+/* ---- bit strings ---- */
+
+/* BT, BTS, BTR, BTC on memory with the bit's number in a register, which also
+ * moves the address. */
+void bt_emit_bit(struct bt_tr *t, const struct x86_insn *in)
+{
+	struct emit *e = &t->hot;
+	unsigned size = in->opnd[0].size, g = in->opnd[1].reg;
+	struct bt_access acc = {.size = size, .write = in->op != X86_OP_BT};
+	const uint8_t *retry;
+
+	bt_flags_clobber(t);
+	retry = e->p;
+	bt_effective(t, in, BT_T0);
+	bt_get(t, size, BT_T1, g);
+	if (size == 4)
+		em_op_rr(e, 8, 0x63, BT_T1, BT_T1); /* movsxd */
+	em_op_rr(e, 8, 0xc1, 7, BT_T1);		    /* sar */
+	em_8(e, size == 8 ? 6 : 5);
+	em_lea(e, 8, BT_T0, em_sib(BT_T0, BT_T1, size, 0));
+	bt_access_linear(t, in, &acc, retry);
+	bt_get(t, 4, BT_T1, g);
+	em_alu_ri(e, 4, EM_AND, BT_T1, size * 8 - 1);
+	bt_flags_need(t);
+	if (in->prefix & X86_PFX_LOCK)
+		em_8(e, 0xf0);
+	em_op_rm(e, size, 0x0f00 | in->opcode, BT_T1, acc.m);
+	bt_flags_done(t);
 }
 
 void bt_emit_sys(struct bt_tr *t, const struct x86_insn *in)

@@ -28,8 +28,10 @@ struct bt_cold {
 	uint8_t thunk;
 	uint8_t insn;
 	uint8_t npatch;
+	uint8_t mode;
 	uint8_t *patch[3]; /* displacements of jumps to it */
 	const uint8_t *retry;
+	uint32_t key;
 	uint32_t data[2];
 };
 
@@ -42,7 +44,7 @@ struct bt_tr {
 	unsigned page_end;   /* page offset where the copy ends */
 	const uint8_t *live_page; /* the guest's own; to be read once */
 	uint32_t page2;		  /* follows, see bt_block */
-	uint32_t key;
+	uint32_t key;		  /* changes with mode behind STAC and CLAC */
 	bool code64, step;
 	unsigned mode; /* enum soft_mode */
 	unsigned n;    /* instructions */
@@ -115,6 +117,10 @@ bool bt_access(
 	struct bt_tr *t, const struct x86_insn *in, struct bt_access *acc);
 void bt_access_stack(
 	struct bt_tr *t, unsigned base, int32_t disp, struct bt_access *acc);
+/* 64-bit code: the same for in with another effective address, which is in T0;
+ * retry is where its computation began. */
+void bt_access_linear(struct bt_tr *t, const struct x86_insn *in,
+	struct bt_access *acc, const uint8_t *retry);
 /* Effective address without segment base into host register d; scratch
  * registers may be used. */
 void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d);
@@ -155,7 +161,9 @@ void bt_emit_rip(struct bt_tr *t, unsigned d, int64_t off);
 /* ---- system.c ---- */
 
 bt_emitter bt_emit_interp, bt_emit_interp_end, bt_emit_sti, bt_emit_cli,
-	bt_emit_cld, bt_emit_std, bt_emit_rdtsc, bt_emit_sys, bt_emit_swapgs;
+	bt_emit_cld, bt_emit_std, bt_emit_rdtsc, bt_emit_sys, bt_emit_swapgs,
+	bt_emit_ac, bt_emit_read_base, bt_emit_write_base, bt_emit_read_cr,
+	bt_emit_bit;
 
 /* ---- string.c ---- */
 

@@ -26,6 +26,8 @@ struct bt_cold *bt_cold(struct bt_tr *t, unsigned thunk, uint8_t *disp)
 	memset(cold, 0, sizeof(*cold));
 	cold->thunk = thunk;
 	cold->insn = t->i;
+	cold->mode = t->mode;
+	cold->key = t->key;
 	if (disp)
 		cold->patch[cold->npatch++] = disp;
 	return cold;
@@ -234,7 +236,7 @@ static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 	if (r->thunk == BT_TH_LINK)
 		t->vm->exits[r->data[0]].stub = e->p;
 	if (r->thunk == BT_TH_MISS && (r->data[0] & BT_INFO_STACK))
-		em_call(e, t->vm->stack_miss[t->mode]
+		em_call(e, t->vm->stack_miss[r->mode]
 					    [!!(r->data[0] & BT_INFO_WRITE)]);
 	else
 		em_call(e, t->vm->thunk[r->thunk]);
@@ -252,7 +254,7 @@ static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 	case BT_TH_JC:
 		em_32(e, r->data[0]);
 		em_32(e, r->data[1]);
-		em_32(e, t->key);
+		em_32(e, r->key);
 		break;
 	case BT_TH_FPU:
 		em_32(e, (uint32_t)(r->retry - site));
