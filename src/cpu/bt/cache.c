@@ -2,20 +2,35 @@
  * cache.c - memory for translated code and its records.
  *
  * One anonymous mapping, writable and executable, made before the process
- * gives up its rights; huge pages where the host grants them.  Hot code grows
- * from the start, calls into C and other rare paths from the middle.  Nothing
- * is freed singly: when the space is used up, all processors leave the cache
- * and it starts anew.
+ * gives up its rights, and arrays of records beside it.  All are divided into
+ * regions, each one huge page of code: hot code in its first half, calls into
+ * C and other rare paths in the second.  Regions are filled in turn.  When one
+ * is begun, the next, which is the oldest, is retired: its blocks are dropped.
+ * By the time it is needed every processor has left the cache once since then,
+ * and nobody can return into it; if one has not, all are stopped.
+ *
+ * An idle machine gives back memory: see bt_cache_idle.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "cpu/bt/priv.h"
 
-#define DEFAULT_BYTES (128ull << 20)
-#define MIN_BYTES     (4ull << 20)
+#define DEFAULT_BYTES (64ull << 20)
+#define MAX_BYTES     (1ull << 30)
 #define HASH_BITS     17
-#define HUGE_BYTES    (2ull << 20)
+#define STUB_BYTES    (64u << 10)
+#define REGION_BYTES  (2ull << 20) /* a huge page */
+#define REGION_BLOCKS (REGION_BYTES / 192)
+#define REGION_EXITS  (REGION_BYTES / 96)
+#define MIN_REGIONS   4
+#define IDLE_REGIONS  3	     /* that an idle machine keeps */
+#define IDLE_STAMPS   100000 /* 2 s: how long it must not have translated */
+
+/* The first region's records begin behind those that are not used. */
+#define FIRST_BLOCK(r) ((r)*REGION_BLOCKS + 1)
+#define FIRST_EXIT(r)  ((r)*REGION_EXITS + 1)
 
 static void *bt_cache_map(size_t bytes, int prot)
 {
@@ -25,6 +40,36 @@ static void *bt_cache_map(size_t bytes, int prot)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+static size_t bt_blocks_bytes(const struct cpu_vm *vm)
+{
+	return FIRST_BLOCK(vm->nregions) * sizeof(*vm->blocks);
+}
+
+static size_t bt_exits_bytes(const struct cpu_vm *vm)
+{
+	return FIRST_EXIT(vm->nregions) * sizeof(*vm->exits);
+}
+
+static uint8_t *bt_region_code(const struct cpu_vm *vm, unsigned r)
+{
+	return vm->code + r * REGION_BYTES;
+}
+
+static int bt_cache_arrays(struct cpu_vm *vm)
+{
+	vm->regions = calloc(vm->nregions, sizeof(*vm->regions));
+	vm->blocks = bt_cache_map(bt_blocks_bytes(vm), PROT_READ | PROT_WRITE);
+	vm->exits = bt_cache_map(bt_exits_bytes(vm), PROT_READ | PROT_WRITE);
+	vm->hash = bt_cache_map(
+		sizeof(*vm->hash) << HASH_BITS, PROT_READ | PROT_WRITE);
+	vm->npages = vm->soft.ram->bytes >> BUS_PAGE_SHIFT;
+	vm->pages = bt_cache_map(
+		vm->npages * sizeof(*vm->pages) + 1, PROT_READ | PROT_WRITE);
+	return vm->regions && vm->blocks && vm->exits && vm->hash && vm->pages
+		       ? 0
+		       : -ENOMEM;
+}
+
 int bt_cache_init(struct cpu_vm *vm, uint64_t bytes)
 {
 	struct emit e;
@@ -32,39 +77,23 @@ int bt_cache_init(struct cpu_vm *vm, uint64_t bytes)
 
 	if (!bytes)
 		bytes = DEFAULT_BYTES;
-	if (bytes < MIN_BYTES)
-		bytes = MIN_BYTES;
-	if (bytes > 1ull << 30)
-		bytes = 1ull << 30;
-	bytes = (bytes + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
-	p = bt_cache_map(
-		bytes + HUGE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC);
-	if (!p)
+	if (bytes > MAX_BYTES)
+		bytes = MAX_BYTES;
+	vm->nregions = bytes / REGION_BYTES;
+	if (vm->nregions < MIN_REGIONS)
+		vm->nregions = MIN_REGIONS;
+	vm->cache_bytes = (vm->nregions + 1) * REGION_BYTES + STUB_BYTES;
+	vm->cache = bt_cache_map(
+		vm->cache_bytes, PROT_READ | PROT_WRITE | PROT_EXEC);
+	if (!vm->cache)
 		return -errno;
-	vm->cache = p;
-	vm->cache_bytes = bytes + HUGE_BYTES;
-	p = (uint8_t *)(((uintptr_t)p + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1));
-	madvise(p, bytes, MADV_HUGEPAGE);
-
-	e.p = p;
+	p = vm->cache + STUB_BYTES;
+	vm->code = (uint8_t *)(((uintptr_t)p + REGION_BYTES - 1) &
+			       ~(REGION_BYTES - 1));
+	madvise(vm->code, vm->nregions * REGION_BYTES, MADV_HUGEPAGE);
+	e.p = vm->code - STUB_BYTES;
 	bt_stubs_make(vm, &e);
-	vm->hot_start = e.p;
-	vm->hot_end = p + bytes / 2;
-	vm->cold_start = vm->hot_end;
-	vm->cold_end = p + bytes;
-
-	vm->max_blocks = bytes / 128;
-	vm->max_exits = bytes / 64;
-	vm->blocks = bt_cache_map(
-		vm->max_blocks * sizeof(*vm->blocks), PROT_READ | PROT_WRITE);
-	vm->exits = bt_cache_map(
-		vm->max_exits * sizeof(*vm->exits), PROT_READ | PROT_WRITE);
-	vm->hash = bt_cache_map(
-		sizeof(*vm->hash) << HASH_BITS, PROT_READ | PROT_WRITE);
-	vm->npages = vm->soft.ram->bytes >> BUS_PAGE_SHIFT;
-	vm->pages = bt_cache_map(
-		vm->npages * sizeof(*vm->pages) + 1, PROT_READ | PROT_WRITE);
-	if (!vm->blocks || !vm->exits || !vm->hash || !vm->pages) {
+	if (bt_cache_arrays(vm) < 0) {
 		bt_cache_fini(vm);
 		return -ENOMEM;
 	}
@@ -81,45 +110,203 @@ static void bt_cache_unmap(void *p, size_t bytes)
 void bt_cache_fini(struct cpu_vm *vm)
 {
 	bt_cache_unmap(vm->cache, vm->cache_bytes);
-	bt_cache_unmap(vm->blocks, vm->max_blocks * sizeof(*vm->blocks));
-	bt_cache_unmap(vm->exits, vm->max_exits * sizeof(*vm->exits));
+	bt_cache_unmap(vm->blocks, bt_blocks_bytes(vm));
+	bt_cache_unmap(vm->exits, bt_exits_bytes(vm));
 	bt_cache_unmap(vm->hash, sizeof(*vm->hash) << HASH_BITS);
 	bt_cache_unmap(vm->pages, vm->npages * sizeof(*vm->pages) + 1);
+	free(vm->regions);
 }
 
-bool bt_cache_room(struct cpu_vm *vm)
+/* ---- what is used ---- */
+
+static uint64_t bt_region_used(const struct cpu_vm *vm, unsigned r)
 {
-	return vm->hot_end - vm->hot > BT_BLOCK_ROOM &&
-	       vm->cold_end - vm->cold > BT_BLOCK_ROOM &&
-	       vm->nblocks + 1 < vm->max_blocks &&
-	       vm->nexits + BT_MAX_EXITS + 1 < vm->max_exits;
+	const struct bt_region *g = &vm->regions[r];
+
+	if (r != vm->region)
+		return g->used;
+	return (vm->hot - bt_region_code(vm, r)) +
+	       (vm->cold - bt_region_code(vm, r) - REGION_BYTES / 2);
 }
 
 uint64_t bt_cache_used(const struct cpu_vm *vm)
 {
-	return (vm->hot - vm->hot_start) + (vm->cold - vm->cold_start);
+	uint64_t sum = 0;
+
+	for (unsigned r = 0; r < vm->nregions; r++)
+		sum += bt_region_used(vm, r);
+	return sum;
 }
 
-static void bt_page_forget(struct cpu_vm *vm, uint64_t page)
+uint64_t bt_cache_bound(const struct cpu_vm *vm)
 {
-	if (page >= vm->npages || !vm->pages[page].first)
+	return vm->nregions * REGION_BYTES;
+}
+
+/* ---- processors that are still in there ---- */
+
+/* Since bt_grace_begin returned g, has each processor been out of the code and
+ * of what holds a block? */
+bool bt_grace_over(struct cpu_vm *vm, uint32_t g)
+{
+	for (unsigned i = 0; i < vm->soft.ncpus; i++) {
+		struct soft_cpu *o = vm->soft.cpus[i];
+
+		if (o && o->engine &&
+			atomic_load(&bt_area(o)->in_code) != BT_OUT &&
+			(int32_t)(atomic_load(&bt_cpu(o)->grace) - g) < 0)
+			return false;
+	}
+	return true;
+}
+
+/* What was dropped before can be reached by nobody who comes in from now on.
+ * Whoever is in is asked to come out. */
+uint32_t bt_grace_begin(struct cpu_vm *vm)
+{
+	uint32_t g = atomic_fetch_add(&vm->grace, 1) + 1;
+
+	for (unsigned i = 0; i < vm->soft.ncpus; i++) {
+		struct soft_cpu *o = vm->soft.cpus[i];
+
+		if (o && o->engine &&
+			atomic_load(&bt_area(o)->in_code) != BT_OUT)
+			bt_kick(o->engine);
+	}
+	return g;
+}
+
+/* ---- regions ---- */
+
+static void bt_region_retire(struct cpu_vm *vm, unsigned r)
+{
+	struct bt_region *g = &vm->regions[r];
+
+	if (!g->nblocks || g->retired)
 		return;
-	memset(&vm->pages[page], 0, sizeof(vm->pages[page]));
-	atomic_fetch_and(
-		&bus_page_flags(vm->soft.bus)[page], (uint8_t)~BUS_PAGE_CODE);
+	for (uint32_t i = 0; i < g->nblocks; i++) {
+		struct bt_block *b = &vm->blocks[FIRST_BLOCK(r) + i];
+
+		if (b->valid)
+			bt_block_drop(vm, b);
+	}
+	g->retired = true;
+	g->grace = bt_grace_begin(vm);
+	vm->counters[BT_VMC_EVICTED] += g->used;
+}
+
+static void bt_region_begin(struct cpu_vm *vm, unsigned r)
+{
+	struct bt_region *g = &vm->regions[vm->region];
+
+	g->used = bt_region_used(vm, vm->region);
+	g->nblocks = vm->nblocks - FIRST_BLOCK(vm->region);
+	g = &vm->regions[r];
+	g->used = g->nblocks = 0;
+	g->retired = false;
+	vm->region = r;
+	vm->hot = bt_region_code(vm, r);
+	vm->hot_end = vm->cold = vm->hot + REGION_BYTES / 2;
+	vm->cold_end = vm->hot + REGION_BYTES;
+	vm->nblocks = FIRST_BLOCK(r);
+	vm->nexits = FIRST_EXIT(r);
+	vm->begun = bt_stamp();
+}
+
+/* The next region, emptied.  False: somebody may still be in it. */
+bool bt_cache_advance(struct cpu_vm *vm)
+{
+	unsigned next = (vm->region + 1) % vm->nregions;
+	struct bt_region *g = &vm->regions[next];
+
+	bt_region_retire(vm, next);
+	if (g->retired && !bt_grace_over(vm, g->grace))
+		return false;
+	bt_region_begin(vm, next);
+	bt_region_retire(vm, (next + 1) % vm->nregions);
+	return true;
+}
+
+bool bt_cache_room(struct cpu_vm *vm)
+{
+	if (vm->hot_end - vm->hot > BT_BLOCK_ROOM &&
+		vm->cold_end - vm->cold > BT_BLOCK_ROOM &&
+		vm->nblocks + 1 < FIRST_BLOCK(vm->region + 1) &&
+		vm->nexits + BT_MAX_EXITS + 1 < FIRST_EXIT(vm->region + 1))
+		return true;
+	return bt_cache_advance(vm);
 }
 
 void bt_cache_reset(struct cpu_vm *vm)
 {
-	for (uint32_t i = 1; i < vm->nblocks; i++) {
-		bt_page_forget(vm, vm->blocks[i].ram_page);
-		bt_page_forget(vm, vm->blocks[i].page2);
-	}
+	_Atomic(uint8_t) *flags = bus_page_flags(vm->soft.bus);
+
+	for (uint64_t i = 0; i < vm->npages; i++)
+		if (flags[i] & BUS_PAGE_CODE)
+			atomic_fetch_and(&flags[i], (uint8_t)~BUS_PAGE_CODE);
+	madvise(vm->pages, vm->npages * sizeof(*vm->pages), MADV_DONTNEED);
 	memset(vm->hash, 0, sizeof(*vm->hash) << HASH_BITS);
-	vm->hot = vm->hot_start;
-	vm->cold = vm->cold_start;
-	vm->nblocks = 1;
-	vm->nexits = 1;
+	memset(vm->regions, 0, vm->nregions * sizeof(*vm->regions));
+	vm->region = 0;
+	vm->hot = vm->code;
+	vm->cold = vm->code + REGION_BYTES / 2;
+	vm->nblocks = FIRST_BLOCK(0);
+	bt_region_begin(vm, 0);
 	atomic_fetch_add(&vm->epoch, 1);
 	atomic_fetch_add(&vm->inval_seq, 1);
+}
+
+/* ---- giving memory back ---- */
+
+static void bt_give_back(void *p, size_t bytes)
+{
+	uintptr_t a = ((uintptr_t)p + BUS_PAGE_SIZE - 1) & ~(BUS_PAGE_SIZE - 1);
+	uintptr_t end = ((uintptr_t)p + bytes) & ~(BUS_PAGE_SIZE - 1);
+
+	if (a < end)
+		madvise((void *)a, end - a, MADV_DONTNEED);
+}
+
+/* Oldest first: those behind the current one.  True: one was given back. */
+static bool bt_idle_region(struct cpu_vm *vm)
+{
+	unsigned used = 0, oldest = 0;
+	struct bt_region *g;
+
+	for (unsigned i = vm->nregions - 1; i; i--) {
+		unsigned r = (vm->region + i) % vm->nregions;
+
+		if (vm->regions[r].nblocks) {
+			used++;
+			oldest = r;
+		}
+	}
+	if (used < IDLE_REGIONS)
+		return false;
+	bt_region_retire(vm, oldest);
+	g = &vm->regions[oldest];
+	if (!bt_grace_over(vm, g->grace))
+		return false;
+	bt_give_back(bt_region_code(vm, oldest), REGION_BYTES);
+	bt_give_back(&vm->blocks[FIRST_BLOCK(oldest)],
+		REGION_BLOCKS * sizeof(*vm->blocks));
+	bt_give_back(&vm->exits[FIRST_EXIT(oldest)],
+		REGION_EXITS * sizeof(*vm->exits));
+	memset(g, 0, sizeof(*g));
+	return true;
+}
+
+void bt_cache_idle(struct cpu_vm *vm)
+{
+	uint32_t now = bt_stamp();
+
+	if (now - vm->begun < IDLE_STAMPS ||
+		now - vm->trimmed < IDLE_STAMPS / 16)
+		return;
+	if (pthread_mutex_trylock(&vm->lock))
+		return;
+	vm->trimmed = now;
+	for (unsigned n = 0; n < 2 && bt_idle_region(vm); n++)
+		;
+	pthread_mutex_unlock(&vm->lock);
 }

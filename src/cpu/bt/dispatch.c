@@ -45,7 +45,11 @@ static void bt_flush_world(struct cpu *cpu)
 	pthread_mutex_lock(&vm->lock);
 	while (atomic_load(&vm->flush_wanted)) {
 		if (bt_others_out(vm, cpu->c)) {
-			bt_cache_reset(vm);
+			if (vm->reset_wanted)
+				bt_cache_reset(vm);
+			else
+				bt_cache_advance(vm);
+			vm->reset_wanted = false;
 			vm->counters[BT_VMC_FLUSHES]++;
 			atomic_store(&vm->flush_wanted, false);
 			break;
@@ -70,6 +74,7 @@ static void bt_come_in(struct cpu *cpu)
 		atomic_store(&a->in_code, BT_OUT);
 		bt_flush_world(cpu);
 	}
+	atomic_store(&cpu->grace, atomic_load(&cpu->vm->grace));
 	epoch = atomic_load(&cpu->vm->epoch);
 	if (cpu->epoch != epoch) {
 		cpu->epoch = epoch;
@@ -139,6 +144,8 @@ void bt_run(struct cpu *cpu, struct cpu_exit *exit)
 	while (!bt_events(self, out))
 		bt_go_in(self);
 	self->running = false;
+	if (out->reason == CPU_EXIT_HALT)
+		bt_cache_idle(self->vm);
 }
 
 /* ---- one block at a time ---- */

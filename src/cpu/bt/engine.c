@@ -169,6 +169,7 @@ static int bt_set_debug(struct cpu *cpu, const struct cpu_debug *d)
 	pthread_mutex_lock(&vm->lock);
 	if (memcmp(stops, vm->stops, sizeof(stops))) {
 		memcpy(vm->stops, stops, sizeof(stops));
+		vm->reset_wanted = true;
 		atomic_store(&vm->flush_wanted, true);
 	}
 	pthread_mutex_unlock(&vm->lock);
@@ -198,6 +199,7 @@ static const char *const bt_vm_names[BT_NVMCOUNTERS] = {
 	[BT_VMC_INVALS] = "invalidated",
 	[BT_VMC_CHECKED] = "checked-blocks",
 	[BT_VMC_RETIRED] = "retired-pages",
+	[BT_VMC_EVICTED] = "bytes-evicted",
 	[BT_VMC_FLUSHES] = "flushes",
 };
 
@@ -230,7 +232,7 @@ static void bt_vm_stats(struct cpu_vm *vm, struct cpu_stats *out)
 			i == BT_VMC_TICKS ? bt_ticks_to_ns(vm, v) : v);
 	}
 	cpu_stats_add(out, "cache", "bytes-used", bt_cache_used(vm));
-	cpu_stats_add(out, "cache", "bytes-bound", vm->cache_bytes);
+	cpu_stats_add(out, "cache", "bytes-bound", bt_cache_bound(vm));
 }
 
 static enum cpu_where bt_where(struct cpu *cpu)

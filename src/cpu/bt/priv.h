@@ -167,6 +167,7 @@ struct bt_page {
 	uint64_t mask;	  /* of those; read without the lock */
 	uint32_t stamp;	  /* time of the first of writes */
 	uint32_t retired; /* when its blocks were dropped for those */
+	uint32_t grace;	  /* after the last block dropped: bt_grace_over */
 	uint16_t writes;  /* beside the watched blocks */
 	uint8_t heat;	  /* how often it was retired in short time */
 	bool checked;	  /* translate to checked blocks */
@@ -220,6 +221,14 @@ enum bt_thunk {
 
 /* ---- the machine ---- */
 
+/* A part of the code cache with its records. */
+struct bt_region {
+	uint64_t used;	  /* bytes of code */
+	uint32_t nblocks; /* both: set when it is full */
+	uint32_t grace;
+	bool retired; /* all its blocks are dropped, since grace */
+};
+
 enum bt_vm_counter {
 	BT_VMC_BLOCKS,
 	BT_VMC_INSNS,
@@ -228,7 +237,8 @@ enum bt_vm_counter {
 	BT_VMC_INVALS,
 	BT_VMC_CHECKED, /* blocks that check themselves */
 	BT_VMC_RETIRED, /* pages whose blocks were dropped for other writes */
-	BT_VMC_FLUSHES,
+	BT_VMC_EVICTED, /* bytes */
+	BT_VMC_FLUSHES, /* all processors stopped for it */
 	BT_NVMCOUNTERS,
 };
 
@@ -238,13 +248,18 @@ struct cpu_vm {
 
 	uint8_t *cache;
 	size_t cache_bytes;
-	uint8_t *hot, *hot_start, *hot_end; /* free; bounds */
-	uint8_t *cold, *cold_start, *cold_end;
+	struct bt_region *regions;
+	unsigned nregions, region; /* the one being filled: */
+	uint8_t *code;		   /* of the first region */
+	uint8_t *hot, *hot_end;	   /* free */
+	uint8_t *cold, *cold_end;
+	uint32_t begun, trimmed; /* bt_stamp() of the last changes */
+	_Atomic(uint32_t) grace; /* bt_grace_begin */
 
 	struct bt_block *blocks; /* [0] is not used */
-	uint32_t nblocks, max_blocks;
+	uint32_t nblocks;	 /* the next one to be used */
 	struct bt_exit *exits;
-	uint32_t nexits, max_exits;
+	uint32_t nexits;
 	uint32_t *hash;
 	struct bt_page *pages; /* per RAM page */
 	uint64_t npages;
@@ -262,6 +277,7 @@ struct cpu_vm {
 
 	/* The cache is full: start anew once every processor is out of it. */
 	_Atomic(bool) flush_wanted;
+	bool reset_wanted; /* lock: drop everything */
 	_Atomic(uint32_t) epoch;
 
 	/* Page offsets where a debugger has breakpoints, of any page: blocks
@@ -292,6 +308,7 @@ struct cpu {
 	struct cpu_vm *vm;
 	bool stepping;
 	uint32_t tlb_gen, exec_gen, epoch;
+	_Atomic(uint32_t) grace; /* of the machine when it last came in */
 	uint16_t jc_journal[SOFT_NMODES][BT_JC_JOURNAL];
 	uint32_t jc_fills[SOFT_NMODES];
 	unsigned done; /* instructions of the block done, when stepping */
@@ -315,13 +332,24 @@ static inline uint64_t bt_tsc(void)
 	return __builtin_ia32_rdtsc();
 }
 
+/* Time in units of some 20 us. */
+static inline uint32_t bt_stamp(void)
+{
+	return bt_tsc() >> 16;
+}
+
 /* ---- cache.c: memory for code and blocks ---- */
 
 int bt_cache_init(struct cpu_vm *vm, uint64_t bytes);
 void bt_cache_fini(struct cpu_vm *vm);
-bool bt_cache_room(struct cpu_vm *vm);		 /* for one more block */
-uint64_t bt_cache_used(const struct cpu_vm *vm); /* bytes; any thread */
-void bt_cache_reset(struct cpu_vm *vm);		 /* nobody runs in it */
+bool bt_cache_room(struct cpu_vm *vm); /* for one more block */
+bool bt_cache_advance(struct cpu_vm *vm);
+void bt_cache_idle(struct cpu_vm *vm); /* a processor halts; no lock held */
+uint64_t bt_cache_used(const struct cpu_vm *vm);  /* bytes; any thread */
+uint64_t bt_cache_bound(const struct cpu_vm *vm); /* the same */
+uint32_t bt_grace_begin(struct cpu_vm *vm);
+bool bt_grace_over(struct cpu_vm *vm, uint32_t g);
+void bt_cache_reset(struct cpu_vm *vm); /* nobody runs in it */
 
 static inline bool bt_stops_at(const struct cpu_vm *vm, unsigned off)
 {
@@ -364,6 +392,8 @@ void bt_jc_flush(struct soft_cpu *c, unsigned mode);
  * and call for the changed bytes' sake with all writes to it. */
 bool bt_smc_checked(struct cpu_vm *vm, uint64_t ram_page, unsigned off);
 void bt_smc_watch(struct soft_cpu *c, uint64_t ram_page);
+/* Make it unreachable and take it off all lists.  Lock held. */
+void bt_block_drop(struct cpu_vm *vm, struct bt_block *b);
 /* A checked block found its bytes changed.  Lock not held. */
 void bt_smc_check_failed(struct cpu_vm *vm, uint32_t block);
 void bt_smc_written(struct soft_vm *vm, struct soft_cpu *c, uint64_t ram_offset,

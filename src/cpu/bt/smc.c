@@ -156,14 +156,14 @@ static void bt_invalidate(struct cpu_vm *vm, struct bt_block *b)
 	vm->counters[BT_VMC_INVALS]++;
 }
 
-/* Time in units of some 20 us. */
-static uint32_t bt_stamp(void)
-{
-	return bt_tsc() >> 16;
-}
-
+/* Unless a processor may still be in a block that was dropped: it must notice
+ * what it writes to the rest of that. */
 static void bt_unwatch(struct cpu_vm *vm, uint64_t ram_page)
 {
+	if (!bt_grace_over(vm, vm->pages[ram_page].grace)) {
+		bt_grace_begin(vm);
+		return;
+	}
 	atomic_fetch_and(&bus_page_flags(vm->soft.bus)[ram_page],
 		(uint8_t)~BUS_PAGE_CODE);
 }
@@ -205,6 +205,14 @@ static void bt_unlist(struct cpu_vm *vm, struct bt_block *b, uint64_t ram_page)
 	page->watched -= !b->checked;
 }
 
+void bt_block_drop(struct cpu_vm *vm, struct bt_block *b)
+{
+	bt_unlist(vm, b, b->ram_page);
+	if (b->page2 < vm->npages)
+		bt_unlist(vm, b, b->page2);
+	bt_invalidate(vm, b);
+}
+
 /* Drop the blocks of the page that depend on the parts in mask. */
 static void bt_drop_blocks(
 	struct cpu_vm *vm, uint64_t ram_page, uint64_t mask, bool written)
@@ -233,6 +241,7 @@ static void bt_drop_blocks(
 		}
 	}
 	__atomic_store_n(&page->mask, left, __ATOMIC_RELAXED);
+	page->grace = atomic_fetch_add(&vm->grace, 1) + 1;
 }
 
 /* ---- pages that are written beside their code ---- */
@@ -256,7 +265,6 @@ static void bt_page_retire(struct cpu_vm *vm, uint64_t ram_page, uint32_t now)
 	struct bt_page *page = &vm->pages[ram_page];
 
 	bt_drop_blocks(vm, ram_page, ~0ull, false);
-	bt_unwatch(vm, ram_page);
 	page->heat = now - page->retired < SHARED_AGAIN ? page->heat + 1 : 1;
 	page->retired = now;
 	page->checked = page->heat >= SHARED_HEAT;
@@ -347,10 +355,7 @@ void bt_smc_check_failed(struct cpu_vm *vm, uint32_t block)
 
 	pthread_mutex_lock(&vm->lock);
 	if (b->valid) {
-		bt_unlist(vm, b, b->ram_page);
-		if (b->page2 < vm->npages)
-			bt_unlist(vm, b, b->page2);
-		bt_invalidate(vm, b);
+		bt_block_drop(vm, b);
 		bt_site_hit(vm, b->ram_page, b->off);
 	}
 	pthread_mutex_unlock(&vm->lock);
