@@ -445,17 +445,17 @@ static void test_fetch(void)
 
 	map4(r, PAGE | P | U);
 	put8(r, PAGE + 0xff8, 0x8877665544332211ull);
-	g_assert_cmpuint(soft_fetch(r->c, VA + 0xffc, buf), ==, 4);
+	g_assert_cmpuint(soft_fetch(r->c, VA + 0xffc, buf, true), ==, 4);
 	g_assert_cmphex(buf[0], ==, 0x55);
-	g_assert_cmpint(
-		FAULT(r->c, soft_fetch(r->c, VA + 0x1000, buf)), ==, X86_PF);
+	g_assert_cmpint(FAULT(r->c, soft_fetch(r->c, VA + 0x1000, buf, true)),
+		==, X86_PF);
 	g_assert_cmphex(r->c->fault.error, ==, 0x10);
 	put8(r, pte_at(VA, 1) + 8, (PAGE + 0x3000) | P);
 	put8(r, PAGE + 0x3000, 0xcc);
-	g_assert_cmpuint(soft_fetch(r->c, VA + 0xffc, buf), ==, 15);
+	g_assert_cmpuint(soft_fetch(r->c, VA + 0xffc, buf, true), ==, 15);
 	g_assert_cmphex(buf[4], ==, 0xcc);
-	g_assert_cmpint(
-		FAULT(r->c, soft_fetch(r->c, 1ull << 47, buf)), ==, X86_GP);
+	g_assert_cmpint(FAULT(r->c, soft_fetch(r->c, 1ull << 47, buf, true)),
+		==, X86_GP);
 	rig_free(r);
 }
 

@@ -72,18 +72,20 @@ static gva_t step_linear(const struct soft_cpu *c)
 static void step_decode(struct soft_cpu *c, struct step_entry *e, gva_t a)
 {
 	enum x86_dec_status st;
+	bool from_device = false;
 	uint8_t buf[15];
 	unsigned n;
 
 	for (;;) {
-		n = soft_fetch(c, a, buf);
+		n = soft_fetch(c, a, buf, from_device);
 		st = x86_decode(&e->insn, buf, n, c->code_size);
 		if (st != X86_DEC_MORE)
 			break;
 		/* Fetching the byte that is missing says what is wrong; if
 		 * nothing is, the mapping has just changed. */
 		a = c->code64 ? a + n : (uint32_t)(a + n);
-		soft_fetch(c, a, buf);
+		soft_fetch(c, a, buf, true);
+		from_device = true;
 		a = step_linear(c);
 	}
 	if (st == X86_DEC_LONG)

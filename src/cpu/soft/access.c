@@ -256,7 +256,8 @@ static void soft_fetch_part(
 		buf[i] = soft_mmio_read(c, gpa + i, 1);
 }
 
-unsigned soft_fetch(struct soft_cpu *c, gva_t a, uint8_t buf[15])
+unsigned soft_fetch(
+	struct soft_cpu *c, gva_t a, uint8_t buf[15], bool from_device)
 {
 	enum soft_mode m = c->cpl == 3 ? SOFT_USER : SOFT_KERNEL;
 	unsigned room = soft_fetch_room(c, a);
@@ -287,6 +288,8 @@ unsigned soft_fetch(struct soft_cpu *c, gva_t a, uint8_t buf[15])
 	if (soft_translate(c, a, SOFT_EXEC, m, false, &gpa))
 		return n;
 	soft_tlb_place(c, a, SOFT_EXEC, m, &p);
+	if (!p.host && !from_device)
+		return n;
 	soft_fetch_part(c, p.host, p.gpa, buf + n, room - n);
 	return room;
 }

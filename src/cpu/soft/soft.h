@@ -311,8 +311,11 @@ uint32_t soft_translate(struct soft_cpu *c, gva_t a, enum soft_access acc,
 /* Fetch up to 15 instruction bytes at linear address a = CS.base + RIP (both
  * pages).  Returns the number readable without a fault, at least 1, else
  * raises #PF, or #GP for CS.limit or a non-canonical address.  If the decoder
- * wants more than n bytes, soft_fetch(c, a + n) raises what hinders. */
-unsigned soft_fetch(struct soft_cpu *c, gva_t a, uint8_t buf[15]);
+ * wants more than n bytes, soft_fetch(c, a + n) raises what hinders.  Of a
+ * device the second page is read only with from_device, for reading has
+ * effects: ask again with it. */
+unsigned soft_fetch(
+	struct soft_cpu *c, gva_t a, uint8_t buf[15], bool from_device);
 
 void soft_tlb_flush(struct soft_cpu *c);	       /* everything */
 void soft_tlb_flush_local(struct soft_cpu *c);	       /* not global pages */
