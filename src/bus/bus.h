@@ -291,7 +291,7 @@ void bus_clock_pause(struct bus *b, bool pause); /* lock held */
 
 struct bus_timer {
 	struct bus *bus;
-	void (*fire)(void *opaque); /* control loop, lock held */
+	void (*fire)(void *opaque); /* any thread, lock held */
 	void *opaque;
 	uint64_t deadline_ns;
 	unsigned slot; /* heap position + 1; 0 = not armed */
@@ -303,7 +303,8 @@ void bus_timer_arm(struct bus_timer *t, uint64_t deadline_ns); /* lock held */
 void bus_timer_cancel(struct bus_timer *t);		       /* lock held */
 
 /* A descriptor (timerfd) readable when the earliest timer is due; the control
- * loop then calls bus_timers_run (takes the lock). */
+ * loop then calls bus_timers_run (takes the lock).  So do processors that wait.
+ */
 int bus_timers_fd(struct bus *b);
 void bus_timers_run(struct bus *b);
 

@@ -41,7 +41,9 @@ uint64_t bus_clock_ns(const struct bus *b)
 	return paused ? paused : host_ns() - atomic_load(&b->clock_offset_ns);
 }
 
-/* Set the timerfd to the earliest deadline; none while paused. */
+/* Set the timerfd to the earliest deadline; none while paused.  If it goes off
+ * earlier than that, it is left alone and set then: guests put off their
+ * timers much more often than they wait for them. */
 static void bus_timers_program(struct bus *b)
 {
 	bool off = !b->ntimers || atomic_load(&b->paused_at_ns);
@@ -51,7 +53,8 @@ static void bus_timers_program(struct bus *b)
 				(uint64_t)atomic_load(&b->clock_offset_ns);
 	struct itimerspec it = {0};
 
-	if (due == b->armed_ns)
+	atomic_store(&b->due_ns, due);
+	if (b->armed_ns ? !due || due >= b->armed_ns : !due)
 		return;
 	b->armed_ns = due;
 	it.it_value.tv_sec = due / 1000000000u;

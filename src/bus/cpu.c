@@ -1,5 +1,6 @@
 /* cpu.c - processors as devices see them: events, waiting, acknowledgement. */
 #include <errno.h>
+#include <time.h>
 
 #include <glib.h>
 
@@ -8,13 +9,17 @@
 struct bus_cpu *bus_cpu_new(struct bus *b, uint32_t apic_id)
 {
 	struct bus_cpu *c = g_new0(struct bus_cpu, 1);
+	pthread_condattr_t attr;
 
 	g_assert(b->ncpus < BUS_MAX_CPUS);
 	c->bus = b;
 	c->index = b->ncpus;
 	c->apic_id = apic_id;
 	pthread_mutex_init(&c->wait_lock, NULL);
-	pthread_cond_init(&c->wait_cond, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->wait_cond, &attr);
+	pthread_condattr_destroy(&attr);
 	b->cpus[b->ncpus++] = c;
 	return c;
 }
@@ -82,14 +87,34 @@ void bus_cpu_clear(struct bus_cpu *c, uint32_t events)
 	pthread_mutex_unlock(&c->wait_lock);
 }
 
+/* Wait for a signal or the earliest timer; true: the timer is due. */
+static bool bus_cpu_doze(struct bus_cpu *c)
+{
+	uint64_t due = atomic_load(&c->bus->due_ns);
+	struct timespec at = {due / 1000000000u, due % 1000000000u};
+
+	if (due)
+		return pthread_cond_timedwait(
+			       &c->wait_cond, &c->wait_lock, &at) == ETIMEDOUT;
+	pthread_cond_wait(&c->wait_cond, &c->wait_lock);
+	return false;
+}
+
+/* What a sleeping processor mostly waits for is a timer, so it looks after the
+ * timers itself rather than be woken by the control loop. */
 void bus_cpu_wait(struct bus_cpu *c, uint32_t mask)
 {
 	if (atomic_load(&c->events) & mask)
 		return;
 	pthread_mutex_lock(&c->wait_lock);
 	atomic_store(&c->waiting, true);
-	while (!(atomic_load(&c->events) & mask))
-		pthread_cond_wait(&c->wait_cond, &c->wait_lock);
+	while (!(atomic_load(&c->events) & mask)) {
+		if (!bus_cpu_doze(c))
+			continue;
+		pthread_mutex_unlock(&c->wait_lock);
+		bus_timers_run(c->bus);
+		pthread_mutex_lock(&c->wait_lock);
+	}
 	atomic_store(&c->waiting, false);
 	pthread_mutex_unlock(&c->wait_lock);
 }

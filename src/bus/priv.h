@@ -54,6 +54,8 @@ struct bus {
 	struct bus_timer **heap;
 	unsigned ntimers, heap_room;
 	uint64_t armed_ns; /* what the timerfd is set to */
+	/* The earliest deadline by CLOCK_MONOTONIC, 0 = none. */
+	_Atomic(uint64_t) due_ns;
 	int timerfd;
 };
 

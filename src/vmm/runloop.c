@@ -6,6 +6,7 @@
  * that event.  A processor's state is touched by its own thread only.
  */
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "cpu/kvm/kvm.h"
 #include "vmm/priv.h"
@@ -166,6 +167,7 @@ static void *vcpu_main(void *opaque)
 	struct vcpu *v = opaque;
 	struct cpu_exit exit;
 
+	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
 	while (vcpu_obey(v)) {
 		memset(&exit, 0, offsetof(struct cpu_exit, text) + 1);
 		if (v->wait_sipi) {
