@@ -223,6 +223,7 @@ enum bus_event {
 	BUS_EV_STOP = 1 << 4, /* level: leave run() and obey the run loop */
 	BUS_EV_FLUSH = 1 << 5,	/* edge: the map or A20 changed: drop TLBs */
 	BUS_EV_ENGINE = 1 << 6, /* for an engine's own use */
+	BUS_EV_UNHALT = 1 << 7, /* edge: look at bus_cpu.unhalted */
 };
 
 /* What the interrupt-controller complex offers to engines.  Lock held. */
@@ -236,6 +237,11 @@ struct bus_cpu_intc {
 	/* CR8 <-> TPR[7:4] */
 	uint8_t (*get_tpr)(void *opaque);
 	void (*set_tpr)(void *opaque, uint8_t cr8);
+	/* KVM's hypercalls: what goes into RAX.  wide: from 64-bit code. */
+	int64_t (*hypercall)(
+		void *opaque, uint64_t nr, const uint64_t arg[4], bool wide);
+	/* bus_cpu.tsc_offset has changed. */
+	void (*tsc_moved)(void *opaque);
 };
 
 struct bus_cpu {
@@ -247,7 +253,11 @@ struct bus_cpu {
 	/* An NMI handler runs (the engine says so): one more NMI is latched,
 	 * while before it two that come close together are both taken. */
 	_Atomic(bool) nmi_masked;
-	bool nmi_again;			 /* private to bus.c, under wait_lock */
+	bool nmi_again; /* private to bus.c, under wait_lock */
+	/* Another processor's hypercall ended this one's halt, or ends its
+	 * next one; the engine takes it back when it leaves HLT for it. */
+	_Atomic(bool) unhalted;
+	uint64_t tsc_offset; /* guest TSC - host TSC; under the bus lock */
 	const struct bus_cpu_intc *intc; /* NULL until the board sets it */
 	void *intc_opaque;
 	/* Set by the engine: make run() look at events soon.  Any thread;
@@ -280,6 +290,10 @@ int bus_cpu_ack_interrupt(struct bus_cpu *c);
 /* Local APIC MSRs and TPR for engines.  Take the lock. */
 bool bus_cpu_rdmsr(struct bus_cpu *c, uint32_t msr, uint64_t *val);
 bool bus_cpu_wrmsr(struct bus_cpu *c, uint32_t msr, uint64_t val);
+int64_t bus_cpu_hypercall(
+	struct bus_cpu *c, uint64_t nr, const uint64_t arg[4], bool wide);
+/* The engine says how the processor's TSC differs from the host's. */
+void bus_cpu_tsc_moved(struct bus_cpu *c, uint64_t tsc_offset);
 uint8_t bus_cpu_get_tpr(struct bus_cpu *c);
 void bus_cpu_set_tpr(struct bus_cpu *c, uint8_t cr8);
 

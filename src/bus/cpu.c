@@ -152,6 +152,31 @@ bool bus_cpu_wrmsr(struct bus_cpu *c, uint32_t msr, uint64_t val)
 	return ok;
 }
 
+#define KVM_ENOSYS 1000
+
+int64_t bus_cpu_hypercall(
+	struct bus_cpu *c, uint64_t nr, const uint64_t arg[4], bool wide)
+{
+	int64_t ret = -KVM_ENOSYS;
+
+	bus_lock(c->bus);
+	if (c->intc)
+		ret = c->intc->hypercall(c->intc_opaque, nr, arg, wide);
+	bus_unlock(c->bus);
+	return ret;
+}
+
+void bus_cpu_tsc_moved(struct bus_cpu *c, uint64_t tsc_offset)
+{
+	bus_lock(c->bus);
+	if (c->tsc_offset != tsc_offset) {
+		c->tsc_offset = tsc_offset;
+		if (c->intc)
+			c->intc->tsc_moved(c->intc_opaque);
+	}
+	bus_unlock(c->bus);
+}
+
 uint8_t bus_cpu_get_tpr(struct bus_cpu *c)
 {
 	uint8_t tpr = 0;

@@ -45,6 +45,16 @@ SETTER(cpu)
 	return set_string(&MACHINE->cpu_model, v);
 }
 
+SETTER(hypervisor)
+{
+	int word;
+
+	if (!set_word(&word, &conf_hypervisor_words, v, err))
+		return false;
+	MACHINE->hypervisor = (enum conf_hypervisor)word;
+	return true;
+}
+
 SETTER(board)
 {
 	int word;
@@ -206,6 +216,10 @@ const struct cli_flag cli_run_flags[] = {
 		"auto bt kvm interp", set_engine},
 	{"cpu", 0, "MODEL", "processor that the guest sees (default: auto)",
 		NULL, set_cpu},
+	{"hypervisor", 0, "H",
+		"whose interface the guest finds: kvm (default; clock, IPIs "
+		"and more, which Linux uses by itself) or none",
+		"kvm none", set_hypervisor},
 	{"cpus", 0, "N", "processors, 1 to 64, or sockets=,cores=,threads=",
 		NULL, set_cpus},
 	{"mem", 'm', "SIZE", "memory (default: 512M)", NULL, set_mem},

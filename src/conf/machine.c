@@ -13,6 +13,7 @@
 
 WORDS(engine, "engine", "auto", "bt", "kvm", "interp", "lockstep");
 WORDS(irqchip, "irqchip", "auto", "kernel", "user");
+WORDS(hypervisor, "hypervisor", "kvm", "none");
 WORDS(board, "board", "pc", "q35");
 WORDS(firmware, "firmware", "bios", "uefi");
 WORDS(media, "medium", "disk", "cdrom", "floppy");

@@ -39,6 +39,11 @@ enum conf_irqchip { /* kvm: who models the interrupt controllers */
 	CONF_IRQCHIP_USER,
 };
 
+enum conf_hypervisor { /* whose interface the guest finds */
+	CONF_HYPERVISOR_KVM,
+	CONF_HYPERVISOR_NONE, /* it sees no hypervisor at all */
+};
+
 enum conf_board {
 	CONF_BOARD_PC,
 	CONF_BOARD_Q35,
@@ -100,9 +105,9 @@ enum conf_boot {
 
 /* Indexed by the enums above. */
 extern const struct conf_word_list conf_engine_words, conf_irqchip_words,
-	conf_board_words, conf_firmware_words, conf_media_words, conf_bus_words,
-	conf_format_words, conf_nic_words, conf_serial_words,
-	conf_display_words, conf_boot_words;
+	conf_hypervisor_words, conf_board_words, conf_firmware_words,
+	conf_media_words, conf_bus_words, conf_format_words, conf_nic_words,
+	conf_serial_words, conf_display_words, conf_boot_words;
 
 struct conf_file {
 	char *path; /* NULL: absent */
@@ -149,6 +154,7 @@ struct conf_machine {
 	uint64_t code_cache_bytes; /* bt; 0 = default */
 	bool change;	 /* may change to kvm and back while it runs */
 	char *cpu_model; /* "auto" or a name of x86_cpu_model_names */
+	enum conf_hypervisor hypervisor;
 	unsigned sockets, cores, threads; /* product 1..CONF_MAX_CPUS */
 	uint64_t mem_bytes;		  /* multiple of 1 MiB */
 

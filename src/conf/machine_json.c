@@ -141,6 +141,7 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	json_object_set_int_member(
 		o, "code_cache_bytes", (gint64)m->code_cache_bytes);
 	json_object_set_boolean_member(o, "change", m->change);
+	put_word(o, "hypervisor", &conf_hypervisor_words, (int)m->hypervisor);
 	put_string(o, "cpu_model", m->cpu_model);
 	json_object_set_int_member(o, "sockets", m->sockets);
 	json_object_set_int_member(o, "cores", m->cores);
@@ -418,6 +419,8 @@ static void read_cpu(struct reader *r, JsonObject *o, struct conf_machine *m)
 		r, o, "irqchip", &conf_irqchip_words);
 	m->code_cache_bytes = get_int(r, o, "code_cache_bytes", 1ull << 40, 0);
 	m->change = get_bool(r, o, "change", false);
+	m->hypervisor = (enum conf_hypervisor)get_word(
+		r, o, "hypervisor", &conf_hypervisor_words);
 	take_string(r, o, "cpu_model", &m->cpu_model);
 	m->sockets = (unsigned)get_int(r, o, "sockets", CONF_MAX_CPUS, 1);
 	m->cores = (unsigned)get_int(r, o, "cores", CONF_MAX_CPUS, 1);

@@ -75,6 +75,17 @@ uint32_t board_pc_pci_start(const struct machine *m)
 	return bus_ram(m->bus)->low <= 0x80000000 ? 0x80000000 : 0xc0000000;
 }
 
+static void board_set_paravirt(struct machine *m)
+{
+	struct x86_cpuid_regs r = {0};
+	struct x86_state *s = g_new0(struct x86_state, 1);
+
+	if (m->model.feature[X86_FEAT_KVM_CLOCK])
+		x86_cpu_model_cpuid(&m->model, 0, s, 0x40000001, 0, &r);
+	intc_set_paravirt(m->board.intc, r.eax, m->model.tsc_hz);
+	g_free(s);
+}
+
 /* Interrupt controllers: ours, or the kernel's beside KVM. */
 static bool add_interrupts(struct machine *m, struct dev_host *h, GError **err)
 {
@@ -92,6 +103,7 @@ static bool add_interrupts(struct machine *m, struct dev_host *h, GError **err)
 		intc_set_features(b->intc, m->model.phys_bits,
 			m->model.feature[X86_FEAT_X2APIC],
 			m->model.feature[X86_FEAT_TSC_DEADLINE]);
+		board_set_paravirt(m);
 		b->gsi = intc_gsi(b->intc);
 	}
 	h->gsi = b->gsi;

@@ -17,6 +17,8 @@
 #include "cpu/kvm/kvm.h"
 #include "vmm/priv.h"
 
+#define TSC_TOLERANCE (1u << 22) /* ticks: about a millisecond */
+
 /* ---- before the machine is made ---- */
 
 void change_prepare(struct machine *m)
@@ -49,6 +51,7 @@ void change_limit(const struct machine *m, bool can[X86_NFEATURES])
 		return;
 	soft = g_new0(struct cpu_probe, 1);
 	cpu_interp.probe(soft);
+	cpu_kvm_without_irqchip(m->kvm->can);
 	for (unsigned f = 0; f < X86_NFEATURES; f++)
 		can[f] &= soft->can[f] && m->kvm->can[f];
 }
@@ -125,6 +128,20 @@ static void processors_free(struct processors *p)
 		p->engine->vm_free(p->vm);
 }
 
+/* Did the new processor take it all?  What KVM keeps in silence as it was is
+ * the TSC, where it is emulated. */
+static bool took_state(const struct cpu_engine *e, struct cpu *cpu,
+	const struct x86_state *want)
+{
+	struct x86_state *s = aligned_alloc(64, sizeof(*s));
+	uint64_t off;
+
+	e->get(cpu, s);
+	off = s->tsc_offset - want->tsc_offset + TSC_TOLERANCE;
+	free(s);
+	return off <= 2 * TSC_TOLERANCE;
+}
+
 /* Takes over the processors' kicks: lock held from here to the end. */
 static int processors_make(struct machine *m, struct processors *p,
 	const struct x86_state *state, char *text, unsigned size)
@@ -143,6 +160,10 @@ static int processors_make(struct machine *m, struct processors *p,
 		if (e < 0)
 			g_snprintf(text, size,
 				"it cannot hold the state of processor %u", i);
+		else if (!took_state(p->engine, p->cpu[i], &state[i])) {
+			g_strlcpy(text, "it cannot move the TSC", size);
+			e = -ENOTSUP;
+		}
 	}
 	return e;
 }

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "conf/error.h"
+#include "cpu/kvm/kvm.h"
 #include "dev/irq/intc.h"
 #include "dev/timer/acpi_pm.h"
 #include "vmm/priv.h"
@@ -59,6 +60,29 @@ static bool choose_engine(
 	return false;
 }
 
+/* Only our own controllers can stay when the engine changes. */
+static bool kernel_irqchip(
+	const struct machine *m, const struct cpu_probe *probe)
+{
+	if (m->engine != &cpu_kvm || m->conf->change)
+		return false;
+	return m->conf->irqchip == CONF_IRQCHIP_KERNEL ||
+	       (m->conf->irqchip == CONF_IRQCHIP_AUTO &&
+		       probe->mips > REAL_KVM_MIPS);
+}
+
+/* What of the engine's features this machine can have. */
+static void limit_features(struct machine *m, const struct cpu_probe *probe,
+	bool can[X86_NFEATURES])
+{
+	memcpy(can, probe->can, X86_NFEATURES * sizeof(can[0]));
+	if (m->conf->hypervisor == CONF_HYPERVISOR_NONE)
+		can[X86_FEAT_HYPERVISOR] = false;
+	if (m->engine == &cpu_kvm && !kernel_irqchip(m, probe))
+		cpu_kvm_without_irqchip(can);
+	change_limit(m, can);
+}
+
 static bool choose_model(
 	struct machine *m, const struct cpu_probe *probe, GError **err)
 {
@@ -68,8 +92,7 @@ static bool choose_model(
 	bool can[X86_NFEATURES];
 	int e;
 
-	memcpy(can, probe->can, sizeof(can));
-	change_limit(m, can);
+	limit_features(m, probe, can);
 	e = x86_cpu_model_init(&m->model, c->cpu_model, can, &t, &missing);
 
 	if (e == -ENOENT)
@@ -93,11 +116,7 @@ static bool make_engine(
 	};
 	char text[256] = "";
 
-	/* Only our own controllers can stay when the engine changes. */
-	if (m->engine == &cpu_kvm && !m->conf->change)
-		conf.kernel_irqchip = m->conf->irqchip == CONF_IRQCHIP_KERNEL ||
-				      (m->conf->irqchip == CONF_IRQCHIP_AUTO &&
-					      probe->mips > REAL_KVM_MIPS);
+	conf.kernel_irqchip = kernel_irqchip(m, probe);
 	if (m->engine->vm_new(&m->vm, m->bus, &conf, text, sizeof(text)) < 0)
 		return fw_error(err, text, "try --engine auto",
 			"cannot start the engine %s", m->engine->name);

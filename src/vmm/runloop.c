@@ -71,7 +71,7 @@ static void on_event(struct vcpu *v, const struct cpu_exit *exit)
 static void on_halt(struct vcpu *v, const struct cpu_exit *exit)
 {
 	uint32_t mask = BUS_EV_NMI | BUS_EV_INIT | BUS_EV_SIPI | BUS_EV_STOP |
-			BUS_EV_ENGINE;
+			BUS_EV_ENGINE | BUS_EV_UNHALT;
 
 	bus_cpu_wait(v->bc, exit->masked ? mask : mask | BUS_EV_INTR);
 }

@@ -43,6 +43,8 @@ static bool allow_special(const struct x86_insn *in, const bool *have)
 	case X86_OP_FCOMIP:
 	case X86_OP_FUCOMI:
 	case X86_OP_FUCOMIP: return have[X86_FEAT_CMOV];
+	case X86_OP_VMCALL:
+	case X86_OP_VMMCALL: return have[X86_FEAT_KVM_CLOCK];
 	default: return true;
 	}
 }

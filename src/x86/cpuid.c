@@ -28,6 +28,7 @@ static const struct x86_feature_row {
 #undef X86_FEATURE
 };
 
+#define KVM_FEATURES_LEAF  0x40000001
 #define XSAVE_LEGACY_BYTES 576 /* x87, SSE and header */
 #define PKRU_COMPONENT	   9
 #define CLFLUSH_BYTES	   64
@@ -52,7 +53,12 @@ uint32_t x86_topology_apic_id(const struct x86_topology *t, unsigned n)
 /* Not of the host's silicon but of our board and engines. */
 static const uint16_t virtual_features[] = {X86_FEAT_APIC, X86_FEAT_X2APIC,
 	X86_FEAT_TSC_DEADLINE, X86_FEAT_HYPERVISOR, X86_FEAT_ARAT,
-	X86_FEAT_ARCH_CAPABILITIES, X86_FEAT_SPEC_CTRL};
+	X86_FEAT_ARCH_CAPABILITIES, X86_FEAT_SPEC_CTRL, X86_FEAT_KVM_CLOCK_OLD,
+	X86_FEAT_KVM_NOP_IO_DELAY, X86_FEAT_KVM_CLOCK, X86_FEAT_KVM_ASYNC_PF,
+	X86_FEAT_KVM_STEAL_TIME, X86_FEAT_KVM_PV_EOI, X86_FEAT_KVM_PV_UNHALT,
+	X86_FEAT_KVM_PV_TLB_FLUSH, X86_FEAT_KVM_PV_SEND_IPI,
+	X86_FEAT_KVM_POLL_CONTROL, X86_FEAT_KVM_SCHED_YIELD,
+	X86_FEAT_KVM_ASYNC_PF_INT, X86_FEAT_KVM_CLOCK_STABLE};
 
 /* Never from the host unless an engine says that it can. */
 static const uint16_t withheld[] = {X86_FEAT_PCID, X86_FEAT_INVPCID,
@@ -124,6 +130,11 @@ static void drop_dependents(struct x86_cpu_model *m)
 			f[X86_FEAT_F16C] = f[X86_FEAT_VAES] =
 				f[X86_FEAT_VPCLMULQDQ] = f[X86_FEAT_AVX_VNNI] =
 					false;
+	/* Guests that know KVM take its clock for granted. */
+	if (!f[X86_FEAT_HYPERVISOR] || !f[X86_FEAT_KVM_CLOCK])
+		for (unsigned i = 1; i < X86_NFEATURES; i++)
+			if (rows[i].leaf == KVM_FEATURES_LEAF)
+				f[i] = false;
 	if (!f[X86_FEAT_XSAVE])
 		f[X86_FEAT_XGETBV1] = f[X86_FEAT_PKU] = false;
 	f[X86_FEAT_OSXSAVE] = f[X86_FEAT_OSPKE] = false;
@@ -158,6 +169,10 @@ static int features_named(struct x86_cpu_model *m, const struct x86_named *n,
 			}
 			m->feature[f] = true;
 		}
+	/* A guest of a hypervisor sees all that it offers. */
+	for (unsigned f = 1; f < X86_NFEATURES; f++)
+		if (rows[f].leaf == KVM_FEATURES_LEAF)
+			m->feature[f] = can_give(can, f);
 	return 0;
 }
 
@@ -334,17 +349,25 @@ static void leaves_time(struct x86_cpu_model *m)
 	r->ecx = 100;
 }
 
+/*
+ * KVM's interface, by its name, if the engine has it; the leaf of frequencies
+ * is VMware's, which several systems read.
+ */
 static void leaves_hypervisor(struct x86_cpu_model *m)
 {
+	bool kvm = m->feature[X86_FEAT_KVM_CLOCK];
+	const char *name = kvm ? "KVMKVMKVM\0\0" : "vmestevmeste";
 	struct x86_cpuid_regs *r;
 
 	if (!m->feature[X86_FEAT_HYPERVISOR])
 		return;
 	r = add(m, 0x40000000, 0, false);
 	r->eax = 0x40000010;
-	memcpy(&r->ebx, "vmes", 4);
-	memcpy(&r->ecx, "tevm", 4);
-	memcpy(&r->edx, "este", 4);
+	memcpy(&r->ebx, name, 4);
+	memcpy(&r->ecx, name + 4, 4);
+	memcpy(&r->edx, name + 8, 4);
+	r = add(m, KVM_FEATURES_LEAF, 0, false);
+	put_features(m, KVM_FEATURES_LEAF, 0, r);
 	r = add(m, 0x40000010, 0, false);
 	r->eax = (uint32_t)(m->tsc_hz / 1000);
 	r->ebx = (uint32_t)(m->apic_hz / 1000);

@@ -52,6 +52,10 @@
 #define X86_MSR_X2APIC_LAST	  0x8ff
 #define X86_MSR_XSS		  0xda0
 
+#define X86_MSR_KVM_OLD_CLOCK 0x11
+#define X86_MSR_KVM_FIRST     0x4b564d00
+#define X86_MSR_KVM_LAST      0x4b564d08
+
 #define X86_MSR_EFER	       0xc0000080
 #define X86_MSR_STAR	       0xc0000081
 #define X86_MSR_LSTAR	       0xc0000082

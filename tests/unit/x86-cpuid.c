@@ -66,7 +66,7 @@ static void test_hypervisor(void)
 	memcpy(sign, &r.ebx, 4);
 	memcpy(sign + 4, &r.ecx, 4);
 	memcpy(sign + 8, &r.edx, 4);
-	g_assert_cmpstr(sign, ==, "vmestevmeste");
+	g_assert_cmpstr(sign, ==, "KVMKVMKVM");
 	g_assert_cmphex(r.eax, ==, 0x40000010);
 	r = ask(0x40000010, 0);
 	g_assert_cmpuint(r.eax, ==, m.tsc_hz / 1000);

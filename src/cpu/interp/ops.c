@@ -204,6 +204,8 @@ const struct interp_op interp_ops[X86_NOPS] = {
 	SEQ(RDPKRU, rdpkru),
 	SEQ(WRPKRU, wrpkru),
 	SEQ(HLT, hlt),
+	SEQ(VMCALL, hypercall),
+	SEQ(VMMCALL, hypercall),
 	SEQ(MONITOR, monitor),
 	SEQ(MONITORX, monitor),
 	SEQ(MWAIT, mwait),

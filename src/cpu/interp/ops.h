@@ -210,6 +210,7 @@ INTERP_FN(stac);
 INTERP_FN(rdpkru);
 INTERP_FN(wrpkru);
 INTERP_FN(hlt);
+INTERP_FN(hypercall);
 INTERP_FN(monitor);
 INTERP_FN(mwait);
 INTERP_FN(umonitor);

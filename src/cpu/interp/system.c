@@ -384,6 +384,11 @@ INTERP_FN(hlt)
 	c->counters[SOFT_CNT_HLT]++;
 }
 
+INTERP_FN(hypercall)
+{
+	soft_hypercall(c);
+}
+
 INTERP_FN(monitor)
 {
 	uint64_t off = interp_asize_mask(i, c->st.gpr[X86_RAX]);

@@ -23,8 +23,10 @@
 #define KVM_TSS_ADDR	  0xfeffd000u
 #define KVM_IDENTITY_ADDR 0xfeffc000ull
 
-#define MSR_APIC_BASE	 0x1b
-#define MSR_TSC_DEADLINE 0x6e0
+#define MSR_APIC_BASE	  0x1b
+#define MSR_KVM_CLOCK_OLD 0x11
+#define MSR_KVM_FIRST	  0x4b564d00
+#define MSR_TSC_DEADLINE  0x6e0
 
 int kvm_ioctl(int fd, unsigned long request, void *arg)
 {
@@ -45,8 +47,9 @@ static void kvm_map_changed(void *opaque)
 }
 
 /*
- * With our own local APICs, the APIC's MSRs must come to us.  Those KVM does
- * not know come by themselves; two it knows must be filtered.
+ * With our own local APICs, the APIC's MSRs must come to us, and so must those
+ * of the paravirtual clock and EOI, which our APICs serve for all engines.
+ * What KVM does not know comes by itself; the rest must be filtered.
  */
 static void kvm_route_msrs(struct cpu_vm *vm)
 {
@@ -56,7 +59,14 @@ static void kvm_route_msrs(struct cpu_vm *vm)
 			 KVM_MSR_EXIT_REASON_INVAL |
 			 KVM_MSR_EXIT_REASON_FILTER}};
 	struct kvm_msr_filter f = {.flags = KVM_MSR_FILTER_DEFAULT_ALLOW};
-	const uint32_t ours[] = {MSR_APIC_BASE, MSR_TSC_DEADLINE};
+	static const struct {
+		uint32_t first, n;
+	} ours[] = {
+		{MSR_APIC_BASE, 1},
+		{MSR_TSC_DEADLINE, 1},
+		{MSR_KVM_CLOCK_OLD, 2},
+		{MSR_KVM_FIRST, 8},
+	};
 
 	vm->user_msr = kvm_ioctl(vm->fd, KVM_ENABLE_CAP, &cap) == 0;
 	if (!vm->user_msr || vm->irqchip)
@@ -64,8 +74,8 @@ static void kvm_route_msrs(struct cpu_vm *vm)
 	for (unsigned i = 0; i < G_N_ELEMENTS(ours); i++)
 		f.ranges[i] = (struct kvm_msr_filter_range){
 			.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
-			.nmsrs = 1,
-			.base = ours[i],
+			.nmsrs = ours[i].n,
+			.base = ours[i].first,
 			.bitmap = deny,
 		};
 	kvm_ioctl(vm->fd, KVM_X86_SET_MSR_FILTER, &f);
@@ -225,6 +235,14 @@ static enum cpu_where kvm_where(struct cpu *c)
 }
 
 /* ---- the kernel's interrupt controllers ---- */
+
+void cpu_kvm_without_irqchip(bool can[X86_NFEATURES])
+{
+	can[X86_FEAT_KVM_ASYNC_PF] = can[X86_FEAT_KVM_ASYNC_PF_INT] = false;
+	can[X86_FEAT_KVM_STEAL_TIME] = can[X86_FEAT_KVM_PV_TLB_FLUSH] = false;
+	can[X86_FEAT_KVM_PV_UNHALT] = can[X86_FEAT_KVM_PV_SEND_IPI] = false;
+	can[X86_FEAT_KVM_SCHED_YIELD] = false;
+}
 
 bool cpu_kvm_has_irqchip(const struct cpu_vm *vm)
 {

@@ -58,6 +58,8 @@ void kvm_memory_sync(struct cpu_vm *vm);
 /* state.c */
 void kvm_state_get(struct cpu *c, struct x86_state *s);
 int kvm_state_set(struct cpu *c, const struct x86_state *s);
+/* Tell the bus how this processor's TSC differs from the host's. */
+void kvm_tsc_tell(struct cpu *c);
 int kvm_state_cpuid(struct cpu *c);
 
 /* vcpu.c */

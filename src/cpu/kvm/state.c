@@ -78,6 +78,24 @@ static const struct {
 	M(0x20f, mtrr_var[7][1]),
 	M(0x17a, mcg_status),
 	M(0x17b, mcg_ctl),
+	M(0x3a, feature_control),
+	M(0xe1, umwait_control),
+	M(0x9e, smbase),
+#define BANK(n)                                                                \
+	M(0x400 + 4 * (n), mc_bank[n][0]), M(0x401 + 4 * (n), mc_bank[n][1]),  \
+		M(0x402 + 4 * (n), mc_bank[n][2]),                             \
+		M(0x403 + 4 * (n), mc_bank[n][3])
+	BANK(0),
+	BANK(1),
+	BANK(2),
+	BANK(3),
+	BANK(4),
+	BANK(5),
+	BANK(6),
+	BANK(7),
+	BANK(8),
+	BANK(9),
+#undef BANK
 #undef M
 };
 
@@ -97,31 +115,83 @@ static bool kvm_msr_move(
 	return true;
 }
 
+/*
+ * Guest TSC - host TSC.  Newer kernels know it exactly; from others it is
+ * read, as tightly as a few tries allow.
+ */
+static bool kvm_tsc_attr(struct cpu *c, unsigned long request, uint64_t *offset)
+{
+	struct kvm_device_attr a = {.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)offset};
+
+	return kvm_ioctl(c->fd, request, &a) == 0;
+}
+
+static bool kvm_tsc_get(struct cpu *c, uint64_t *offset)
+{
+	uint64_t best = ~0ull;
+
+	if (kvm_tsc_attr(c, KVM_GET_DEVICE_ATTR, offset))
+		return true;
+	for (unsigned i = 0; i < 5; i++) {
+		uint64_t tsc = 0, a = __rdtsc(), b;
+
+		if (!kvm_msr_move(c, KVM_GET_MSRS, MSR_TSC, &tsc))
+			return false;
+		b = __rdtsc();
+		if (b - a < best) {
+			best = b - a;
+			*offset = tsc - a - best / 2;
+		}
+	}
+	return true;
+}
+
+static void kvm_tsc_set(struct cpu *c, uint64_t offset)
+{
+	uint64_t tsc;
+
+	if (kvm_tsc_attr(c, KVM_SET_DEVICE_ATTR, &offset))
+		return;
+	tsc = __rdtsc() + offset;
+	kvm_msr_move(c, KVM_SET_MSRS, MSR_TSC, &tsc);
+}
+
+#define TSC_SAME 200000 /* ticks: processors that close count as one */
+
+void kvm_tsc_tell(struct cpu *c)
+{
+	uint64_t offset = 0, first = bus_cpu_at(c->vm->bus, 0)->tsc_offset;
+
+	if (!kvm_tsc_get(c, &offset))
+		return;
+	/* What was read, not told, differs by chance. */
+	if (c->bc->index && offset - first + TSC_SAME < 2 * TSC_SAME)
+		offset = first;
+	bus_cpu_tsc_moved(c->bc, offset);
+}
+
 static void kvm_msrs_get(struct cpu *c, struct x86_state *s)
 {
-	uint64_t tsc = 0;
-
 	for (unsigned i = 0; i < G_N_ELEMENTS(kvm_msrs); i++) {
 		uint64_t *field =
 			(uint64_t *)((uint8_t *)s + kvm_msrs[i].offset);
 
 		kvm_msr_move(c, KVM_GET_MSRS, kvm_msrs[i].msr, field);
 	}
-	if (kvm_msr_move(c, KVM_GET_MSRS, MSR_TSC, &tsc))
-		s->tsc_offset = tsc - __rdtsc();
+	kvm_tsc_get(c, &s->tsc_offset);
 }
 
 static void kvm_msrs_set(struct cpu *c, const struct x86_state *s)
 {
-	uint64_t tsc = __rdtsc() + s->tsc_offset;
-
 	for (unsigned i = 0; i < G_N_ELEMENTS(kvm_msrs); i++) {
 		uint64_t val;
 
 		memcpy(&val, (const uint8_t *)s + kvm_msrs[i].offset, 8);
 		kvm_msr_move(c, KVM_SET_MSRS, kvm_msrs[i].msr, &val);
 	}
-	kvm_msr_move(c, KVM_SET_MSRS, MSR_TSC, &tsc);
+	kvm_tsc_set(c, s->tsc_offset);
 }
 
 /* ---- segments and system registers ---- */
@@ -362,6 +432,46 @@ static void kvm_xcr_get(struct cpu *c, struct x86_state *s)
 
 /* ---- what is pending ---- */
 
+/*
+ * What KVM has taken and not delivered.  Software interrupts and breakpoints
+ * need no mention: RIP is still at the instruction, which does it again.
+ */
+static void kvm_injection_get(
+	struct x86_state *s, const struct kvm_vcpu_events *e)
+{
+	bool again = e->exception.nr == X86_BP || e->exception.nr == X86_OF;
+
+	s->inject = X86_INJECT_NONE;
+	s->nmi_pending = e->nmi.pending;
+	if ((e->exception.injected || e->exception.pending) && !again) {
+		s->inject = X86_INJECT_EXCEPTION;
+		s->inject_vector = e->exception.nr;
+		s->inject_error = e->exception.has_error_code;
+		s->inject_code = e->exception.error_code;
+	} else if (e->nmi.injected) {
+		s->inject = X86_INJECT_NMI;
+	} else if (e->interrupt.injected && !e->interrupt.soft) {
+		s->inject = X86_INJECT_INTERRUPT;
+		s->inject_vector = e->interrupt.nr;
+	}
+}
+
+static void kvm_injection_set(
+	const struct x86_state *s, struct kvm_vcpu_events *e)
+{
+	e->nmi.pending = s->nmi_pending;
+	e->flags |= s->nmi_pending ? KVM_VCPUEVENT_VALID_NMI_PENDING : 0;
+	e->nmi.injected = s->inject == X86_INJECT_NMI;
+	e->interrupt.injected = s->inject == X86_INJECT_INTERRUPT;
+	e->interrupt.nr = s->inject_vector;
+	if (s->inject != X86_INJECT_EXCEPTION)
+		return;
+	e->exception.injected = 1;
+	e->exception.nr = s->inject_vector;
+	e->exception.has_error_code = s->inject_error;
+	e->exception.error_code = s->inject_code;
+}
+
 static void kvm_events_get(struct cpu *c, struct x86_state *s)
 {
 	struct kvm_vcpu_events e;
@@ -372,6 +482,7 @@ static void kvm_events_get(struct cpu *c, struct x86_state *s)
 		s->movss_shadow =
 			!!(e.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS);
 		s->nmi_blocked = e.nmi.masked;
+		kvm_injection_get(s, &e);
 	}
 	if (!c->vm->irqchip || kvm_ioctl(c->fd, KVM_GET_MP_STATE, &mp) < 0)
 		return;
@@ -392,6 +503,7 @@ static void kvm_events_set(struct cpu *c, const struct x86_state *s)
 			     (s->movss_shadow ? KVM_X86_SHADOW_INT_MOV_SS : 0);
 	e.nmi.masked = s->nmi_blocked;
 	e.flags = KVM_VCPUEVENT_VALID_SHADOW;
+	kvm_injection_set(s, &e);
 	kvm_ioctl(c->fd, KVM_SET_VCPU_EVENTS, &e);
 	if (!c->vm->irqchip)
 		return;
@@ -433,6 +545,11 @@ int kvm_state_set(struct cpu *c, const struct x86_state *s)
 	kvm_fpu_set(c, s);
 	kvm_msrs_set(c, s);
 	kvm_events_set(c, s);
+	if (!c->vm->irqchip)
+		kvm_tsc_tell(c);
+	/* What the run loop asks before KVM has run and told. */
+	c->run->if_flag = !!(s->rflags & X86_FL_IF);
+	c->run->ready_for_interrupt_injection = 0;
 	return 0;
 }
 

@@ -89,6 +89,18 @@ static void kvm_exit_mmio(struct cpu *c)
 	c->incomplete = true;
 }
 
+#define MSR_TSC_DEADLINE 0x6e0
+#define MSR_SYSTEM_TIME	 0x4b564d01
+
+/* The local APIC's deadline is in the host's ticks; zero is none. */
+static uint64_t kvm_deadline(uint32_t msr, uint64_t val, uint64_t offset)
+{
+	if (msr != MSR_TSC_DEADLINE || !val)
+		return val;
+	val += offset;
+	return val + !val;
+}
+
 static void kvm_exit_msr(struct cpu *c, bool write)
 {
 	struct kvm_run *r = c->run;
@@ -96,10 +108,15 @@ static void kvm_exit_msr(struct cpu *c, bool write)
 	bool ok;
 
 	kvm_count(c, write ? KVM_CNT_WRMSR : KVM_CNT_RDMSR);
+	if (write && r->msr.index == MSR_SYSTEM_TIME)
+		kvm_tsc_tell(c); /* the clock to be shown is based on it */
 	if (write)
-		ok = bus_cpu_wrmsr(c->bc, r->msr.index, val);
+		ok = bus_cpu_wrmsr(c->bc, r->msr.index,
+			kvm_deadline(r->msr.index, val, -c->bc->tsc_offset));
 	else
 		ok = bus_cpu_rdmsr(c->bc, r->msr.index, &val);
+	if (!write)
+		val = kvm_deadline(r->msr.index, val, c->bc->tsc_offset);
 	r->msr.data = val;
 	r->msr.error = !ok;
 	c->incomplete = true;
@@ -145,6 +162,31 @@ static bool kvm_fail(struct cpu_exit *exit, const char *what, uint64_t code)
 	return true;
 }
 
+/* Mostly an instruction that it cannot emulate: which and where. */
+static bool kvm_internal_error(struct cpu *c, struct cpu_exit *exit)
+{
+	const struct kvm_run *r = c->run;
+	unsigned n = MIN(r->emulation_failure.insn_size, 15);
+	struct kvm_regs regs = {0};
+	char text[128] = "";
+
+	if (r->internal.suberror != KVM_INTERNAL_ERROR_EMULATION)
+		return kvm_fail(exit, "internal error", r->internal.suberror);
+	kvm_ioctl(c->fd, KVM_GET_REGS, &regs);
+	if (r->internal.ndata < 3 ||
+		!(r->emulation_failure.flags &
+			KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
+		n = 0;
+	for (unsigned i = 0; i < n; i++)
+		g_snprintf(text + 3 * i, sizeof(text) - 3 * i, " %02x",
+			r->emulation_failure.insn_bytes[i]);
+	exit->reason = CPU_EXIT_ERROR;
+	g_snprintf(exit->text, sizeof(exit->text),
+		"KVM cannot emulate the instruction%s at 0x%" PRIx64, text,
+		(uint64_t)regs.rip);
+	return true;
+}
+
 /* True if run() must return. */
 static bool kvm_handle_exit(struct cpu *c, struct cpu_exit *exit)
 {
@@ -170,12 +212,7 @@ static bool kvm_handle_exit(struct cpu *c, struct cpu_exit *exit)
 	case KVM_EXIT_FAIL_ENTRY:
 		return kvm_fail(exit, "the processor refused the guest state",
 			r->fail_entry.hardware_entry_failure_reason);
-	case KVM_EXIT_INTERNAL_ERROR:
-		return kvm_fail(exit,
-			r->internal.suberror == KVM_INTERNAL_ERROR_EMULATION
-				? "an instruction it cannot emulate"
-				: "internal error",
-			r->internal.suberror);
+	case KVM_EXIT_INTERNAL_ERROR: return kvm_internal_error(c, exit);
 	default: return kvm_fail(exit, "unknown exit", r->exit_reason);
 	}
 }

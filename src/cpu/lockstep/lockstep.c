@@ -42,11 +42,12 @@ enum log_kind {
 	LOG_GET_TPR,
 	LOG_SET_TPR,
 	LOG_RANDOM,
+	LOG_HYPERCALL,
 };
 
 static const char *const log_names[] = {"MMIO read", "MMIO write", "port read",
 	"port write", "RDTSC", "interrupt", "RDMSR", "WRMSR", "TPR read",
-	"TPR write", "RDRAND"};
+	"TPR write", "RDRAND", "hypercall"};
 
 struct log_entry {
 	enum log_kind kind;
@@ -185,9 +186,19 @@ static uint64_t lead_random(struct soft_cpu *c)
 	return v;
 }
 
+static int64_t lead_hypercall(
+	struct soft_cpu *c, uint64_t nr, const uint64_t arg[4], bool wide)
+{
+	int64_t v = bus_cpu_hypercall(c->bc, nr, arg, wide);
+
+	log_add(cpu_of(c),
+		(struct log_entry){LOG_HYPERCALL, 8, nr, (uint64_t)v, true});
+	return v;
+}
+
 static const struct soft_env lead_env = {lead_mmio_read, lead_mmio_write,
 	lead_io_read, lead_io_write, lead_rdtsc, lead_ack, lead_rdmsr,
-	lead_wrmsr, lead_get_tpr, lead_set_tpr, lead_random};
+	lead_wrmsr, lead_get_tpr, lead_set_tpr, lead_random, lead_hypercall};
 
 /* ---- the follower's, read back ---- */
 
@@ -307,9 +318,16 @@ static uint64_t follow_random(struct soft_cpu *c)
 	return follow_take(c, LOG_RANDOM, 8, 0).val;
 }
 
+static int64_t follow_hypercall(
+	struct soft_cpu *c, uint64_t nr, const uint64_t arg[4], bool wide)
+{
+	return (int64_t)follow_take(c, LOG_HYPERCALL, 8, nr).val;
+}
+
 static const struct soft_env follow_env = {follow_mmio_read, follow_mmio_write,
 	follow_io_read, follow_io_write, follow_rdtsc, follow_ack, follow_rdmsr,
-	follow_wrmsr, follow_get_tpr, follow_set_tpr, follow_random};
+	follow_wrmsr, follow_get_tpr, follow_set_tpr, follow_random,
+	follow_hypercall};
 
 /* ---- RAM ---- */
 
@@ -523,7 +541,10 @@ static bool lockstep_step(struct cpu *k, struct cpu_exit *exit)
 	lockstep_mirror(k->vm);
 	k->nlog = k->nread = 0;
 	k->diff[0] = 0;
+	atomic_store(&k->shadow.unhalted, atomic_load(&k->lead->bc->unhalted));
 	leave = soft_poll(k->lead, exit);
+	/* acknowledging an interrupt may write into memory (PV EOI) */
+	lockstep_mirror(k->vm);
 	lockstep_poll_follower(k, events);
 	rip = k->lead->st.rip;
 	linear = rip + k->lead->st.seg[X86_CS].base;

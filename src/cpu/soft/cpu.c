@@ -5,6 +5,7 @@
  * the stack of translated code, then the struct.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -239,6 +240,7 @@ int soft_set_state(struct soft_cpu *c, const struct x86_state *s)
 	c->bp_inhibit = false;
 	c->a20 = bus_a20_mask(c->bus);
 	atomic_store(&c->bc->nmi_masked, s->nmi_blocked);
+	bus_cpu_tsc_moved(c->bc, s->tsc_offset);
 	soft_update_mode(c);
 	soft_tlb_flush(c);
 	soft_update_dr7(c);
@@ -262,6 +264,29 @@ uint64_t soft_rdtsc(struct soft_cpu *c)
 					     : __builtin_ia32_rdtsc();
 
 	return t + c->st.tsc_offset;
+}
+
+/*
+ * KVM's calling convention (Linux, hypercalls.rst): number in RAX, arguments
+ * in RBX, RCX, RDX, RSI, result in RAX; outside 64-bit code all have 32 bits.
+ */
+void soft_hypercall(struct soft_cpu *c)
+{
+	enum { KVM_EPERM = 1, KVM_HC_SCHED_YIELD = 11 };
+	uint64_t mask = c->code64 ? ~0ull : 0xffffffff;
+	uint64_t *r = c->st.gpr, nr = r[X86_RAX] & mask;
+	const uint64_t arg[4] = {r[X86_RBX] & mask, r[X86_RCX] & mask,
+		r[X86_RDX] & mask, r[X86_RSI] & mask};
+	int64_t ret = -KVM_EPERM;
+
+	if (!c->cpl) {
+		ret = c->env && c->env->hypercall
+			      ? c->env->hypercall(c, nr, arg, c->code64)
+			      : bus_cpu_hypercall(c->bc, nr, arg, c->code64);
+		if (nr == KVM_HC_SCHED_YIELD && ret == 0)
+			sched_yield();
+	}
+	r[X86_RAX] = ret & mask;
 }
 
 void soft_cpuid(struct soft_cpu *c)

@@ -172,6 +172,7 @@ static void move_tsc(struct soft_cpu *c, uint64_t delta)
 		armed = 0;
 	c->st.tsc_offset += delta;
 	c->st.tsc_adjust += delta;
+	bus_cpu_tsc_moved(c->bc, c->st.tsc_offset);
 	if (armed)
 		set_deadline(c, NULL, X86_MSR_TSC_DEADLINE, armed);
 }
@@ -470,6 +471,8 @@ static bool set_misc_enable(
 static const struct msr_row rows[] = {
 	TOUCHED(X86_MSR_P5_MC_ADDR, X86_MSR_P5_MC_TYPE, 0),
 	FUNC(X86_MSR_TSC, X86_MSR_TSC, FEAT(TSC), 0, get_tsc, set_tsc),
+	FUNC(X86_MSR_KVM_OLD_CLOCK, X86_MSR_KVM_OLD_CLOCK + 1,
+		FEAT(KVM_CLOCK_OLD), 0, get_apic, set_apic),
 	FUNC(X86_MSR_PLATFORM_ID, X86_MSR_PLATFORM_ID, 0, 0, get_const, NULL),
 	FUNC(X86_MSR_APIC_BASE, X86_MSR_APIC_BASE, FEAT(APIC), 0, get_apic,
 		set_apic_base),
@@ -537,6 +540,10 @@ static const struct msr_row rows[] = {
 	FUNC(X86_MSR_X2APIC_FIRST, X86_MSR_X2APIC_LAST, FEAT(X2APIC), 0,
 		get_apic, set_apic),
 	FIELD(X86_MSR_XSS, FEAT(XSAVES), xss, 0),
+
+	/* who has the local APICs has what KVM adds, too */
+	FUNC(X86_MSR_KVM_FIRST, X86_MSR_KVM_LAST, FEAT(KVM_CLOCK), 0, get_apic,
+		set_apic),
 
 	{X86_MSR_EFER, X86_MSR_EFER, 0, F(efer), false, 0, get_field, set_efer},
 	FIELD(X86_MSR_STAR, FEAT(SYSCALL), star, ALL),

@@ -24,6 +24,18 @@ static void soft_poll_flush(struct soft_cpu *c)
 	c->exec_stale = 0xff;
 }
 
+/* Was this processor, or will be, woken by another's hypercall?  An event of
+ * no meaning of its own sees to it that one that sleeps looks. */
+static void soft_poll_unhalt(struct soft_cpu *c, uint32_t ev)
+{
+	if (ev & BUS_EV_UNHALT)
+		bus_cpu_clear(c->bc, BUS_EV_UNHALT);
+	if (c->st.activity == X86_ACT_HALT && atomic_load(&c->bc->unhalted)) {
+		atomic_store(&c->bc->unhalted, false);
+		c->st.activity = X86_ACT_RUN;
+	}
+}
+
 static bool soft_leave(struct cpu_exit *exit, enum cpu_exit_reason why)
 {
 	exit->reason = why;
@@ -86,6 +98,7 @@ bool soft_poll(struct soft_cpu *c, struct cpu_exit *exit)
 	if (!soft_end_shadow(c) && (ev & (BUS_EV_NMI | BUS_EV_INTR)) &&
 		!soft_debug_holds(c))
 		delivered = soft_poll_interrupts(c, ev);
+	soft_poll_unhalt(c, ev);
 	if (c->st.activity == X86_ACT_HALT) {
 		soft_leave(exit, CPU_EXIT_HALT);
 		exit->masked = !(c->st.rflags & X86_FL_IF);

@@ -125,6 +125,8 @@ struct soft_env {
 	uint8_t (*get_tpr)(struct soft_cpu *c);
 	void (*set_tpr)(struct soft_cpu *c, uint8_t cr8);
 	uint64_t (*random)(struct soft_cpu *c); /* RDRAND, RDSEED */
+	int64_t (*hypercall)(struct soft_cpu *c, uint64_t nr,
+		const uint64_t arg[4], bool wide);
 };
 
 struct soft_fault {
@@ -360,7 +362,8 @@ void soft_clts(struct soft_cpu *c);
 void soft_xsetbv(struct soft_cpu *c, uint32_t idx, uint64_t val);
 uint64_t soft_rdmsr(struct soft_cpu *c, uint32_t msr);
 void soft_wrmsr(struct soft_cpu *c, uint32_t msr, uint64_t val);
-void soft_cpuid(struct soft_cpu *c); /* EAX, ECX in st -> EAX..EDX */
+void soft_hypercall(struct soft_cpu *c); /* VMCALL, VMMCALL */
+void soft_cpuid(struct soft_cpu *c);	 /* EAX, ECX in st -> EAX..EDX */
 
 /* POPF, also from IRET paths: which bits may change depends on CPL, IOPL,
  * VME.  STI, CLI with VME/PVI. May raise. */

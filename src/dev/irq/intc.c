@@ -157,6 +157,14 @@ void intc_set_features(
 	c->lapics.tsc_deadline = tsc_deadline;
 }
 
+void intc_set_paravirt(struct dev *d, uint32_t features, uint64_t tsc_hz)
+{
+	struct intc *c = (struct intc *)d;
+
+	c->lapics.pv.features = features;
+	c->lapics.pv.tsc_hz = tsc_hz;
+}
+
 void intc_virtual_wire(struct dev *d)
 {
 	struct lapic *l = ((struct intc *)d)->lapics.apic[0];

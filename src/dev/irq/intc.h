@@ -26,6 +26,10 @@ const struct bus_irq *intc_gsi(struct dev *d);
 void intc_set_features(
 	struct dev *d, unsigned phys_bits, bool x2apic, bool tsc_deadline);
 
+/* What of KVM's interface to its guests there is (CPUID leaf 0x40000001 EAX),
+ * and the TSC's nominal frequency.  Default: nothing. */
+void intc_set_paravirt(struct dev *d, uint32_t features, uint64_t tsc_hz);
+
 /* What firmware leaves behind (Intel MP 1.4, 3.6.2.2, virtual wire): boot
  * processor's APIC enabled, LINT0 = ExtINT, LINT1 = NMI.  For boots without
  * firmware, after reset. */

@@ -113,7 +113,8 @@ static bool lapic_extint_pending(const struct lapic *l)
 
 void lapic_update(struct lapic *l)
 {
-	bool want = lapic_extint_pending(l) || lapic_deliverable(l) >= 0;
+	bool want = lapic_extint_pending(l) || lapic_deliverable(l) >= 0 ||
+		    (l->pv.eoi_given && lapic_highest(l->irr) >= 0);
 	bool have =
 		atomic_load_explicit(&l->cpu->events, memory_order_relaxed) &
 		BUS_EV_INTR;
@@ -127,6 +128,7 @@ void lapic_update(struct lapic *l)
 static int lapic_ack(void *opaque)
 {
 	struct lapic *l = opaque;
+	bool settled = pv_eoi_settle(l);
 	int v;
 
 	if (lapic_extint_pending(l)) {
@@ -140,11 +142,15 @@ static int lapic_ack(void *opaque)
 		bool spurious =
 			lapic_highest(l->irr) >= 0 && lapic_soft_enabled(l);
 
+		/* ... or only asked for the settling of an EOI. */
+		spurious &= !settled;
 		lapic_update(l);
 		return spurious ? (int)(l->svr & 0xff) : -1;
 	}
 	lapic_bit_clear(l->irr, v);
 	lapic_bit_set(l->isr, v);
+	if (lapic_highest(l->irr) < 0 && !lapic_bit(l->tmr, v))
+		pv_eoi_give(l);
 	lapic_update(l);
 	return v;
 }
@@ -351,7 +357,7 @@ void lapic_set_lint(struct lapic_set *s, unsigned pin, bool level)
 }
 
 /* 11.8.5 */
-static void lapic_eoi(struct lapic *l)
+void lapic_eoi(struct lapic *l)
 {
 	int v = lapic_highest(l->isr);
 
@@ -549,6 +555,7 @@ static uint64_t lapic_mmio_read(
 	if (!l || (opaque ? opaque != l : l->moved.mapped) ||
 		!lapic_enabled(l) || lapic_x2(l))
 		return ~0ull;
+	pv_eoi_settle(l);
 	if (!lapic_reg_read(l, off >> 4, &val))
 		lapic_raise_error(l, ESR_REGISTER);
 	/* Only the first four of sixteen bytes are there. */
@@ -565,6 +572,7 @@ static void lapic_mmio_write(void *opaque, struct bus_cpu *who, uint64_t off,
 		return;
 	if ((off & 15) || size < 4)
 		return;
+	pv_eoi_settle(l);
 	if (!lapic_reg_write(l, off >> 4, val))
 		lapic_raise_error(l, ESR_REGISTER);
 }
@@ -613,6 +621,8 @@ static const struct bus_cpu_intc lapic_intc = {
 	.wrmsr = lapic_wrmsr,
 	.get_tpr = lapic_get_tpr,
 	.set_tpr = lapic_set_tpr,
+	.hypercall = pv_hypercall,
+	.tsc_moved = pv_tsc_moved,
 };
 
 /* 11.4.7.1 and 11.4.7.3: all but the ID and APIC_BASE */
@@ -630,6 +640,7 @@ void lapic_init_state(struct lapic *l)
 	for (unsigned i = 0; i < LAPIC_NLVT; i++)
 		l->lvt[i] = LAPIC_LVT_MASK;
 	l->extint = false;
+	pv_cpu_reset(l);
 	lapic_timer_reset(l);
 	lapic_update(l);
 }
@@ -650,6 +661,7 @@ void lapic_set_init(struct lapic_set *s, struct bus *b)
 	s->phys_bits = 46;
 	s->x2apic = s->tsc_deadline = true;
 	lapic_clock_start(s);
+	pv_init(s);
 	s->page = lapic_region;
 	bus_region_map(b, &s->page);
 	for (unsigned i = 0; i < s->n; i++) {
@@ -678,6 +690,7 @@ void lapic_set_fini(struct lapic_set *s)
 		g_free(l);
 	}
 	bus_region_unmap(s->bus, &s->page);
+	pv_fini(s);
 }
 
 void lapic_set_reset(struct lapic_set *s)
@@ -692,4 +705,5 @@ void lapic_set_reset(struct lapic_set *s)
 		lapic_init_state(l);
 	}
 	s->next_lowest = 0;
+	pv_reset(s);
 }

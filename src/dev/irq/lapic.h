@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "bus/bus.h"
+#include "dev/irq/pv.h"
 
 struct ioapic;
 struct i8259;
@@ -72,6 +73,7 @@ struct lapic {
 		struct bus_timer timer;
 	} timer;
 
+	struct pv_cpu pv;
 	uint64_t accepted, ipis, eois;
 };
 
@@ -89,6 +91,7 @@ struct lapic_set {
 	/* host TSC against the clock, for deadlines */
 	uint64_t tsc0, ns0;
 	double ns_per_tick;
+	struct pv_set pv;
 };
 
 void lapic_set_init(struct lapic_set *s, struct bus *b);
@@ -116,6 +119,7 @@ void lapic_map_page(struct lapic *l);
 bool lapic_reg_read(struct lapic *l, unsigned reg, uint32_t *val);
 bool lapic_reg_write(struct lapic *l, unsigned reg, uint32_t val);
 void lapic_icr_send(struct lapic *l);
+void lapic_eoi(struct lapic *l);
 void lapic_init_state(struct lapic *l);
 void lapic_update(struct lapic *l);
 uint32_t lapic_x2apic_ldr(uint32_t id);

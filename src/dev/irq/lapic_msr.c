@@ -131,6 +131,7 @@ bool lapic_rdmsr(void *opaque, uint32_t msr, uint64_t *val)
 {
 	struct lapic *l = opaque;
 
+	pv_eoi_settle(l);
 	switch (msr) {
 	case MSR_APIC_BASE: *val = l->base; return true;
 	case MSR_TSC_DEADLINE:
@@ -142,13 +143,14 @@ bool lapic_rdmsr(void *opaque, uint32_t msr, uint64_t *val)
 		return (l->base & LAPIC_BASE_EXTD) &&
 		       lapic_x2_read(l, msr - MSR_X2APIC, val);
 	}
-	return false;
+	return pv_rdmsr(l, msr, val);
 }
 
 bool lapic_wrmsr(void *opaque, uint32_t msr, uint64_t val)
 {
 	struct lapic *l = opaque;
 
+	pv_eoi_settle(l);
 	switch (msr) {
 	case MSR_APIC_BASE: return lapic_write_base(l, val);
 	case MSR_TSC_DEADLINE:
@@ -160,5 +162,5 @@ bool lapic_wrmsr(void *opaque, uint32_t msr, uint64_t val)
 		return (l->base & LAPIC_BASE_EXTD) &&
 		       lapic_x2_write(l, msr - MSR_X2APIC, val);
 	}
-	return false;
+	return pv_wrmsr(l, msr, val);
 }
