@@ -18,11 +18,26 @@
 const uint8_t bt_reg[16] = {H_RAX, H_RCX, H_RDX, H_RBX, BT_GRSP, H_RBP, H_RSI,
 	H_RDI, H_R8, H_R9, BT_HOMED, BT_HOMED, H_R12, H_R13, H_R14, BT_HOMED};
 
+/* Has the segment of the operand a base and limit that may be anything? */
+static bool bt_has_limit(const struct bt_tr *t, const struct x86_insn *in)
+{
+	if (t->code64)
+		return false;
+	switch (in->seg) {
+	case X86_ES: return !(t->key & BT_KEY_FLAT_ES);
+	case X86_SS: return !(t->key & BT_KEY_FLAT_SS);
+	case X86_DS: return !(t->key & BT_KEY_FLAT_DS);
+	case X86_FS: return !(t->key & BT_KEY_BIG_FS);
+	case X86_GS: return !(t->key & BT_KEY_BIG_GS);
+	default: return t->segs;
+	}
+}
+
 static bool bt_fs_gs(const struct bt_tr *t, const struct x86_insn *in)
 {
 	unsigned seg = t->code64 ? in->seg_override : in->seg;
 
-	return seg == X86_FS || seg == X86_GS;
+	return (seg == X86_FS || seg == X86_GS) && !bt_has_limit(t, in);
 }
 
 static unsigned bt_seg(const struct bt_tr *t, const struct x86_insn *in)
@@ -32,7 +47,7 @@ static unsigned bt_seg(const struct bt_tr *t, const struct x86_insn *in)
 
 bool bt_can_address(struct bt_tr *t, const struct x86_insn *in, bool write)
 {
-	if (in->vsib || in->asize == 2)
+	if (in->vsib)
 		return false;
 	if (in->base == X86_RIP) {
 		int64_t d = (int64_t)t->off[t->i] + in->len + in->disp;
@@ -41,14 +56,12 @@ bool bt_can_address(struct bt_tr *t, const struct x86_insn *in, bool write)
 	}
 	if (t->code64)
 		return true;
-	switch (in->seg) {
-	case X86_ES: return t->key & BT_KEY_FLAT_ES;
-	case X86_SS: return t->key & BT_KEY_FLAT_SS;
-	case X86_DS: return t->key & BT_KEY_FLAT_DS;
-	case X86_FS: return t->key & BT_KEY_BIG_FS;
-	case X86_GS: return t->key & BT_KEY_BIG_GS;
-	default: return !write && (t->key & BT_KEY_CS_READ);
-	}
+	if (in->seg == X86_CS && write)
+		return (t->key & BT_KEY_OK(X86_CS)) &&
+		       (t->key & (BT_KEY_REAL | BT_KEY_V86));
+	if (in->seg == X86_CS && !t->segs)
+		return t->key & BT_KEY_CS_READ;
+	return !bt_has_limit(t, in) || (t->key & BT_KEY_OK(in->seg));
 }
 
 /* moffs: the whole address is in imm */
@@ -83,6 +96,10 @@ void bt_effective_size(
 		em_mov_ri(&t->hot, d, size == 8 ? in->imm : (uint32_t)in->imm);
 		return;
 	}
+	if (in->asize == 2 && in->base == X86_NOREG && in->index == X86_NOREG) {
+		em_mov_ri(&t->hot, d, (uint16_t)in->disp);
+		return;
+	}
 	base = bt_addr_reg(t, in->base, d == BT_T1 ? BT_T1 : BT_T0);
 	index = bt_addr_reg(t, in->index, d == BT_T1 ? BT_T0 : BT_T1);
 	if (base == H_NONE && index == H_NONE) {
@@ -92,12 +109,36 @@ void bt_effective_size(
 		return;
 	}
 	if (index == H_NONE && !in->disp) {
-		if (size == 4 || base != d)
+		if (in->asize == 2)
+			em_op_rr(&t->hot, 4, 0x0fb7, d, base);
+		else if (size == 4 || base != d)
 			em_mov_rr(&t->hot, size, d, base);
 		return;
 	}
 	em_lea(&t->hot, size, d,
 		em_sib(base, index, in->scale ? in->scale : 1, in->disp));
+	if (in->asize == 2)
+		em_op_rr(&t->hot, 4, 0x0fb7, d, d);
+}
+
+/* Register d: from offset of size bytes in a segment with a base and a limit to
+ * linear address.  What is beyond the limit the interpreter faults on. */
+static void bt_emit_segment(
+	struct bt_tr *t, unsigned d, unsigned seg, unsigned size, bool word)
+{
+	struct emit *e = &t->hot;
+	struct bt_cold *cold = bt_cold(t, BT_TH_INTERP, NULL);
+
+	cold->data[0] = bt_info(t);
+	if (size > 1)
+		em_alu_ri(e, 4, EM_ADD, d, (int32_t)size - 1);
+	if (size > 1 && !word)
+		cold->patch[cold->npatch++] = em_jcc(e, CC_B, e->p);
+	em_op_rm(e, 4, 0x3b, d, bt_at_rsp(BT_SEG(seg, limit)));
+	cold->patch[cold->npatch++] = em_jcc(e, CC_A, e->p);
+	em_op_rm(e, 4, 0x03, d, bt_at_rsp(BT_SEG(seg, base)));
+	if (size > 1)
+		em_alu_ri(e, 4, EM_SUB, d, (int32_t)size - 1);
 }
 
 void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d)
@@ -188,6 +229,12 @@ void bt_access_stack(
 		em_lea(e, size, BT_T1, em_at(base, disp));
 	else
 		em_mov_rr(e, size, BT_T1, base);
+	if (t->segs) {
+		if (t->key & BT_KEY_SS16)
+			em_op_rr(e, 4, 0x0fb7, BT_T1, BT_T1);
+		bt_emit_segment(
+			t, BT_T1, X86_SS, acc->size, t->key & BT_KEY_SS16);
+	}
 	em_op_rm(e, 8, 0x33, BT_T1, bt_at_rsp(at));
 	em_alu_ri(e, 8, EM_CMP, BT_T1, (int32_t)BUS_PAGE_SIZE - acc->size);
 	cold = bt_cold(t, BT_TH_MISS, em_jcc(e, CC_A, e->p));
@@ -222,14 +269,16 @@ bool bt_access(
 		acc->size > 64)
 		return false;
 	bt_flags_clobber(t);
-	if (in->base == X86_RSP && in->index == X86_NOREG && !seg &&
-		in->asize == (t->code64 ? 8 : 4)) {
+	if (in->base == X86_RSP && in->index == X86_NOREG && !seg && !t->segs &&
+		!bt_has_limit(t, in) && in->asize == (t->code64 ? 8 : 4)) {
 		bt_access_stack(t, BT_GRSP, in->disp, acc);
 		return true;
 	}
 	retry = e->p;
 	bt_effective(t, in, BT_T0);
-	if (seg)
+	if (bt_has_limit(t, in))
+		bt_emit_segment(t, BT_T0, in->seg, acc->size, in->asize == 2);
+	else if (seg)
 		em_op_rm(e, t->code64 ? 8 : 4, 0x03, BT_T0,
 			bt_at_rsp(BT_ST(seg) +
 				  (int32_t)(bt_seg(t, in) *

@@ -59,10 +59,15 @@ static void bt_encode_legacy(
 {
 	struct emit *e = &t->hot;
 	unsigned rex = in->rex & X86_REX_W;
+	bool opsize = in->prefix & X86_PFX_OPSIZE;
 
+	/* of 16-bit code it is the other way round, where it is not part of
+	 * the opcode */
+	if (t->code_size == 2 && !(in->def->attr & BT_VECTOR))
+		opsize = in->osize == 2;
 	if (bt_lock(t, in))
 		em_8(e, 0xf0);
-	if (in->prefix & X86_PFX_OPSIZE)
+	if (opsize)
 		em_8(e, 0x66);
 	if (in->prefix & X86_PFX_REP)
 		em_8(e, 0xf3);
@@ -261,13 +266,16 @@ static void bt_plan(
 {
 	memset(p, 0, sizeof(*p));
 	p->enc.reg = (in->modrm >> 3 & 7) | (in->rex & X86_REX_R ? 8 : 0);
-	p->enc.rm = (in->modrm & 7) | (in->rex & X86_REX_B ? 8 : 0);
+	p->enc.rm = ((in->modrm_off ? in->modrm : in->opcode) & 7) |
+		    (in->rex & X86_REX_B ? 8 : 0);
 	p->enc.vvvv = in->vvvv;
 	p->enc.opcode = in->opcode;
 	p->mem = p->home = -1;
 	p->same = true;
 	if (!t->code64 && !in->map && in->enc == X86_ENC_LEGACY &&
 		((in->opcode & 0xf0) == 0x40 || in->opcode == 0x82))
+		p->same = false;
+	if (t->code_size == 2)
 		p->same = false;
 	for (unsigned i = 0; i < in->nopnds; i++)
 		if (in->opnd[i].kind == X86_OK_MEM)
@@ -282,7 +290,7 @@ bool bt_copyable(struct bt_tr *t, const struct x86_insn *in)
 	struct bt_copy p;
 
 	bt_plan(t, &p, in);
-	if (p.high8 && (p.extended || p.mem >= 0))
+	if (p.high8 && p.extended)
 		return false;
 	if (p.mem < 0)
 		return p.ntemp <= 2;
@@ -368,7 +376,14 @@ void bt_emit_copy(struct bt_tr *t, const struct x86_insn *in)
 	}
 	if (bt_needs_reencode(t, in))
 		r = bt_reencode(in, &p.enc);
+	if (p.high8 && p.mem >= 0) { /* an address without REX */
+		em_store(&t->hot, 8, bt_at_rsp(BT_AREA(save0)), H_RSI);
+		em_lea(&t->hot, 8, H_RSI, acc.m);
+		acc.m = em_at(H_RSI, 0);
+	}
 	bt_encode(t, &r, &p.enc);
+	if (p.high8 && p.mem >= 0)
+		em_load(&t->hot, 8, H_RSI, bt_at_rsp(BT_AREA(save0)));
 	for (unsigned i = 0; i < p.ntemp; i++) {
 		const struct x86_opnd *o = &in->opnd[p.temp[i].opnd];
 

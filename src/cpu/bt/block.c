@@ -14,7 +14,7 @@
 
 #define HASH_BITS 17
 
-static unsigned bt_hash(uint64_t ram_page, unsigned off, uint32_t key)
+static unsigned bt_hash(uint64_t ram_page, unsigned off, bt_key_t key)
 {
 	uint64_t h = (ram_page << 12 | off) * 0x9e3779b97f4a7c15ull;
 
@@ -32,14 +32,57 @@ static bool bt_seg_flat(const struct x86_seg *s, bool any_base)
 		       (X86_SEG_P | X86_SEG_S | X86_SEG_W);
 }
 
+/* Which segments an offset below the limit can be read and written in. */
+static uint32_t bt_key_ok(const struct soft_cpu *c)
+{
+	bool real = !c->protected_mode || c->v86;
+	uint32_t key = 0;
+
+	for (unsigned i = X86_ES; i <= X86_GS; i++) {
+		unsigned attr = c->st.seg[i].attr, want, mask;
+
+		want = X86_SEG_P | X86_SEG_S | X86_SEG_W;
+		mask = want | X86_SEG_E | X86_SEG_CODE;
+		if (i == X86_CS) { /* readable is enough */
+			want |= X86_SEG_CODE;
+			mask &= ~X86_SEG_E;
+		}
+		if (real) { /* only the direction counts */
+			mask = X86_SEG_E | X86_SEG_CODE;
+			want = attr & X86_SEG_CODE ? attr & mask : 0;
+		}
+		if ((attr & mask) == want)
+			key |= BT_KEY_OK(i);
+	}
+	return key;
+}
+
+/* Real mode, V86 and what has limits. */
+static uint32_t bt_key_not_flat(const struct soft_cpu *c)
+{
+	const struct x86_seg *cs = &c->st.seg[X86_CS];
+	uint32_t key = BT_KEY_SEGS;
+
+	if (c->v86)
+		key |= BT_KEY_V86;
+	else if (!c->protected_mode && cs->limit >= 0xffff &&
+		 (cs->attr & ~X86_SEG_DB) ==
+			 (X86_SEG_P | X86_SEG_S | X86_SEG_W | X86_SEG_A))
+		key |= BT_KEY_REAL;
+	if (c->stack_size == 2)
+		key |= BT_KEY_SS16;
+	return key | (c->code_size == 4);
+}
+
 static uint32_t bt_key_segs(const struct soft_cpu *c)
 {
 	const struct x86_seg *s = c->st.seg;
-	uint32_t key = 0;
+	uint32_t key = bt_key_ok(c);
 
-	if (s[X86_CS].base || s[X86_CS].limit != UINT32_MAX ||
+	if (!c->protected_mode || c->v86 || s[X86_CS].base ||
+		s[X86_CS].limit != UINT32_MAX ||
 		!(s[X86_SS].attr & X86_SEG_DB) || c->code_size != 4)
-		return 0;
+		return key | bt_key_not_flat(c);
 	if (bt_seg_flat(&s[X86_ES], false))
 		key |= BT_KEY_FLAT_ES;
 	if (bt_seg_flat(&s[X86_SS], false))
@@ -84,18 +127,12 @@ uint32_t bt_key(const struct soft_cpu *c)
 	const struct x86_state *s = &c->st;
 	uint32_t key;
 
-	if (s->rflags & (X86_FL_TF | X86_FL_VM | X86_FL_RF))
+	if (s->rflags & (X86_FL_TF | X86_FL_RF))
 		return 0;
-	if (c->insn_bp || c->data_bp || !c->protected_mode || s->activity ||
-		s->sti_shadow || s->movss_shadow)
+	if (c->insn_bp || c->data_bp || s->activity || s->sti_shadow ||
+		s->movss_shadow)
 		return 0;
-	if (c->code64) {
-		key = 2;
-	} else {
-		key = bt_key_segs(c);
-		if (!key)
-			return 0;
-	}
+	key = c->code64 ? 2 : bt_key_segs(c);
 	key |= (uint32_t)c->tlb_mode << BT_KEY_MODE_SHIFT |
 	       (uint32_t)c->cpl << BT_KEY_CPL_SHIFT | bt_key_fpu(c);
 	if (!c->env && !(c->cpl && (s->cr4 & X86_CR4_TSD)))
@@ -109,7 +146,7 @@ uint32_t bt_key(const struct soft_cpu *c)
 
 /* The first of the chain from block i on that begins there. */
 static struct bt_block *bt_block_match(
-	struct cpu_vm *vm, const struct bt_at *at, uint32_t key, uint32_t i)
+	struct cpu_vm *vm, const struct bt_at *at, bt_key_t key, uint32_t i)
 {
 	while (i) {
 		struct bt_block *b = &vm->blocks[i];
@@ -123,7 +160,7 @@ static struct bt_block *bt_block_match(
 }
 
 static struct bt_block *bt_block_first(
-	struct cpu_vm *vm, const struct bt_at *at, uint32_t key)
+	struct cpu_vm *vm, const struct bt_at *at, bt_key_t key)
 {
 	return bt_block_match(vm, at, key,
 		__atomic_load_n(&vm->hash[bt_hash(at->ram_page, at->off, key)],
@@ -131,7 +168,7 @@ static struct bt_block *bt_block_first(
 }
 
 static struct bt_block *bt_block_exact(
-	struct cpu_vm *vm, const struct bt_at *at, uint32_t key)
+	struct cpu_vm *vm, const struct bt_at *at, bt_key_t key)
 {
 	struct bt_block *b = bt_block_first(vm, at, key);
 
@@ -141,7 +178,7 @@ static struct bt_block *bt_block_exact(
 }
 
 struct bt_block *bt_block_lookup(
-	struct cpu_vm *vm, uint64_t ram_page, unsigned off, uint32_t key)
+	struct cpu_vm *vm, uint64_t ram_page, unsigned off, bt_key_t key)
 {
 	struct bt_at at = {ram_page, off, BT_PAGE_NONE};
 
@@ -197,7 +234,7 @@ static uint64_t bt_block_watch(struct soft_cpu *c, uint64_t ram_page)
 }
 
 static struct bt_block *bt_block_translate(
-	struct soft_cpu *c, const struct bt_at *at, uint32_t key)
+	struct soft_cpu *c, const struct bt_at *at, bt_key_t key)
 {
 	struct cpu_vm *vm = bt_vm(c);
 	bool checked = bt_smc_checked(vm, at->ram_page, at->off);
@@ -219,7 +256,7 @@ static struct bt_block *bt_block_translate(
 }
 
 static struct bt_block *bt_block_make(
-	struct soft_cpu *c, const struct bt_at *at, uint32_t key)
+	struct soft_cpu *c, const struct bt_at *at, bt_key_t key)
 {
 	struct cpu_vm *vm = bt_vm(c);
 	struct bt_block *b;
@@ -271,14 +308,31 @@ static bool bt_code_address(const struct soft_cpu *c, gva_t a)
 	return c->code64 ? (int64_t)(a << 16) >> 16 == (int64_t)a : !(a >> 32);
 }
 
+static gva_t bt_linear_rip(const struct soft_cpu *c)
+{
+	if (c->code64)
+		return c->st.rip;
+	return (uint32_t)(c->st.seg[X86_CS].base + c->st.rip);
+}
+
+/* Is the code segment's limit beyond n pages from the one that RIP is in? */
+static bool bt_limit_beyond(const struct soft_cpu *c, unsigned n)
+{
+	int64_t off = bt_linear_rip(c) & (BUS_PAGE_SIZE - 1);
+
+	return c->code64 ||
+	       (int64_t)c->st.rip - off + (int64_t)(n * BUS_PAGE_SIZE) - 1 <=
+		       (int64_t)c->st.seg[X86_CS].limit;
+}
+
 /* The page behind the one that RIP is in, as the instruction crosses. */
 static uint32_t bt_second_page(
 	struct soft_cpu *c, uint64_t ram_page, bool quick)
 {
-	gva_t a = (c->st.rip | (BUS_PAGE_SIZE - 1)) + 1;
+	gva_t a = (bt_linear_rip(c) | (BUS_PAGE_SIZE - 1)) + 1;
 	int64_t at;
 
-	if (!bt_code_address(c, a) || !a)
+	if (!bt_code_address(c, a) || !a || !bt_limit_beyond(c, 2))
 		return BT_PAGE_OTHER;
 	at = bt_code_offset(c, a, quick);
 	if (at < 0 || (uint64_t)at >> BUS_PAGE_SHIFT == ram_page)
@@ -303,7 +357,7 @@ static bool bt_crosses(struct soft_cpu *c, const struct bt_at *at)
 
 /* st.rip is at the offset of the RAM page. */
 static struct bt_block *bt_block_find(
-	struct soft_cpu *c, uint64_t ram_page, unsigned off, uint32_t key)
+	struct soft_cpu *c, uint64_t ram_page, unsigned off, bt_key_t key)
 {
 	struct bt_at at = {ram_page, off, BT_PAGE_NONE};
 	struct bt_block *b = bt_block_first(bt_vm(c), &at, key);
@@ -317,24 +371,38 @@ static struct bt_block *bt_block_find(
 	return b ? b : bt_block_make(c, &at, key);
 }
 
+/* The whole key from its lower half; 0: the limit falls into the page, which is
+ * interpreted. */
+static bt_key_t bt_key_whole(const struct soft_cpu *c, uint32_t key)
+{
+	uint32_t off = bt_linear_rip(c) & (BUS_PAGE_SIZE - 1);
+
+	if (!(key & BT_KEY_SEGS))
+		return key;
+	if (!bt_limit_beyond(c, 1))
+		return 0;
+	return key | (bt_key_t)(uint32_t)(c->st.rip - off) << 32;
+}
+
 struct bt_block *bt_block_get(struct soft_cpu *c)
 {
-	uint32_t key = bt_key(c);
+	bt_key_t key = bt_key_whole(c, bt_key(c));
 	int64_t at;
 
 	if (!key || !bt_code_address(c, c->st.rip))
 		return NULL;
-	at = bt_code_offset(c, c->st.rip, false);
+	at = bt_code_offset(c, bt_linear_rip(c), false);
 	if (at < 0)
 		return NULL;
 	return bt_block_find(
 		c, at >> BUS_PAGE_SHIFT, at & (BUS_PAGE_SIZE - 1), key);
 }
 
-struct bt_block *bt_block_quick(struct soft_cpu *c, uint32_t key)
+struct bt_block *bt_block_quick(struct soft_cpu *c, uint32_t part)
 {
-	int64_t off = bt_code_address(c, c->st.rip)
-			      ? bt_code_offset(c, c->st.rip, true)
+	bt_key_t key = bt_key_whole(c, part);
+	int64_t off = key && bt_code_address(c, c->st.rip)
+			      ? bt_code_offset(c, bt_linear_rip(c), true)
 			      : -1;
 	struct bt_at at = {
 		off >> BUS_PAGE_SHIFT, off & (BUS_PAGE_SIZE - 1), BT_PAGE_NONE};
@@ -349,7 +417,7 @@ struct bt_block *bt_block_quick(struct soft_cpu *c, uint32_t key)
 			b = bt_block_exact(bt_vm(c), &at, key);
 	}
 	if (b)
-		bt_jc_fill(c, c->st.rip, b);
+		bt_jc_fill(c, b);
 	return b;
 }
 
@@ -377,6 +445,13 @@ struct bt_block *bt_block_follow(struct soft_cpu *c, uint32_t exit)
 
 /* ---- the jump cache ---- */
 
+uint64_t bt_jc_tag(const struct soft_cpu *c, uint32_t key)
+{
+	if (key & BT_KEY_SEGS)
+		return c->st.rip << 32 | bt_linear_rip(c);
+	return c->st.rip;
+}
+
 void bt_jc_use(struct soft_cpu *c, uint32_t key)
 {
 	unsigned m = (key & BT_KEY_MODE) >> BT_KEY_MODE_SHIFT;
@@ -388,16 +463,20 @@ void bt_jc_use(struct soft_cpu *c, uint32_t key)
 	a->jc_key[m] = key;
 }
 
-void bt_jc_fill(struct soft_cpu *c, uint64_t rip, struct bt_block *b)
+void bt_jc_fill(struct soft_cpu *c, struct bt_block *b)
 {
 	struct cpu *cpu = bt_cpu(c);
-	unsigned m = c->tlb_mode, i = bt_jc_index(rip);
-	struct bt_jc *e = &bt_area(c)->jc[m][i];
-	uint64_t was;
+	unsigned m = c->tlb_mode, i;
+	struct bt_jc *e;
+	uint64_t was, rip;
 
-	bt_jc_use(c, b->key);
+	rip = bt_jc_tag(c, b->key);
+	i = bt_jc_index(rip);
+	e = &bt_area(c)->jc[m][i];
+
 	if (!i || (b->key & BT_KEY_STEP))
 		return;
+	bt_jc_use(c, b->key);
 	if (!e->rip) {
 		if (cpu->jc_fills[m] < BT_JC_JOURNAL)
 			cpu->jc_journal[m][cpu->jc_fills[m]] = i;

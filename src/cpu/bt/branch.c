@@ -11,6 +11,10 @@ void bt_emit_rip(struct bt_tr *t, unsigned d, int64_t off)
 {
 	unsigned size = t->code64 ? 8 : 4;
 
+	if (t->segs) {
+		em_mov_ri(&t->hot, d, (uint32_t)((t->key >> 32) + off));
+		return;
+	}
 	em_load(&t->hot, size, d, bt_at_rsp(BT_AREA(rip_base)));
 	if (off)
 		em_lea(&t->hot, size, d, em_at(d, off));
@@ -35,7 +39,7 @@ static void bt_exit_jump(struct bt_tr *t, int cc, unsigned off)
 }
 
 /* T0 = RIP to go to.  undo: what to add to RSP if that is not canonical. */
-static void bt_emit_indirect(struct bt_tr *t, int32_t undo)
+void bt_emit_indirect(struct bt_tr *t, int32_t undo)
 {
 	struct emit *e = &t->hot;
 	int32_t jc = BT_AREA(jc) +
@@ -43,6 +47,13 @@ static void bt_emit_indirect(struct bt_tr *t, int32_t undo)
 	struct bt_cold *cold;
 
 	bt_flags_clobber_after(t);
+	if (t->segs) { /* the offset above the linear address */
+		em_load(e, 4, BT_T1, bt_at_rsp(BT_SEG(X86_CS, base)));
+		em_op_rr(e, 4, 0x03, BT_T1, BT_T0);
+		em_op_rr(e, 8, 0xc1, 4, BT_T0);
+		em_8(e, 32);
+		em_op_rr(e, 8, 0x0b, BT_T0, BT_T1);
+	}
 	if (t->step) {
 		cold = bt_cold(t, BT_TH_JC, em_jmp(e, e->p));
 		cold->data[0] = bt_info(t);
@@ -72,6 +83,11 @@ static void bt_emit_indirect(struct bt_tr *t, int32_t undo)
 	em_jmp_mem(e, em_sib(H_RSP, BT_T1, 1, jc + 8));
 }
 
+static int64_t bt_next(struct bt_tr *t)
+{
+	return t->off[t->i] + t->insn[t->i].len;
+}
+
 void bt_emit_goto(struct bt_tr *t, int64_t off)
 {
 	if (!t->step && off >= 0 && off < (int64_t)BUS_PAGE_SIZE) {
@@ -82,17 +98,13 @@ void bt_emit_goto(struct bt_tr *t, int64_t off)
 	}
 	bt_flags_clobber_after(t);
 	bt_emit_rip(t, BT_T0, off);
-	bt_emit_indirect(t, 0);
-}
-
-static int64_t bt_next(struct bt_tr *t)
-{
-	return t->off[t->i] + t->insn[t->i].len;
+	/* behind the limit the fetch faults, not what precedes it */
+	bt_emit_indirect(t, off == bt_next(t) ? -1 : 0);
 }
 
 static int64_t bt_target(struct bt_tr *t)
 {
-	return bt_next(t) + (int64_t)t->insn[t->i].imm;
+	return bt_branch_to(t, &t->insn[t->i], t->off[t->i]);
 }
 
 static void bt_skip_to_here(struct bt_tr *t, uint8_t *disp)
@@ -128,6 +140,11 @@ void bt_emit_jmp_rel(struct bt_tr *t, const struct x86_insn *in)
 
 static uint8_t *bt_jrcxz(struct bt_tr *t, const struct x86_insn *in)
 {
+	if (in->asize == 2) { /* flags were saved */
+		em_8(&t->hot, 0x66);
+		em_op_rr(&t->hot, 4, 0x85, H_RCX, H_RCX); /* test cx, cx */
+		return em_jcc(&t->hot, CC_E, t->hot.p);
+	}
 	if (in->asize != 8)
 		em_8(&t->hot, 0x67);
 	em_8(&t->hot, 0xe3); /* over the short jump to the long one */
@@ -139,9 +156,13 @@ static uint8_t *bt_jrcxz(struct bt_tr *t, const struct x86_insn *in)
 
 void bt_emit_jcxz(struct bt_tr *t, const struct x86_insn *in)
 {
-	enum bt_flags_at fl = t->fl;
-	uint8_t *zero = bt_jrcxz(t, in);
+	enum bt_flags_at fl;
+	uint8_t *zero;
 
+	if (in->asize == 2)
+		bt_flags_clobber(t);
+	fl = t->fl;
+	zero = bt_jrcxz(t, in);
 	bt_emit_goto(t, bt_next(t));
 	t->fl = fl;
 	bt_skip_to_here(t, zero);
@@ -150,9 +171,14 @@ void bt_emit_jcxz(struct bt_tr *t, const struct x86_insn *in)
 
 void bt_emit_loop(struct bt_tr *t, const struct x86_insn *in)
 {
-	enum bt_flags_at fl = t->fl;
+	enum bt_flags_at fl;
 	uint8_t *zero;
 
+	if (in->asize == 2) {
+		bt_flags_clobber(t);
+		em_8(&t->hot, 0x66);
+	}
+	fl = t->fl;
 	em_lea(&t->hot, in->asize, H_RCX, em_at(H_RCX, -1));
 	zero = bt_jrcxz(t, in);
 	bt_emit_goto(t, bt_target(t));
@@ -165,24 +191,58 @@ void bt_emit_loop(struct bt_tr *t, const struct x86_insn *in)
 
 static unsigned bt_word(struct bt_tr *t)
 {
-	return t->code64 ? 8 : 4;
+	return t->code64 ? 8 : t->insn[t->i].osize;
 }
 
-static void bt_move_rsp(struct bt_tr *t, int32_t by)
+void bt_load(struct bt_tr *t, unsigned size, unsigned d, struct em_mem m)
 {
-	em_lea(&t->hot, bt_word(t), BT_GRSP, em_at(BT_GRSP, by));
+	if (size == 2)
+		em_op_rm(&t->hot, 4, 0x0fb7, d, m);
+	else
+		em_load(&t->hot, size, d, m);
+}
+
+static void bt_store(
+	struct bt_tr *t, unsigned size, struct em_mem m, unsigned s)
+{
+	if (size == 2)
+		em_8(&t->hot, 0x66);
+	em_store(&t->hot, size, m, s);
+}
+
+/* SP, ESP or RSP = base + by. */
+static void bt_set_rsp(struct bt_tr *t, unsigned base, int32_t by)
+{
+	if (t->key & BT_KEY_SS16)
+		em_8(&t->hot, 0x66);
+	em_lea(&t->hot, t->code64 ? 8 : 4, BT_GRSP, em_at(base, by));
+}
+
+void bt_move_rsp(struct bt_tr *t, int32_t by)
+{
+	bt_set_rsp(t, BT_GRSP, by);
 }
 
 /* Push host register r, which is not T1. */
-static void bt_push_reg(struct bt_tr *t, unsigned r)
+void bt_push_reg(struct bt_tr *t, unsigned r)
 {
 	unsigned size = bt_word(t);
 	struct bt_access acc = {.size = size, .write = true};
 
 	bt_flags_clobber(t);
 	bt_access_stack(t, BT_GRSP, -(int)size, &acc);
-	em_store(&t->hot, size, acc.m, r);
+	bt_store(t, size, acc.m, r);
 	bt_move_rsp(t, -(int)size);
+}
+
+/* Pop into T0, zero-extended. */
+void bt_pop_reg(struct bt_tr *t, int32_t at, unsigned size)
+{
+	struct bt_access acc = {.size = size};
+
+	bt_flags_clobber(t);
+	bt_access_stack(t, BT_GRSP, at, &acc);
+	bt_load(t, size, BT_T0, acc.m);
 }
 
 void bt_emit_push(struct bt_tr *t, const struct x86_insn *in)
@@ -195,7 +255,13 @@ void bt_emit_push(struct bt_tr *t, const struct x86_insn *in)
 	if (o->kind == X86_OK_IMM) {
 		acc.write = true;
 		bt_access_stack(t, BT_GRSP, -(int)size, &acc);
-		em_mov_mi(&t->hot, size, acc.m, in->imm);
+		if (size == 2) {
+			em_8(&t->hot, 0x66);
+			em_op_rm(&t->hot, 4, 0xc7, 0, acc.m);
+			em_16(&t->hot, (uint16_t)in->imm);
+		} else {
+			em_mov_mi(&t->hot, size, acc.m, in->imm);
+		}
 		bt_move_rsp(t, -(int)size);
 		return;
 	}
@@ -207,7 +273,7 @@ void bt_emit_push(struct bt_tr *t, const struct x86_insn *in)
 		bt_get(t, size, BT_T0, o->reg);
 	} else {
 		bt_access(t, in, &acc);
-		em_load(&t->hot, size, BT_T0, acc.m);
+		bt_load(t, size, BT_T0, acc.m);
 	}
 	bt_push_reg(t, BT_T0);
 }
@@ -223,6 +289,8 @@ void bt_emit_pop(struct bt_tr *t, const struct x86_insn *in)
 		em_load(&t->hot, size, BT_T0, acc.m);
 		bt_put(t, size, g, BT_T0);
 	} else {
+		if (size == 2)
+			em_8(&t->hot, 0x66);
 		em_load(&t->hot, size, bt_reg[g], acc.m);
 	}
 	if (g != X86_RSP)
@@ -236,8 +304,10 @@ void bt_emit_leave(struct bt_tr *t, const struct x86_insn *in)
 
 	bt_flags_clobber(t);
 	bt_access_stack(t, H_RBP, 0, &acc);
-	em_load(&t->hot, size, BT_T0, acc.m);
-	em_lea(&t->hot, size, BT_GRSP, em_at(H_RBP, size));
+	bt_load(t, size, BT_T0, acc.m);
+	bt_set_rsp(t, H_RBP, size);
+	if (size == 2)
+		em_8(&t->hot, 0x66);
 	em_mov_rr(&t->hot, size, H_RBP, BT_T0);
 }
 
@@ -282,7 +352,7 @@ void bt_emit_call_ind(struct bt_tr *t, const struct x86_insn *in)
 	bt_flags_clobber(t);
 	if (in->has_mem) {
 		bt_access(t, in, &acc);
-		em_load(&t->hot, size, BT_T0, acc.m);
+		bt_load(t, size, BT_T0, acc.m);
 	} else if (keep) {
 		bt_get(t, size, BT_T0, g);
 	}
@@ -293,6 +363,8 @@ void bt_emit_call_ind(struct bt_tr *t, const struct x86_insn *in)
 		em_load(&t->hot, 8, BT_T0, bt_at_rsp(BT_AREA(tmp2)));
 	else
 		bt_get(t, size, BT_T0, g);
+	if (size == 2)
+		em_op_rr(&t->hot, 4, 0x0fb7, BT_T0, BT_T0);
 	bt_emit_indirect(t, size);
 }
 
@@ -303,9 +375,11 @@ void bt_emit_jmp_ind(struct bt_tr *t, const struct x86_insn *in)
 	bt_flags_clobber(t);
 	if (in->has_mem) {
 		bt_access(t, in, &acc);
-		em_load(&t->hot, acc.size, BT_T0, acc.m);
+		bt_load(t, acc.size, BT_T0, acc.m);
 	} else {
 		bt_get(t, acc.size, BT_T0, in->opnd[0].reg);
+		if (acc.size == 2)
+			em_op_rr(&t->hot, 4, 0x0fb7, BT_T0, BT_T0);
 	}
 	bt_emit_indirect(t, 0);
 }
@@ -318,7 +392,7 @@ void bt_emit_ret(struct bt_tr *t, const struct x86_insn *in)
 
 	bt_flags_clobber(t);
 	bt_access_stack(t, BT_GRSP, 0, &acc);
-	em_load(&t->hot, size, BT_T0, acc.m);
+	bt_load(t, size, BT_T0, acc.m);
 	bt_move_rsp(t, by);
 	bt_emit_indirect(t, -by);
 }

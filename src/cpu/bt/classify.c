@@ -6,9 +6,6 @@
  */
 #include "cpu/bt/tr.h"
 
-#define VECTOR                                                                 \
-	(X86_AT_MMX | X86_AT_SSE | X86_AT_AVX | X86_AT_AVX512 | X86_AT_X87)
-
 static bool bt_allowed(struct bt_tr *t, const struct x86_insn *in)
 {
 	unsigned f = in->def->feature;
@@ -65,6 +62,8 @@ static bool bt_stack_ok(struct bt_tr *t, const struct x86_insn *in)
 {
 	if (t->code64)
 		return in->osize == 8;
+	if (t->segs)
+		return t->key & BT_KEY_OK(X86_SS);
 	return in->osize == 4 && (t->key & BT_KEY_FLAT_SS);
 }
 
@@ -79,14 +78,14 @@ static bt_emitter *bt_class_stack(struct bt_tr *t, const struct x86_insn *in)
 		return bt_emit_push;
 	case X86_OP_POP: return in->has_mem ? bt_emit_interp : bt_emit_pop;
 	case X86_OP_LEAVE: return bt_emit_leave;
-	default: return bt_emit_pushf;
+	default: return t->key & BT_KEY_V86 ? bt_emit_interp : bt_emit_pushf;
 	}
 }
 
 static bt_emitter *bt_class_branch(struct bt_tr *t, const struct x86_insn *in)
 {
 	bool mem_ok = !in->has_mem || bt_can_address(t, in, false);
-	bool word = in->osize == (t->code64 ? 8 : 4);
+	bool word = t->segs || in->osize == (t->code64 ? 8 : 4);
 
 	if (!word)
 		return NULL;
@@ -94,8 +93,8 @@ static bt_emitter *bt_class_branch(struct bt_tr *t, const struct x86_insn *in)
 	case X86_OP_JCC: return bt_emit_jcc;
 	case X86_OP_JMP_REL: return bt_emit_jmp_rel;
 	case X86_OP_JMP_IND: return mem_ok ? bt_emit_jmp_ind : NULL;
-	case X86_OP_JCXZ: return in->asize > 2 ? bt_emit_jcxz : NULL;
-	case X86_OP_LOOP: return in->asize > 2 ? bt_emit_loop : NULL;
+	case X86_OP_JCXZ: return bt_emit_jcxz;
+	case X86_OP_LOOP: return bt_emit_loop;
 	default: break;
 	}
 	if (!bt_stack_ok(t, in))
@@ -104,6 +103,39 @@ static bt_emitter *bt_class_branch(struct bt_tr *t, const struct x86_insn *in)
 	case X86_OP_CALL_REL: return bt_emit_call_rel;
 	case X86_OP_CALL_IND: return mem_ok ? bt_emit_call_ind : NULL;
 	case X86_OP_RET: return bt_emit_ret;
+	default: return NULL;
+	}
+}
+
+/* Loads of segment registers in real mode; those of SS hold interrupts. */
+static bt_emitter *bt_class_real(struct bt_tr *t, const struct x86_insn *in)
+{
+	bool mem_ok = !in->has_mem || bt_can_address(t, in, false);
+	unsigned seg = in->opnd[0].reg;
+
+	if (!(t->key & BT_KEY_REAL) || !mem_ok)
+		return NULL;
+	if (in->op == X86_OP_MOV_SREG)
+		return seg != X86_SS && seg != X86_CS ? bt_emit_mov_to_sreg
+						      : NULL;
+	if (in->osize != 2)
+		return NULL;
+	switch (in->op) {
+	case X86_OP_LES:
+	case X86_OP_LDS:
+	case X86_OP_LFS:
+	case X86_OP_LGS: return bt_emit_lxs;
+	case X86_OP_JMP_FAR:
+	case X86_OP_JMP_FARM: return bt_emit_jmp_far;
+	default: break;
+	}
+	if (!bt_stack_ok(t, in))
+		return NULL;
+	switch (in->op) {
+	case X86_OP_POP_SREG: return seg != X86_SS ? bt_emit_pop_sreg : NULL;
+	case X86_OP_CALL_FAR:
+	case X86_OP_CALL_FARM: return bt_emit_call_far;
+	case X86_OP_RETF: return bt_emit_retf;
 	default: return NULL;
 	}
 }
@@ -119,7 +151,7 @@ static bt_emitter *bt_class_system(struct bt_tr *t, const struct x86_insn *in)
 	case X86_OP_SYSCALL:
 	case X86_OP_SYSRET:
 	case X86_OP_IRET: return t->code64 ? bt_emit_sys : NULL;
-	default: return NULL;
+	default: return bt_class_real(t, in);
 	}
 }
 
@@ -234,10 +266,7 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 	case X86_OP_PREFETCHT2:
 	case X86_OP_PREFETCH:
 	case X86_OP_PREFETCHW: return bt_emit_nothing;
-	case X86_OP_LEA:
-		return in->asize > 2 && bt_can_address(t, in, false)
-			       ? bt_emit_lea
-			       : bt_emit_interp;
+	case X86_OP_LEA: return in->vsib ? bt_emit_interp : bt_emit_lea;
 	case X86_OP_DIV:
 	case X86_OP_IDIV:
 		return in->osize >= 4 && in->opcode == 0xf7 &&
@@ -262,6 +291,13 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 				       in->opnd[0].reg == in->opnd[1].reg
 			       ? bt_emit_interp
 			       : bt_copy_or_interp(t, in);
+	case X86_OP_PUSH_SREG:
+		return bt_stack_ok(t, in) && in->osize == 2 ? bt_emit_push_sreg
+							    : bt_emit_interp;
+	case X86_OP_MOV_SREG:
+		return in->has_mem && !bt_can_address(t, in, true)
+			       ? bt_emit_interp
+			       : bt_emit_mov_from_sreg;
 	case X86_OP_CLD: return bt_emit_cld;
 	case X86_OP_STD: return bt_emit_std;
 	case X86_OP_BT:
@@ -344,17 +380,21 @@ bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
 	if (!bt_allowed(t, in))
 		return *ends ? bt_emit_interp_end : bt_emit_interp;
 	if (in->enc != X86_ENC_LEGACY && !t->code64 &&
-		!bt_vex_portable(in, code))
+		((t->key & (BT_KEY_REAL | BT_KEY_V86)) ||
+			!bt_vex_portable(in, code)))
 		return bt_emit_interp;
 	if (bt_masked_access(in))
 		return bt_emit_interp;
-	if ((attr & VECTOR) && bt_vec_ok(t, in))
+	if ((attr & BT_VECTOR) && bt_vec_ok(t, in))
 		return in->op == X86_OP_FLDCW || in->op == X86_OP_LDMXCSR
 			       ? bt_emit_control
 			       : bt_emit_vec;
-	if (attr & VECTOR)
+	if (attr & BT_VECTOR)
 		return bt_emit_interp;
-	if (in->op == X86_OP_POPF)
+	/* What a port's device did to memory is compared right behind it. */
+	if (in->op == X86_OP_OUT && t->step)
+		*ends = true;
+	if (in->op == X86_OP_POPF || (t->step && in->op == X86_OP_OUT))
 		return bt_emit_interp_end;
 	fn = bt_class_inline(t, in);
 	if (fn) {
@@ -364,6 +404,9 @@ bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
 	if (*ends) {
 		fn = attr & X86_AT_SYSTEM ? bt_class_system(t, in)
 					  : bt_class_branch(t, in);
+		if (fn == bt_emit_mov_to_sreg || fn == bt_emit_pop_sreg ||
+			fn == bt_emit_lxs)
+			*ends = false;
 		if (fn == bt_emit_sti || fn == bt_emit_cli ||
 			fn == bt_emit_swapgs)
 			*ends = false;

@@ -5,6 +5,19 @@
 
 #define LOOKAHEAD 8
 
+int64_t bt_branch_to(
+	const struct bt_tr *t, const struct x86_insn *in, int64_t off)
+{
+	/* of a branch; any other immediate may be of any size */
+	uint64_t to = (uint64_t)off + in->len + in->imm;
+	uint32_t base = t->key >> 32;
+
+	if (!t->segs)
+		return (int64_t)to;
+	to += base;
+	return (int32_t)((in->osize == 2 ? (uint16_t)to : (uint32_t)to) - base);
+}
+
 uint32_t bt_flags_read(const struct x86_insn *in)
 {
 	const struct x86_opdef *d = in->def;
@@ -79,7 +92,7 @@ static uint32_t bt_flags_ahead(struct bt_tr *t, int64_t off, unsigned budget)
 		}
 		n = BUS_PAGE_SIZE - off < 15 ? BUS_PAGE_SIZE - off : 15;
 		memcpy(buf, t->live_page + off, n);
-		if (x86_decode(&in, buf, n, t->code64 ? 8 : 4) != X86_DEC_OK)
+		if (x86_decode(&in, buf, n, t->code_size) != X86_DEC_OK)
 			return live | open;
 		t->b->mask |=
 			1ull << (off >> 6) | 1ull << ((off + in.len - 1) >> 6);
@@ -87,10 +100,12 @@ static uint32_t bt_flags_ahead(struct bt_tr *t, int64_t off, unsigned budget)
 		open &= ~bt_flags_killed(&in);
 		if (!open)
 			return live;
+		if (in.op == X86_OP_JMP_REL) {
+			off = bt_branch_to(t, &in, off);
+			continue;
+		}
 		off += in.len;
-		if (in.op == X86_OP_JMP_REL)
-			off += (int64_t)in.imm;
-		else if (in.def->attr & (X86_AT_BRANCH | X86_AT_SYSTEM))
+		if (in.def->attr & (X86_AT_BRANCH | X86_AT_SYSTEM))
 			return live | open;
 	}
 	return live | open;
@@ -99,8 +114,7 @@ static uint32_t bt_flags_ahead(struct bt_tr *t, int64_t off, unsigned budget)
 static uint32_t bt_flags_out(struct bt_tr *t, unsigned i, uint32_t next)
 {
 	const struct x86_insn *in = &t->insn[i];
-	/* of a branch; any other immediate may be of any size */
-	int64_t to = (int64_t)((uint64_t)t->off[i] + in->len + in->imm);
+	int64_t to = bt_branch_to(t, in, t->off[i]);
 
 	if (in->op == X86_OP_JCC)
 		return next | bt_flags_ahead(t, to, LOOKAHEAD);

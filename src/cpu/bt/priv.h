@@ -94,6 +94,9 @@ _Static_assert(sizeof(struct bt_area) <= SOFT_ENGINE_AREA_BYTES,
 	((int32_t)(offsetof(struct soft_cpu, engine_area) +                    \
 		   offsetof(struct bt_area, field)))
 #define BT_ST(field) ((int32_t)offsetof(struct soft_cpu, st.field))
+#define BT_SEG(s, field)                                                       \
+	(BT_ST(seg) + (int32_t)((s) * sizeof(struct x86_seg) +                 \
+				offsetof(struct x86_seg, field)))
 
 static inline struct bt_area *bt_area(struct soft_cpu *c)
 {
@@ -102,7 +105,13 @@ static inline struct bt_area *bt_area(struct soft_cpu *c)
 
 /* ---- keys: what code depends on beside its bytes ---- */
 
-#define BT_KEY_SIZE    0x00000003 /* code: 1 32-bit, 2 64-bit */
+/*
+ * The upper half of a key is the RIP of the page's first byte, as an offset
+ * into the code segment, if that is not flat (BT_KEY_SEGS).
+ */
+typedef uint64_t bt_key_t;
+
+#define BT_KEY_SIZE    0x00000003 /* code: 0 16-bit, 1 32-bit, 2 64-bit */
 #define BT_KEY_MODE    0x0000000c /* enum soft_mode */
 #define BT_KEY_CPL     0x00000030
 #define BT_KEY_FLAT_ES 0x00000040 /* 32-bit: base 0, limit 4 GiB, writable */
@@ -117,13 +126,19 @@ static inline struct bt_area *bt_area(struct soft_cpu *c)
 #define BT_KEY_AVX512  0x00008000
 #define BT_KEY_TSC     0x00010000 /* RDTSC inline */
 #define BT_KEY_STEP    0x00020000 /* bt_step_block */
+#define BT_KEY_SEGS    0x00040000 /* CS is not flat, or the stack is 16-bit */
+#define BT_KEY_SS16    0x00080000 /* SP, not ESP */
+#define BT_KEY_REAL    0x00100000 /* real mode, CS as loaded there */
+#define BT_KEY_V86     0x00200000
+/* enum x86_sreg: may be read, and written but for CS, below its limit */
+#define BT_KEY_OK(seg) (0x00400000u << (seg))
 #define BT_KEY_VALID   0x80000000
 
 #define BT_KEY_MODE_SHIFT 2
 #define BT_KEY_CPL_SHIFT  4
 
 /* The key of the current state; 0 if it must be interpreted. */
-uint32_t bt_key(const struct soft_cpu *c);
+uint32_t bt_key(const struct soft_cpu *c); /* lower half */
 
 /* ---- blocks ---- */
 
@@ -133,7 +148,7 @@ struct bt_exit {
 	uint32_t block;	 /* whose exit it is */
 	uint32_t target; /* block linked to, 0 = none */
 	uint32_t next;	 /* in the target's list of incoming exits */
-	uint32_t key;	 /* of the block it goes to */
+	bt_key_t key;	 /* of the block it goes to */
 	uint16_t off;	 /* page offset it goes to */
 };
 
@@ -149,7 +164,7 @@ struct bt_block {
 	uint64_t mask2;
 	const uint8_t *far_entry;  /* by jump cache: T0 = RIP, flags in fl */
 	const uint8_t *near_entry; /* by link: flags in EFLAGS */
-	uint32_t key;
+	bt_key_t key;
 	uint32_t live_in; /* arithmetic flags it needs */
 	uint32_t hash_next, page_next, incoming;
 	uint32_t first_exit;
@@ -371,7 +386,7 @@ struct bt_block *bt_block_get(struct soft_cpu *c);
  * it goes into the jump cache.  The guest's vector registers may be live. */
 struct bt_block *bt_block_quick(struct soft_cpu *c, uint32_t key);
 struct bt_block *bt_block_lookup(
-	struct cpu_vm *vm, uint64_t ram_page, unsigned off, uint32_t key);
+	struct cpu_vm *vm, uint64_t ram_page, unsigned off, bt_key_t key);
 /* Where the link to the next block of the page's list is in b. */
 static inline uint32_t *bt_block_next(struct bt_block *b, uint64_t page)
 {
@@ -383,7 +398,11 @@ struct bt_block *bt_block_follow(struct soft_cpu *c, uint32_t exit);
 
 /* Code of this key is about to run: the jump cache of its mode is for it. */
 void bt_jc_use(struct soft_cpu *c, uint32_t key);
-void bt_jc_fill(struct soft_cpu *c, uint64_t rip, struct bt_block *b);
+void bt_jc_fill(struct soft_cpu *c, struct bt_block *b); /* for st.rip */
+/* What the jump cache knows st.rip by: the linear address below it if CS is
+ * not flat. */
+uint64_t bt_jc_tag(const struct soft_cpu *c, uint32_t key);
+
 void bt_jc_flush(struct soft_cpu *c, unsigned mode);
 
 /* ---- smc.c ---- */
@@ -459,7 +478,7 @@ struct bt_at {
 	uint32_t page2;
 };
 struct bt_block *bt_translate(
-	struct soft_cpu *c, const struct bt_at *at, uint32_t key, bool checked);
+	struct soft_cpu *c, const struct bt_at *at, bt_key_t key, bool checked);
 struct bt_tr *bt_tr_new(void);
 void bt_tr_free(struct bt_tr *t);
 

@@ -166,10 +166,11 @@ static bool bt_must_leave(struct soft_cpu *c)
 static const uint8_t *bt_find(struct soft_cpu *c, uint32_t key)
 {
 	struct bt_area *a = bt_area(c);
-	const struct bt_jc *e = &a->jc[c->tlb_mode][bt_jc_index(c->st.rip)];
+	uint64_t tag = bt_jc_tag(c, key);
+	const struct bt_jc *e = &a->jc[c->tlb_mode][bt_jc_index(tag)];
 	struct bt_block *b;
 
-	if (a->jc_key[c->tlb_mode] == key && e->rip == c->st.rip && e->rip)
+	if (a->jc_key[c->tlb_mode] == key && e->rip == tag && e->rip)
 		return e->host;
 	b = bt_block_quick(c, key);
 	return b ? b->far_entry : NULL;
@@ -196,7 +197,7 @@ static const uint8_t *bt_go(struct soft_cpu *c)
 		b = bt_block_get(c);
 		if (!b)
 			return bt_vm(c)->leave;
-		bt_jc_fill(c, c->st.rip, b);
+		bt_jc_fill(c, b);
 		host = b->far_entry;
 	}
 	bt_flags_from_st(c);
@@ -389,6 +390,24 @@ static const uint8_t *bt_h_link(struct soft_cpu *c, const uint8_t *site)
 	return b ? b->near_entry : vm->leave;
 }
 
+static bool bt_may_go(struct soft_cpu *c, uint64_t rip)
+{
+	return c->code64 ? bt_canonical(c, rip)
+			 : rip <= c->st.seg[X86_CS].limit;
+}
+
+static void bt_undo_rsp(struct soft_cpu *c, uint32_t by)
+{
+	uint64_t *rsp = &c->st.gpr[X86_RSP];
+
+	if (c->stack_size == 8)
+		*rsp += (int64_t)(int32_t)by;
+	else if (c->stack_size == 4)
+		*rsp = (uint32_t)(*rsp + by);
+	else
+		*rsp = (*rsp & ~0xffffull) | (uint16_t)(*rsp + by);
+}
+
 static const uint8_t *bt_h_jc(struct soft_cpu *c, const uint8_t *site)
 {
 	uint32_t info = rd32(site), undo = rd32(site + 4), key = rd32(site + 8);
@@ -396,15 +415,17 @@ static const uint8_t *bt_h_jc(struct soft_cpu *c, const uint8_t *site)
 	struct bt_block *b;
 
 	bt_cpu(c)->counters[BT_CNT_JC_MISS]++;
-	if (key && bt_canonical(c, target) && !bt_must_leave(c)) {
+	if ((key ? key : bt_key(c)) & BT_KEY_SEGS)
+		target >>= 32;
+	if (key && bt_may_go(c, target) && !bt_must_leave(c)) {
 		c->st.rip = target;
 		b = bt_block_quick(c, key);
 		if (b)
 			return b->far_entry;
 	}
 	bt_enter_c(c, info);
-	if (undo != ~0u && !bt_canonical(c, target)) {
-		c->st.gpr[X86_RSP] += (int64_t)(int32_t)undo;
+	if (undo != ~0u && !bt_may_go(c, target)) {
+		bt_undo_rsp(c, undo);
 		soft_raise_err(c, X86_GP, 0);
 	}
 	c->st.rip = target;
@@ -435,7 +456,7 @@ static const uint8_t *bt_h_page(struct soft_cpu *c, const uint8_t *site)
 
 	bt_enter_c(c, rd32(site));
 	/* the jump cache would lead to the same block again */
-	e = &bt_area(c)->jc[c->tlb_mode][bt_jc_index(c->st.rip)];
+	e = &bt_area(c)->jc[c->tlb_mode][bt_jc_index(bt_jc_tag(c, bt_key(c)))];
 	__atomic_store_n(&e->rip, 0, __ATOMIC_RELAXED);
 	return bt_go(c);
 }

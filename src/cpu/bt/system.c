@@ -104,8 +104,8 @@ void bt_emit_ac(struct bt_tr *t, const struct x86_insn *in)
 	struct emit *e = &t->hot;
 	bool set = in->op == X86_OP_STAC;
 	unsigned mode = set ? SOFT_KERNEL_AC : SOFT_KERNEL;
-	uint32_t key =
-		(t->key & ~(uint32_t)BT_KEY_MODE) | mode << BT_KEY_MODE_SHIFT;
+	bt_key_t key =
+		(t->key & ~(bt_key_t)BT_KEY_MODE) | mode << BT_KEY_MODE_SHIFT;
 	struct bt_cold *cold;
 
 	if (mode == t->mode)

@@ -11,7 +11,10 @@
 
 #include "cpu/bt/priv.h"
 
-#define BT_MAX_COLD (BT_MAX_INSNS * 4 + 16)
+#define BT_VECTOR                                                              \
+	(X86_AT_MMX | X86_AT_SSE | X86_AT_AVX | X86_AT_AVX512 | X86_AT_X87)
+
+#define BT_MAX_COLD (BT_MAX_INSNS * 6 + 16)
 
 enum bt_flags_at {
 	BT_FL_HOST,  /* in EFLAGS */
@@ -44,12 +47,13 @@ struct bt_tr {
 	unsigned page_end;   /* page offset where the copy ends */
 	const uint8_t *live_page; /* the guest's own; to be read once */
 	uint32_t page2;		  /* follows, see bt_block */
-	uint32_t key;		  /* changes with mode behind STAC and CLAC */
-	bool code64, step;
-	unsigned mode; /* enum soft_mode */
-	unsigned n;    /* instructions */
-	unsigned i;    /* the one being emitted */
-	unsigned end;  /* page offset behind the last */
+	bt_key_t key;		  /* changes with mode behind STAC and CLAC */
+	bool code64, segs, step;
+	unsigned code_size; /* 2, 4, 8 */
+	unsigned mode;	    /* enum soft_mode */
+	unsigned n;	    /* instructions */
+	unsigned i;	    /* the one being emitted */
+	unsigned end;	    /* page offset behind the last */
 	enum bt_flags_at fl;
 	bool ended;	     /* the last instruction leaves by itself */
 	bool straddle;	     /* the last one crosses the page: step it */
@@ -97,6 +101,11 @@ void bt_flags_clobber_after(struct bt_tr *t);
 void bt_flags_need(struct bt_tr *t);
 /* insn i has been carried out by the host. */
 void bt_flags_done(struct bt_tr *t);
+
+/* Page offset where branch in at page offset off goes; it may be outside the
+ * page. */
+int64_t bt_branch_to(
+	const struct bt_tr *t, const struct x86_insn *in, int64_t off);
 
 /* ---- access.c ---- */
 
@@ -155,6 +164,16 @@ bt_emitter bt_emit_push, bt_emit_pop, bt_emit_leave, bt_emit_call_rel,
 	bt_emit_jcc, bt_emit_pushf, bt_emit_jcxz, bt_emit_loop;
 /* Go to page offset off (may be outside the page). */
 void bt_emit_goto(struct bt_tr *t, int64_t off);
+/* T0 = RIP to go to.  undo: what to add to RSP if that is not canonical or
+ * beyond the limit; -1: do not look. */
+void bt_emit_indirect(struct bt_tr *t, int32_t undo);
+/* Load zero-extended, size 2, 4, 8. */
+void bt_load(struct bt_tr *t, unsigned size, unsigned d, struct em_mem m);
+/* Push host register r, which is not T1; the word at stack pointer + at into
+ * T0; both of the operand size.  RSP += by. */
+void bt_push_reg(struct bt_tr *t, unsigned r);
+void bt_pop_reg(struct bt_tr *t, int32_t at, unsigned size);
+void bt_move_rsp(struct bt_tr *t, int32_t by);
 /* d = the guest's RIP at page offset off. */
 void bt_emit_rip(struct bt_tr *t, unsigned d, int64_t off);
 
@@ -164,6 +183,13 @@ bt_emitter bt_emit_interp, bt_emit_interp_end, bt_emit_sti, bt_emit_cli,
 	bt_emit_cld, bt_emit_std, bt_emit_rdtsc, bt_emit_sys, bt_emit_swapgs,
 	bt_emit_ac, bt_emit_read_base, bt_emit_write_base, bt_emit_read_cr,
 	bt_emit_bit;
+
+/* ---- segs.c ---- */
+
+bt_emitter bt_emit_push_sreg, bt_emit_mov_from_sreg;
+/* Of real mode only. */
+bt_emitter bt_emit_pop_sreg, bt_emit_mov_to_sreg, bt_emit_lxs, bt_emit_jmp_far,
+	bt_emit_call_far, bt_emit_retf;
 
 /* ---- string.c ---- */
 

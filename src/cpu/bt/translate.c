@@ -53,7 +53,7 @@ void bt_tr_free(struct bt_tr *t)
 /* May the block go on behind this branch? */
 static bool bt_go_on(struct bt_tr *t, const struct x86_insn *in, unsigned i)
 {
-	int64_t next = t->off[i] + in->len, to = next + (int64_t)in->imm;
+	int64_t next = t->off[i] + in->len, to = bt_branch_to(t, in, t->off[i]);
 
 	if (t->step || in->op != X86_OP_JCC)
 		return false;
@@ -84,8 +84,8 @@ static void bt_decode(struct bt_tr *t, unsigned off)
 
 		if (t->n && bt_stops_at(t->vm, off))
 			break;
-		st = x86_decode(in, t->page + off, t->page_end - off,
-			t->code64 ? 8 : 4);
+		st = x86_decode(
+			in, t->page + off, t->page_end - off, t->code_size);
 
 		t->off[t->n] = off;
 		if (st != X86_DEC_OK) {
@@ -173,6 +173,8 @@ static void bt_emit_page2(struct bt_tr *t)
 
 	em_load(e, 8, BT_T0, bt_at_rsp(BT_AREA(rip_base)));
 	em_lea(e, 8, BT_T0, em_at(BT_T0, BUS_PAGE_SIZE));
+	if (t->segs)
+		em_op_rm(e, 4, 0x03, BT_T0, bt_at_rsp(BT_SEG(X86_CS, base)));
 	em_mov_rr(e, 4, BT_T1, BT_T0);
 	em_op_rr(e, 4, 0xc1, 5, BT_T1); /* shr */
 	em_8(e, 7);
@@ -200,8 +202,13 @@ static void bt_emit_entries(struct bt_tr *t)
 	while ((uintptr_t)e->p & 15)
 		em_8(e, 0xcc);
 	t->b->far_entry = e->p;
-	em_alu_ri(e, 8, EM_AND, BT_T0, -(int32_t)BUS_PAGE_SIZE);
-	em_store(e, 8, bt_at_rsp(BT_AREA(rip_base)), BT_T0);
+	if (t->segs) {
+		em_mov_mi(e, 8, bt_at_rsp(BT_AREA(rip_base)),
+			(int32_t)(t->key >> 32));
+	} else {
+		em_alu_ri(e, 8, EM_AND, BT_T0, -(int32_t)BUS_PAGE_SIZE);
+		em_store(e, 8, bt_at_rsp(BT_AREA(rip_base)), BT_T0);
+	}
 	if (kind == BT_EN_HOST)
 		bt_emit_flags_load(e);
 	else if (kind == BT_EN_SAVE)
@@ -286,7 +293,7 @@ static void bt_emit_body(struct bt_tr *t)
 	t->at[t->n] = t->hot.p;
 }
 
-static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, uint32_t key)
+static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, bt_key_t key)
 {
 	struct cpu_vm *vm = bt_vm(c);
 
@@ -294,7 +301,9 @@ static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, uint32_t key)
 	t->vm = vm;
 	t->b = &vm->blocks[vm->nblocks];
 	t->key = key;
-	t->code64 = (key & BT_KEY_SIZE) == 2;
+	t->code_size = 2u << (key & BT_KEY_SIZE);
+	t->code64 = t->code_size == 8;
+	t->segs = key & BT_KEY_SEGS;
 	t->step = key & BT_KEY_STEP;
 	t->mode = (key & BT_KEY_MODE) >> BT_KEY_MODE_SHIFT;
 	t->hot.p = vm->hot;
@@ -329,7 +338,7 @@ static void bt_copy_code(struct bt_tr *t, const struct bt_at *at)
 }
 
 struct bt_block *bt_translate(
-	struct soft_cpu *c, const struct bt_at *at, uint32_t key, bool checked)
+	struct soft_cpu *c, const struct bt_at *at, bt_key_t key, bool checked)
 {
 	struct cpu_vm *vm = bt_vm(c);
 	struct bt_tr *t = vm->tr;
