@@ -297,11 +297,35 @@ static int run(struct harness *h)
 	return h->code;
 }
 
+/* Whatever the guest did, the code cache is within its bound. */
+static bool within_bound(const struct cpu_engine *engine, struct cpu_vm *vm)
+{
+	struct cpu_stat list[64];
+	struct cpu_stats stats = {list, 64, 0};
+	uint64_t used = 0, bound = 0;
+
+	if (!engine->vm_stats)
+		return true;
+	engine->vm_stats(vm, &stats);
+	for (unsigned i = 0; i < stats.n && i < stats.room; i++) {
+		if (!strcmp(list[i].name, "bytes-used"))
+			used = list[i].value;
+		if (!strcmp(list[i].name, "bytes-bound"))
+			bound = list[i].value;
+		printf("# %s %llu\n", list[i].name,
+			(unsigned long long)list[i].value);
+	}
+	if (used > bound)
+		fail("code cache beyond its bound");
+	return used <= bound;
+}
+
 int main(int argc, char **argv)
 {
 	static struct harness h = {.ncpus = 1};
 	struct cpu_probe probe;
-	struct cpu_vm_conf conf = {.model = &h.model};
+	/* the smallest code cache there is: tests shall fill it */
+	struct cpu_vm_conf conf = {.model = &h.model, .code_cache_bytes = 1};
 	struct x86_topology topo = {1, 1, 1};
 	struct cpu_vm *vm;
 	const char *missing;
@@ -338,5 +362,7 @@ int main(int argc, char **argv)
 	bus_unlock(h.bus);
 	if (h.engine->vm_new(&vm, h.bus, &conf, err, sizeof(err)))
 		return fail(err);
-	return make_cpus(&h, vm, mode) || run(&h);
+	if (make_cpus(&h, vm, mode) || run(&h))
+		return 1;
+	return !within_bound(h.engine, vm);
 }
