@@ -281,6 +281,8 @@ static bool wanted(struct block *b, const struct x86_insn *i, uint8_t *code)
 		return false;
 	if (!keeps_plan(b, i))
 		return false;
+	if (i->op == X86_OP_FXRSTOR)
+		b->k->insn = *i; /* the comparison asks for it */
 	if ((attr & X86_AT_STRING))
 		b->p->strings = true;
 	if (i->vsib)
