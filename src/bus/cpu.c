@@ -87,17 +87,24 @@ void bus_cpu_clear(struct bus_cpu *c, uint32_t events)
 	pthread_mutex_unlock(&c->wait_lock);
 }
 
-/* Wait for a signal or the earliest timer; true: the timer is due. */
+/* Wait for a signal or the earliest timer; true: the timer is due.  Only one
+ * processor waits for timers, or each deadline would wake them all; when none
+ * does, the control loop is there. */
 static bool bus_cpu_doze(struct bus_cpu *c)
 {
 	uint64_t due = atomic_load(&c->bus->due_ns);
 	struct timespec at = {due / 1000000000u, due % 1000000000u};
+	struct bus_cpu *none = NULL;
+	bool late;
 
-	if (due)
-		return pthread_cond_timedwait(
-			       &c->wait_cond, &c->wait_lock, &at) == ETIMEDOUT;
-	pthread_cond_wait(&c->wait_cond, &c->wait_lock);
-	return false;
+	if (!due || !atomic_compare_exchange_strong(&c->bus->dozer, &none, c)) {
+		pthread_cond_wait(&c->wait_cond, &c->wait_lock);
+		return false;
+	}
+	late = pthread_cond_timedwait(&c->wait_cond, &c->wait_lock, &at) ==
+	       ETIMEDOUT;
+	atomic_store(&c->bus->dozer, NULL);
+	return late;
 }
 
 /* What a sleeping processor mostly waits for is a timer, so it looks after the

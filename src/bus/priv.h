@@ -56,6 +56,7 @@ struct bus {
 	uint64_t armed_ns; /* what the timerfd is set to */
 	/* The earliest deadline by CLOCK_MONOTONIC, 0 = none. */
 	_Atomic(uint64_t) due_ns;
+	_Atomic(struct bus_cpu *) dozer; /* waits until then */
 	int timerfd;
 };
 
