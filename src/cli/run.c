@@ -5,6 +5,7 @@
 
 #include "cli/control.h"
 #include "cli/files.h"
+#include "cli/gdb.h"
 #include "cli/ports.h"
 #include "cli/session.h"
 #include "cli/verb.h"
@@ -202,6 +203,17 @@ SETTER(name)
 	return cli_control_name_ok(v, err) && set_string(&MACHINE->name, v);
 }
 
+SETTER(gdb)
+{
+	return set_string(&MACHINE->gdb.path, v);
+}
+
+SETTER(gdb_wait)
+{
+	MACHINE->gdb_wait = true;
+	return true;
+}
+
 SETTER(verbose)
 {
 	MACHINE->verbose = true;
@@ -267,6 +279,14 @@ const struct cli_flag cli_run_flags[] = {
 		"a name, by which ls, stat, set, pause, resume, reset and stop "
 		"find the machine while it runs",
 		NULL, set_name},
+	{"gdb", 0, "WHERE",
+		"wait for gdb on [HOST:]PORT (default host: 127.0.0.1) or "
+		"unix:PATH",
+		NULL, set_gdb},
+	{"gdb-wait", 0, NULL,
+		"stand before the first instruction until gdb "
+		"lets go",
+		NULL, set_gdb_wait},
 	{"verbose", 'v', NULL, "say on standard error what is done and why",
 		NULL, set_verbose},
 	{NULL},
@@ -319,12 +339,14 @@ int cli_run(void *ctx, GError **err)
 	}
 	if (!conf_machine_check(r->m, err) || !cli_ports_check(r->m, err) ||
 		(r->named && !cli_control_listen(r->m, err)) ||
-		!cli_files_open(r->m, err)) {
+		!cli_gdb_listen(r->m, err) || !cli_files_open(r->m, err)) {
+		cli_gdb_remove(r->m);
 		cli_control_remove(r->m);
 		cli_files_remove(r->m);
 		return err ? conf_error_status(*err) : CONF_ERROR_FAILED;
 	}
 	status = cli_session_run(r->m, err);
 	cli_control_remove(r->m);
+	cli_gdb_remove(r->m);
 	return status;
 }

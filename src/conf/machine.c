@@ -223,6 +223,15 @@ static bool check_stdio(const struct conf_machine *m, GError **err)
 	return false;
 }
 
+static bool check_gdb(const struct conf_machine *m, GError **err)
+{
+	if (m->gdb.path || !m->gdb_wait)
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE, "the machine would wait for ever",
+		"add --gdb 1234", "--gdb-wait without --gdb");
+	return false;
+}
+
 static bool check_kernel(const struct conf_machine *m, GError **err)
 {
 	const char *flag = m->initrd.path ? "--initrd" : "--append";
@@ -251,5 +260,5 @@ bool conf_machine_check(const struct conf_machine *m, GError **err)
 {
 	return check_limits(m, err) && check_stdio(m, err) &&
 	       check_kernel(m, err) && check_ioapic(m, err) &&
-	       check_supported(m, err);
+	       check_gdb(m, err) && check_supported(m, err);
 }

@@ -159,6 +159,7 @@ struct cpu_engine {
 	 * breakpoints than the engine has.  The member is NULL if an engine
 	 * cannot be debugged. */
 	int (*set_debug)(struct cpu *cpu, const struct cpu_debug *d);
+	unsigned max_breaks; /* at most CPU_MAX_BREAKS */
 
 	/* Counters of one processor, and those that all share (may be NULL).
 	 * Any thread; they are read without stopping anything. */

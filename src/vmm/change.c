@@ -102,6 +102,10 @@ static bool may_change(
 		to->probe(probe);
 	if (!probe->usable)
 		return refuse(m, to->name, probe->why, NULL, err);
+	if (!debugger_engine(m, to))
+		return refuse(m, to->name,
+			"a debugger has more breakpoints than it takes",
+			"remove some", err);
 	missing = missing_feature(m, probe->can);
 	if (!missing)
 		return true;
@@ -229,9 +233,11 @@ bool vmm_machine_set_engine(struct machine *m, const char *name, GError **err)
 	ok = change_locked(m, to, state, err);
 	bus_unlock(m->bus);
 	if (ok)
+		debugger_engine_changed(m);
+	if (ok)
 		g_strlcpy(m->engine_why, "changed to", sizeof(m->engine_why));
 	if (ran)
-		runloop_go(m);
+		machine_go(m);
 	free(state);
 	return ok;
 }

@@ -177,6 +177,7 @@ static bool do_resume(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
 	machine_release(c->m, MACHINE_HOLD_USER);
+	debugger_forget(c->m);
 	return true;
 }
 

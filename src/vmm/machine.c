@@ -184,6 +184,7 @@ struct machine *machine_new(struct conf_machine *conf,
 void machine_free(struct machine *m)
 {
 	control_fini(m);
+	debugger_fini(m);
 	runloop_fini(m);
 	loop_fini(m);
 	if (m->bus)
@@ -280,6 +281,8 @@ bool machine_start(struct machine *m, GError **err)
 		if (!console_start(m->consoles[i], err))
 			return false;
 	control_start(m);
+	if (!debugger_init(m, err))
+		return false;
 	machine_go(m);
 	return true;
 }
@@ -289,6 +292,7 @@ static void machine_end(struct machine *m, int status, const char *message)
 	if (m->ended)
 		return;
 	m->ended = true;
+	debugger_ended(m);
 	m->host.ended(m->host.opaque, status, message);
 }
 
@@ -363,6 +367,8 @@ void machine_serve(struct machine *m, unsigned requests)
 	if (m->ended || !requests)
 		return;
 	runloop_pause(m);
+	if (requests & REQ_DEBUG)
+		debugger_serve(m);
 	if (requests & REQ_FAILED)
 		machine_end(m, 1, m->failure);
 	else if (requests & REQ_POWEROFF)

@@ -45,11 +45,36 @@ static void cmd_engine(struct machine *m, const char *arg, GString *out)
 		g_string_append_printf(out, "engine %s\n", machine_engine(m));
 }
 
+/* "ADDRESS [PROCESSOR]", both as strtoull takes them. */
+static void cmd_page(struct machine *m, const char *arg, GString *out)
+{
+	struct x86_state *s;
+	char *rest;
+	gva_t a = g_ascii_strtoull(arg, &rest, 0);
+	uint64_t cpu = g_ascii_strtoull(rest, NULL, 0);
+	gpa_t gpa;
+
+	if (!*arg || cpu >= m->ncpus || m->ended) {
+		g_string_append(out, "page ADDRESS [PROCESSOR]\n");
+		return;
+	}
+	s = aligned_alloc(64, m->ncpus * sizeof(*s));
+	runloop_look(m, s);
+	if (walk_translate(m, &s[cpu], a, &gpa, out))
+		g_string_append_printf(out,
+			"linear %" PRIx64 " = physical %" PRIx64 "\n", a, gpa);
+	else
+		g_string_append_printf(
+			out, "linear %" PRIx64 " is not mapped\n", a);
+	free(s);
+}
+
 static const struct command commands[] = {
 	{"help", "this list", cmd_help},
 	{"info", "what the machine consists of", stat_info},
 	{"stat", "counters of processors and devices", stat_print},
 	{"regs", "registers of all processors", stat_registers},
+	{"page", "ADDRESS [PROCESSOR]: walk the page tables", NULL, cmd_page},
 	{"engine", "E: go on with engine E; alone: which it is", NULL,
 		cmd_engine},
 	{"powerdown", "press the power button", cmd_powerdown},

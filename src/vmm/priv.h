@@ -76,6 +76,7 @@ struct vcpu {
 	pthread_t thread;
 	bool started, parked; /* parked: run_lock */
 	bool wait_sipi;	      /* own thread */
+	bool held;	      /* by the debugger, while others run */
 	bool stopped;	      /* by the debugger's wish: see stop */
 	unsigned looked;      /* runloop.looks when last looked at: run_lock */
 	struct cpu_break stop;
@@ -163,6 +164,28 @@ void machine_serve(struct machine *m, unsigned requests);
 /* Let the processors go unless somebody holds them. */
 void machine_go(struct machine *m);
 
+/* ---- walk.c ---- */
+
+/* Physical address of a as the processor would translate it, rights apart.
+ * text: what was met on the way, or NULL. */
+bool walk_translate(struct machine *m, const struct x86_state *s, gva_t a,
+	gpa_t *out, GString *text);
+
+/* ---- debugger.c: gdb ---- */
+
+/* Nothing if the machine has no socket for it.  Holds the machine if it shall
+ * wait for gdb.  Processors stand. */
+bool debugger_init(struct machine *m, GError **err);
+void debugger_fini(struct machine *m);
+/* A processor has stopped (REQ_DEBUG). */
+void debugger_serve(struct machine *m);
+/* Go on although nobody but a debugger that has gone holds the machine. */
+void debugger_forget(struct machine *m);
+void debugger_ended(struct machine *m);
+/* May the machine go on with another engine?  It has; processors stand. */
+bool debugger_engine(struct machine *m, const struct cpu_engine *to);
+void debugger_engine_changed(struct machine *m);
+
 /* ---- control.c: requests of other programs ---- */
 
 /* Nothing if the machine has no name. */
@@ -212,6 +235,7 @@ struct machine {
 	unsigned holds;	     /* enum machine_hold: who wants it to stand */
 	uint64_t frozen_tsc; /* host's TSC when time stopped, 0 = it runs */
 	struct control *control;
+	struct debugger *debugger;
 };
 
 void machine_note(struct machine *m, const char *fmt, ...) G_GNUC_PRINTF(2, 3);

@@ -148,7 +148,7 @@ static bool vcpu_obey(struct vcpu *v)
 	bool quit;
 
 	pthread_mutex_lock(&r->lock);
-	while (r->want == RUN_PAUSED) {
+	while (r->want == RUN_PAUSED || (v->held && r->want == RUN_GO)) {
 		vcpu_look(v);
 		v->parked = true;
 		pthread_cond_broadcast(&r->cond);

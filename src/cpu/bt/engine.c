@@ -255,6 +255,7 @@ const struct cpu_engine cpu_bt = {
 	.get = bt_get_state,
 	.set = bt_set_state,
 	.shift_tsc = bt_shift_tsc,
+	.max_breaks = CPU_MAX_BREAKS,
 	.set_debug = bt_set_debug,
 	.stats = bt_stats,
 	.vm_stats = bt_vm_stats,

@@ -278,6 +278,7 @@ const struct cpu_engine cpu_interp = {
 	.get = engine_get,
 	.set = engine_set,
 	.shift_tsc = engine_shift_tsc,
+	.max_breaks = CPU_MAX_BREAKS,
 	.set_debug = engine_set_debug,
 	.stats = engine_stats,
 	.where = engine_where,
