@@ -219,39 +219,40 @@ void bt_block_remove(struct cpu_vm *vm, struct bt_block *b)
 }
 
 /*
- * Watch the page from here on.  Whoever writes to it while it is being read
- * finds that all of it matters, waits for the lock, and sees then what the
- * block was made from: bt_block_insert restores the mask, which is returned.
+ * Translate from watched pages.  Whoever writes to them meanwhile finds that
+ * all of them matters, waits for the lock, and sees then what the block was
+ * made from.
  */
-static uint64_t bt_block_watch(struct soft_cpu *c, uint64_t ram_page)
+static struct bt_block *bt_block_watched(
+	struct soft_cpu *c, const struct bt_at *at, bt_key_t key)
 {
-	struct bt_page *page = &bt_vm(c)->pages[ram_page];
-	uint64_t mask = page->mask;
+	struct bt_page *pages = bt_vm(c)->pages;
+	uint64_t two = at->page2 < bt_vm(c)->npages ? at->page2 : at->ram_page;
+	uint64_t mask = pages[at->ram_page].mask, mask2 = pages[two].mask;
+	struct bt_block *b;
 
-	bt_smc_watch(c, ram_page);
-	__atomic_store_n(&page->mask, ~0ull, __ATOMIC_SEQ_CST);
-	return mask;
+	if (!bt_smc_watch(c, at->ram_page) || !bt_smc_watch(c, two))
+		return NULL;
+	__atomic_store_n(&pages[two].mask, ~0ull, __ATOMIC_RELAXED);
+	__atomic_store_n(&pages[at->ram_page].mask, ~0ull, __ATOMIC_SEQ_CST);
+	b = bt_translate(c, at, key, false);
+	pages[at->ram_page].mask = mask;
+	pages[two].mask = mask2;
+	return b;
 }
 
 static struct bt_block *bt_block_translate(
 	struct soft_cpu *c, const struct bt_at *at, bt_key_t key)
 {
 	struct cpu_vm *vm = bt_vm(c);
-	bool checked = bt_smc_checked(vm, at->ram_page, at->off);
-	bool two = at->page2 < vm->npages;
-	uint64_t mask = 0, mask2 = 0;
 	struct bt_block *b;
 
-	if (!checked)
-		mask = bt_block_watch(c, at->ram_page);
-	if (!checked && two)
-		mask2 = bt_block_watch(c, at->page2);
-	b = bt_translate(c, at, key, checked);
-	if (!checked)
-		vm->pages[at->ram_page].mask = mask;
-	if (!checked && two)
-		vm->pages[at->page2].mask = mask2;
-	bt_block_insert(vm, b);
+	if (bt_smc_checked(vm, at->ram_page, at->off))
+		b = bt_translate(c, at, key, true);
+	else
+		b = bt_block_watched(c, at, key);
+	if (b)
+		bt_block_insert(vm, b);
 	return b;
 }
 
@@ -260,6 +261,7 @@ static struct bt_block *bt_block_make(
 {
 	struct cpu_vm *vm = bt_vm(c);
 	struct bt_block *b;
+	const uint8_t *hot, *cold;
 	uint64_t start;
 
 	if (bt_stops_at(vm, at->off))
@@ -269,9 +271,13 @@ static struct bt_block *bt_block_make(
 	if (!b && !bt_cache_room(vm)) {
 		atomic_store(&vm->flush_wanted, true);
 	} else if (!b) {
+		hot = vm->hot;
+		cold = vm->cold;
 		start = bt_tsc();
 		b = bt_block_translate(c, at, key);
 		vm->counters[BT_VMC_TICKS] += bt_tsc() - start;
+		if (b && vm->perf >= 0)
+			bt_perf_block(c, b, hot, cold);
 	}
 	pthread_mutex_unlock(&vm->lock);
 	return b;

@@ -247,7 +247,6 @@ static const bool bt_copied[X86_NOPS] = {
 	[X86_OP_STC] = true,
 	[X86_OP_CMC] = true,
 	[X86_OP_MOVNTI] = true,
-	[X86_OP_PAUSE] = true,
 	[X86_OP_LFENCE] = true,
 	[X86_OP_MFENCE] = true,
 	[X86_OP_SFENCE] = true,
@@ -299,6 +298,7 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 			       ? bt_emit_interp
 			       : bt_emit_mov_from_sreg;
 	case X86_OP_CLD: return bt_emit_cld;
+	case X86_OP_PAUSE: return bt_emit_pause;
 	case X86_OP_STD: return bt_emit_std;
 	case X86_OP_BT:
 	case X86_OP_BTS:

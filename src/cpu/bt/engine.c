@@ -2,14 +2,11 @@
  * engine.c - the translator as a struct cpu_engine.
  */
 #include <errno.h>
-#include <linux/membarrier.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cpu/bt/priv.h"
 
@@ -66,6 +63,7 @@ static int bt_vm_new(struct cpu_vm **out, struct bus *bus,
 	vm->start_tsc = bt_tsc();
 	vm->start_ns = bt_now_ns();
 	vm->x87_kept = bt_x87_probe();
+	bt_perf_init(vm);
 	vm->tr = bt_tr_new();
 	ret = vm->tr ? bt_cache_init(vm, conf->code_cache_bytes) : -ENOMEM;
 	if (ret < 0) {
@@ -76,8 +74,6 @@ static int bt_vm_new(struct cpu_vm **out, struct bus *bus,
 		free(vm);
 		return ret;
 	}
-	syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0,
-		0);
 	*out = vm;
 	return 0;
 }
@@ -89,6 +85,7 @@ static void bt_vm_free(struct cpu_vm *vm)
 	soft_vm_fini(&vm->soft);
 	bt_cache_reset(vm); /* no page is watched any more */
 	bt_cache_fini(vm);
+	bt_perf_fini(vm);
 	bt_tr_free(vm->tr);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);

@@ -53,6 +53,8 @@ static inline unsigned bt_jc_index(uint64_t rip)
 /* Tag of an unused stack slot: one page out of 2^52, not canonical. */
 #define BT_SLOT_EMPTY 0x5bd1e995a7c3d000ull
 
+#define BT_SPINS 1000 /* PAUSEs: some 20 us */
+
 struct bt_area {
 	uint64_t rip_base;
 	uint64_t t0, t1;
@@ -66,6 +68,7 @@ struct bt_area {
 	_Atomic(uint8_t) in_code;   /* enum bt_where */
 	uint8_t vec_live, x87_live; /* guest's registers are the host's */
 	uint32_t host_mxcsr;
+	uint32_t spins; /* PAUSEs left until the host's processor is yielded */
 	/* The last x87 instruction carried out in code: BT_X87_AT and the page
 	 * it is in; what its memory operand's address was. */
 	uint32_t x87_at;
@@ -177,15 +180,16 @@ struct bt_block {
 };
 
 struct bt_page {
-	uint32_t first;	  /* block */
-	uint32_t watched; /* blocks that are not checked */
-	uint64_t mask;	  /* of those; read without the lock */
-	uint32_t stamp;	  /* time of the first of writes */
-	uint32_t retired; /* when its blocks were dropped for those */
-	uint32_t grace;	  /* after the last block dropped: bt_grace_over */
-	uint16_t writes;  /* beside the watched blocks */
-	uint8_t heat;	  /* how often it was retired in short time */
-	bool checked;	  /* translate to checked blocks */
+	uint32_t first;	     /* block */
+	uint32_t watched;    /* blocks that are not checked */
+	uint64_t mask;	     /* of those; read without the lock */
+	uint32_t stamp;	     /* time of the first of writes */
+	uint32_t retired;    /* when its blocks were dropped for those */
+	uint32_t grace;	     /* after the last block dropped: bt_grace_over */
+	uint16_t writes;     /* beside the watched blocks */
+	uint8_t heat;	     /* how often it was retired in short time */
+	uint8_t checked : 1; /* translate to checked blocks */
+	uint8_t pending : 1; /* watched, but not to be read before grace */
 };
 
 /* Places where code was overwritten recently: a small hashed memory. */
@@ -218,6 +222,7 @@ enum bt_thunk {
 	BT_TH_STI,    /* data: info of the next instruction */
 	BT_TH_FPU,    /* data: where to go on, BT_LIVE_* to load */
 	BT_TH_PAGE,   /* data: info: another page follows this one */
+	BT_TH_PAUSE,  /* data: where to go on, 0 */
 	BT_TH_CHECK,  /* data: info, block: its bytes have changed */
 	BT_NTHUNKS,
 };
@@ -299,6 +304,7 @@ struct cpu_vm {
 	 * end before them, and what is there is interpreted. */
 	uint64_t stops[BUS_PAGE_SIZE / 64];
 
+	int perf;	  /* perf map, or -1 */
 	struct bt_tr *tr; /* the translation being made; lock held */
 
 	/* Statistics; the lock is held. */
@@ -410,13 +416,21 @@ void bt_jc_flush(struct soft_cpu *c, unsigned mode);
 /* Shall the block made at this place check itself?  If not, watch the page
  * and call for the changed bytes' sake with all writes to it. */
 bool bt_smc_checked(struct cpu_vm *vm, uint64_t ram_page, unsigned off);
-void bt_smc_watch(struct soft_cpu *c, uint64_t ram_page);
+bool bt_smc_watch(struct soft_cpu *c, uint64_t ram_page); /* not yet: false */
 /* Make it unreachable and take it off all lists.  Lock held. */
 void bt_block_drop(struct cpu_vm *vm, struct bt_block *b);
 /* A checked block found its bytes changed.  Lock not held. */
 void bt_smc_check_failed(struct cpu_vm *vm, uint32_t block);
 void bt_smc_written(struct soft_vm *vm, struct soft_cpu *c, uint64_t ram_offset,
 	unsigned len);
+
+/* ---- perf.c ---- */
+
+void bt_perf_init(struct cpu_vm *vm);
+void bt_perf_fini(struct cpu_vm *vm);
+/* The block just made, whose code begins at hot and cold. */
+void bt_perf_block(struct soft_cpu *c, const struct bt_block *b,
+	const uint8_t *hot, const uint8_t *cold);
 
 /* ---- slow.c: what thunks call ---- */
 

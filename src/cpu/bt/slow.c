@@ -5,6 +5,8 @@
  * are live in the host's (vec_live), they must be saved before anything else
  * is called.  A helper that may raise has completed st before.
  */
+#include <sched.h>
+
 #include "cpu/bt/priv.h"
 #include "cpu/soft/quick.h"
 
@@ -474,6 +476,13 @@ static const uint8_t *bt_h_check(struct soft_cpu *c, const uint8_t *site)
 	return bt_go(c);
 }
 
+static const uint8_t *bt_h_pause(struct soft_cpu *c, const uint8_t *site)
+{
+	sched_yield();
+	bt_area(c)->spins = BT_SPINS;
+	return site + (int32_t)rd32(site);
+}
+
 bt_helper *const bt_helpers[BT_NTHUNKS] = {
 	[BT_TH_MISS] = bt_h_miss,
 	[BT_TH_INTERP] = bt_h_interp,
@@ -484,5 +493,6 @@ bt_helper *const bt_helpers[BT_NTHUNKS] = {
 	[BT_TH_STI] = bt_h_sti,
 	[BT_TH_FPU] = bt_h_fpu,
 	[BT_TH_PAGE] = bt_h_page,
+	[BT_TH_PAUSE] = bt_h_pause,
 	[BT_TH_CHECK] = bt_h_check,
 };

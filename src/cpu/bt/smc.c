@@ -7,15 +7,10 @@
  * they were made from (and looked ahead into); others stay.  Where watching
  * does not pay, blocks check themselves (check.c) and are not watched.
  *
- * Removing write entries of other processors: the entry is cleared, and a
- * processor that may be between its check and its store is waited for.  Only
- * then are the bytes read.
+ * When a page becomes watched, other processors' write entries are cleared, and
+ * its code is interpreted until each processor that had one has left the code.
+ * Only then are the bytes read and translated.
  */
-#include <linux/membarrier.h>
-#include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "cpu/bt/priv.h"
 
 static bool bt_drop_remote(struct soft_cpu *o, uintptr_t host)
@@ -46,47 +41,48 @@ static bool bt_drop_remote(struct soft_cpu *o, uintptr_t host)
 	return found;
 }
 
-static void bt_wait_out(struct soft_cpu *o)
+/* Clear the page's write entries of the other processors: was there any? */
+static bool bt_drop_others(
+	struct cpu_vm *vm, const struct soft_cpu *c, uintptr_t host)
 {
-	struct bt_area *a = bt_area(o);
+	bool any = false;
 
-	/* Code leaves at the next poll; C code does not hold a checked
-	 * address. */
-	while (atomic_load(&a->in_code) == BT_IN_CODE) {
-		atomic_store(&a->jc_mask, 0);
-		atomic_store(&a->poll, 1);
-		sched_yield();
+	for (unsigned i = 0; i < vm->soft.ncpus; i++) {
+		struct soft_cpu *o = vm->soft.cpus[i];
+
+		if (o && o != c && o->engine)
+			any |= bt_drop_remote(o, host);
 	}
+	return any;
 }
 
-void bt_smc_watch(struct soft_cpu *c, uint64_t ram_page)
+/*
+ * A processor whose entry was cleared may have checked an address by it and
+ * not stored yet, or be copying it to another place.  So the page cannot be
+ * read before each has been out of the code, nor before nothing is found any
+ * more.
+ */
+bool bt_smc_watch(struct soft_cpu *c, uint64_t ram_page)
 {
 	struct cpu_vm *vm = bt_vm(c);
+	struct bt_page *page = &vm->pages[ram_page];
 	_Atomic(uint8_t) *flags = bus_page_flags(c->bus);
 	uintptr_t host =
 		(uintptr_t)c->vm->ram_host + (ram_page << BUS_PAGE_SHIFT);
-	bool any;
 
-	if (atomic_fetch_or(&flags[ram_page], BUS_PAGE_CODE) & BUS_PAGE_CODE)
-		return;
+	if ((atomic_fetch_or(&flags[ram_page], BUS_PAGE_CODE) &
+		    BUS_PAGE_CODE) &&
+		!page->pending)
+		return true;
+	if (page->pending && !bt_grace_over(vm, page->grace)) {
+		bt_grace_begin(vm);
+		return false;
+	}
 	bt_drop_remote(c, host);
-	do { /* code may have been copying an entry */
-		bool wait[BUS_MAX_CPUS] = {false};
-
-		any = false;
-		for (unsigned i = 0; i < vm->soft.ncpus; i++) {
-			struct soft_cpu *o = vm->soft.cpus[i];
-
-			if (o && o != c && o->engine && bt_drop_remote(o, host))
-				wait[i] = any = true;
-		}
-		if (any)
-			syscall(SYS_membarrier,
-				MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-		for (unsigned i = 0; any && i < vm->soft.ncpus; i++)
-			if (wait[i])
-				bt_wait_out(vm->soft.cpus[i]);
-	} while (any);
+	page->pending = bt_drop_others(vm, c, host);
+	if (page->pending)
+		page->grace = bt_grace_begin(vm);
+	return !page->pending;
 }
 
 /* ---- invalidation ---- */
@@ -160,10 +156,13 @@ static void bt_invalidate(struct cpu_vm *vm, struct bt_block *b)
  * what it writes to the rest of that. */
 static void bt_unwatch(struct cpu_vm *vm, uint64_t ram_page)
 {
-	if (!bt_grace_over(vm, vm->pages[ram_page].grace)) {
+	struct bt_page *page = &vm->pages[ram_page];
+
+	if (!bt_grace_over(vm, page->grace)) {
 		bt_grace_begin(vm);
 		return;
 	}
+	page->pending = false;
 	atomic_fetch_and(&bus_page_flags(vm->soft.bus)[ram_page],
 		(uint8_t)~BUS_PAGE_CODE);
 }
@@ -265,7 +264,9 @@ static void bt_page_retire(struct cpu_vm *vm, uint64_t ram_page, uint32_t now)
 	struct bt_page *page = &vm->pages[ram_page];
 
 	bt_drop_blocks(vm, ram_page, ~0ull, false);
-	page->heat = now - page->retired < SHARED_AGAIN ? page->heat + 1 : 1;
+	if (now - page->retired > SHARED_AGAIN)
+		page->heat = 0;
+	page->heat += page->heat < SHARED_HEAT;
 	page->retired = now;
 	page->checked = page->heat >= SHARED_HEAT;
 	vm->counters[BT_VMC_RETIRED]++;

@@ -52,6 +52,22 @@ void bt_emit_cli(struct bt_tr *t, const struct x86_insn *in)
 	bt_emit_rflags(t, EM_AND, X86_FL_IF);
 }
 
+/* Who spins long waits for a processor that the host does not run: let it. */
+void bt_emit_pause(struct bt_tr *t, const struct x86_insn *in)
+{
+	struct emit *e = &t->hot;
+	struct bt_cold *cold;
+
+	em_8(e, 0xf3);
+	em_8(e, 0x90);
+	if (t->vm->soft.ncpus < 2 || t->step)
+		return;
+	bt_flags_clobber(t);
+	em_alu_mi(e, 4, EM_SUB, bt_at_rsp(BT_AREA(spins)), 1);
+	cold = bt_cold(t, BT_TH_PAUSE, em_jcc(e, CC_B, e->p));
+	cold->retry = e->p;
+}
+
 void bt_emit_cld(struct bt_tr *t, const struct x86_insn *in)
 {
 	bt_emit_rflags(t, EM_AND, X86_FL_DF);

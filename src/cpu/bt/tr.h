@@ -180,9 +180,9 @@ void bt_emit_rip(struct bt_tr *t, unsigned d, int64_t off);
 /* ---- system.c ---- */
 
 bt_emitter bt_emit_interp, bt_emit_interp_end, bt_emit_sti, bt_emit_cli,
-	bt_emit_cld, bt_emit_std, bt_emit_rdtsc, bt_emit_sys, bt_emit_swapgs,
-	bt_emit_ac, bt_emit_read_base, bt_emit_write_base, bt_emit_read_cr,
-	bt_emit_bit;
+	bt_emit_cld, bt_emit_std, bt_emit_pause, bt_emit_rdtsc, bt_emit_sys,
+	bt_emit_swapgs, bt_emit_ac, bt_emit_read_base, bt_emit_write_base,
+	bt_emit_read_cr, bt_emit_bit;
 
 /* ---- segs.c ---- */
 

@@ -263,6 +263,7 @@ static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 		em_32(e, r->data[1]);
 		em_32(e, r->key);
 		break;
+	case BT_TH_PAUSE:
 	case BT_TH_FPU:
 		em_32(e, (uint32_t)(r->retry - site));
 		em_32(e, r->data[0]);
