@@ -472,6 +472,63 @@ void bt_emit_div(struct bt_tr *t, const struct x86_insn *in)
 	em_op_rr(e, size, 0xf7, in->op == X86_OP_DIV ? 6 : 7, d);
 }
 
+/* T0 = the divisor of one or two bytes, extended. */
+static void bt_div_operand(
+	struct bt_tr *t, const struct x86_insn *in, bool sign)
+{
+	struct emit *e = &t->hot;
+	const struct x86_opnd *o = &in->opnd[0];
+	struct bt_access acc = {.size = o->size};
+	unsigned extend = (o->size == 1 ? 0x0fb6 : 0x0fb7) + (sign ? 8 : 0);
+
+	if (in->has_mem) {
+		bt_access(t, in, &acc);
+		em_op_rm(e, 4, extend, BT_T0, acc.m);
+		return;
+	}
+	bt_flags_clobber(t);
+	bt_get(t, 4, BT_T0, o->reg);
+	if (o->high8) {
+		em_op_rr(e, 4, 0xc1, 5, BT_T0); /* shr */
+		em_8(e, 8);
+	}
+	em_op_rr(e, 4, extend, BT_T0, BT_T0);
+}
+
+/* As above, for DX:AX, and DIV only for AX. */
+void bt_emit_div_narrow(struct bt_tr *t, const struct x86_insn *in)
+{
+	struct emit *e = &t->hot;
+	bool byte = in->opcode == 0xf6, idiv = in->op == X86_OP_IDIV;
+	struct bt_cold *cold;
+
+	bt_div_operand(t, in, idiv);
+	cold = bt_cold(t, BT_TH_INTERP, NULL);
+	cold->data[0] = bt_info(t);
+	if (idiv) {
+		em_lea(e, 4, BT_T1, em_at(BT_T0, 1));
+		em_alu_ri(e, 4, EM_CMP, BT_T1, 1);
+		cold->patch[cold->npatch++] = em_jcc(e, CC_BE, e->p);
+		em_op_rr(e, 4, 0x0fbf, BT_T1, H_RAX);
+		em_op_rr(e, 4, 0xc1, 7, BT_T1); /* sar */
+		em_8(e, 31);
+		em_8(e, 0x66);
+		em_op_rr(e, 4, 0x3b, BT_T1, H_RDX);
+		cold->patch[cold->npatch++] = em_jcc(e, CC_NE, e->p);
+	} else {
+		em_op_rr(e, 4, 0x0fb7, BT_T1, byte ? H_RAX : H_RDX);
+		if (byte) {
+			em_op_rr(e, 4, 0xc1, 5, BT_T1);
+			em_8(e, 8);
+		}
+		em_op_rr(e, 4, 0x3b, BT_T1, BT_T0);
+		cold->patch[cold->npatch++] = em_jcc(e, CC_AE, e->p);
+	}
+	if (!byte)
+		em_8(e, 0x66);
+	em_op_rr(e, 4, in->opcode, idiv ? 7 : 6, BT_T0);
+}
+
 /* Vector and x87 instructions: the guest's registers are the host's once they
  * are loaded. */
 static void bt_emit_live(struct bt_tr *t, unsigned live, int32_t flag)

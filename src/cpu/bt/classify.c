@@ -268,22 +268,22 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 	case X86_OP_LEA: return in->vsib ? bt_emit_interp : bt_emit_lea;
 	case X86_OP_DIV:
 	case X86_OP_IDIV:
-		return in->osize >= 4 && in->opcode == 0xf7 &&
-				       (!in->has_mem ||
-					       bt_can_address(t, in, false))
-			       ? bt_emit_div
-			       : bt_emit_interp;
+		if (in->has_mem && !bt_can_address(t, in, false))
+			return bt_emit_interp;
+		if (in->opcode == 0xf7 && in->osize >= 4)
+			return bt_emit_div;
+		return in->opcode == 0xf6 && in->op == X86_OP_IDIV
+			       ? bt_emit_interp
+			       : bt_emit_div_narrow;
 	case X86_OP_PUSH:
 	case X86_OP_POP:
 	case X86_OP_LEAVE:
 	case X86_OP_PUSHF: return bt_class_stack(t, in);
 	case X86_OP_MOVS:
 	case X86_OP_STOS:
-		return in->rep_string && t->code64 && in->asize == 8 &&
-				       in->seg_override != X86_FS &&
-				       in->seg_override != X86_GS
-			       ? bt_emit_rep
-			       : bt_emit_interp;
+	case X86_OP_LODS:
+	case X86_OP_CMPS:
+	case X86_OP_SCAS: return bt_class_string(t, in);
 	case X86_OP_MULX: /* two results in one register: the order counts */
 	case X86_OP_XADD:
 		return in->opnd[0].kind != X86_OK_MEM &&

@@ -141,7 +141,7 @@ bool bt_can_address(struct bt_tr *t, const struct x86_insn *in, bool write);
 /* ---- alu.c ---- */
 
 bt_emitter bt_emit_copy, bt_emit_vec, bt_emit_control, bt_emit_lea,
-	bt_emit_nothing, bt_emit_div;
+	bt_emit_nothing, bt_emit_div, bt_emit_div_narrow;
 /* May in be translated by bt_emit_copy? */
 bool bt_copyable(struct bt_tr *t, const struct x86_insn *in);
 /* in with host registers: reg and rm by number (GPR operands only), or memory
@@ -193,7 +193,8 @@ bt_emitter bt_emit_pop_sreg, bt_emit_mov_to_sreg, bt_emit_lxs, bt_emit_jmp_far,
 
 /* ---- string.c ---- */
 
-bt_emitter bt_emit_rep; /* REP MOVS, REP STOS in 64-bit code */
+/* Of MOVS, STOS, LODS, CMPS, SCAS. */
+bt_emitter *bt_class_string(struct bt_tr *t, const struct x86_insn *in);
 
 /* ---- x87.c ---- */
 

@@ -153,6 +153,7 @@ static enum bt_entry bt_entry_kind(struct bt_tr *t, bool poll)
 			t->emitter[i] == bt_emit_vec ||
 			t->emitter[i] == bt_emit_control ||
 			t->emitter[i] == bt_emit_div ||
+			t->emitter[i] == bt_emit_div_narrow ||
 			t->emitter[i] == bt_emit_sys)
 			return BT_EN_SAVE;
 		if (bt_flags_read(in) || written)

@@ -5,11 +5,12 @@
  * last complete one.  A repeated instruction leaves with RIP still on it when
  * an event is pending or after a bounded piece of work; RF is then set, as the
  * hardware does, so that breakpoints on it do not hit again.  Runs of plain
- * memory within a page are copied or filled at once.
+ * memory within a page are copied, filled, compared or searched at once.
  */
 #include "cpu/interp/ops.h"
 
-/* Iterations before the run loop gets a look in. */
+/* Iterations or runs before the run loop gets a look in; events are looked for
+ * after each. */
 #define STRING_CHUNK 4096u
 
 static uint64_t string_reg(
@@ -145,20 +146,77 @@ static uint64_t string_span(const struct soft_cpu *c, const struct x86_insn *i,
 	return n < room ? n : room;
 }
 
+#define STRING_HOST(op, ...) __asm__ volatile(op:__VA_ARGS__ : : "memory")
+
 /* Overlapping forward copies repeat what they have just written. */
 static void string_copy(uint8_t *d, const uint8_t *s, uint64_t n, unsigned size)
 {
-	if (d >= s + n || d <= s) {
-		memmove(d, s, n);
+	if (d >= s + n * size || d <= s) {
+		memmove(d, s, n * size);
 		return;
 	}
-	for (uint64_t at = 0; at < n; at += size)
-		soft_host_store(d + at, size, soft_host_load(s + at, size));
+	switch (size) {
+	case 1: STRING_HOST("rep movsb", "+D"(d), "+S"(s), "+c"(n)); break;
+	case 2: STRING_HOST("rep movsw", "+D"(d), "+S"(s), "+c"(n)); break;
+	case 4: STRING_HOST("rep movsl", "+D"(d), "+S"(s), "+c"(n)); break;
+	default: STRING_HOST("rep movsq", "+D"(d), "+S"(s), "+c"(n)); break;
+	}
+}
+
+static void string_fill(uint8_t *d, uint64_t v, uint64_t n, unsigned size)
+{
+	switch (size) {
+	case 1: memset(d, (uint8_t)v, n); break;
+	case 2: STRING_HOST("rep stosw", "+D"(d), "+c"(n), "+a"(v)); break;
+	case 4: STRING_HOST("rep stosl", "+D"(d), "+c"(n), "+a"(v)); break;
+	default: STRING_HOST("rep stosq", "+D"(d), "+c"(n), "+a"(v)); break;
+	}
+}
+
+/* How many of n iterations are done until the elements differ, or are equal. */
+static uint64_t string_compare(const uint8_t *d, const uint8_t *s, uint64_t n,
+	unsigned size, bool until_equal)
+{
+	uint64_t at = 0;
+
+	while (!until_equal && (n - at) * size >= 8 &&
+		soft_host_load(d + at * size, 8) ==
+			soft_host_load(s + at * size, 8))
+		at += 8 / size;
+	while (at < n) {
+		bool same = soft_host_load(d + at * size, size) ==
+			    soft_host_load(s + at * size, size);
+
+		at++;
+		if (same == until_equal)
+			break;
+	}
+	return at;
+}
+
+static uint64_t string_search(const uint8_t *d, uint64_t v, uint64_t n,
+	unsigned size, bool until_equal)
+{
+	uint64_t at = 0, mask = interp_mask(size);
+	const uint8_t *found;
+
+	if (size == 1 && until_equal) {
+		found = memchr(d, (uint8_t)v, n);
+		return found ? (uint64_t)(found - d) + 1 : n;
+	}
+	while (at < n) {
+		bool same = soft_host_load(d + at * size, size) == (v & mask);
+
+		at++;
+		if (same == until_equal)
+			break;
+	}
+	return at;
 }
 
 /* Up to count iterations of MOVS at once; how many were done. */
 static uint64_t string_movs_run(struct soft_cpu *c, const struct x86_insn *i,
-	unsigned size, uint64_t count)
+	unsigned size, uint64_t count, uint64_t *fl)
 {
 	uint64_t si = string_reg(c, i, X86_RSI), n, m;
 	uint64_t di = string_reg(c, i, X86_RDI);
@@ -178,14 +236,14 @@ static uint64_t string_movs_run(struct soft_cpu *c, const struct x86_insn *i,
 	m = string_span(c, i, X86_ES, di, dst);
 	n = (n < m ? n : m) / size;
 	n = n < count ? n : count;
-	string_copy(d, s, n * size, size);
+	string_copy(d, s, n, size);
 	string_advance(c, i, X86_RSI, n * size);
 	string_advance(c, i, X86_RDI, n * size);
 	return n;
 }
 
 static uint64_t string_stos_run(struct soft_cpu *c, const struct x86_insn *i,
-	unsigned size, uint64_t count)
+	unsigned size, uint64_t count, uint64_t *fl)
 {
 	uint64_t di = string_reg(c, i, X86_RDI), v = c->st.gpr[X86_RAX], n;
 	gva_t dst = soft_fast_linear(c, X86_ES, di, size, SOFT_WRITE);
@@ -195,11 +253,62 @@ static uint64_t string_stos_run(struct soft_cpu *c, const struct x86_insn *i,
 		return 0;
 	n = string_span(c, i, X86_ES, di, dst) / size;
 	n = n < count ? n : count;
-	if (size == 1)
-		memset(d, (uint8_t)v, n);
-	else
-		for (uint64_t k = 0; k < n; k++)
-			soft_host_store(d + k * size, size, v);
+	string_fill(d, v, n, size);
+	string_advance(c, i, X86_RDI, n * size);
+	return n;
+}
+
+static bool string_until_equal(const struct x86_insn *i)
+{
+	return i->prefix & X86_PFX_REPNE;
+}
+
+static uint64_t string_cmps_run(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t count, uint64_t *fl)
+{
+	uint64_t si = string_reg(c, i, X86_RSI), n, m;
+	uint64_t di = string_reg(c, i, X86_RDI);
+	unsigned seg = interp_data_seg(i);
+	gva_t src, dst;
+	uint8_t *s, *d;
+
+	dst = soft_fast_linear(c, X86_ES, di, size, SOFT_READ);
+	d = soft_host(c, dst, size, SOFT_READ, c->tlb_mode);
+	if (!d)
+		return 0;
+	src = soft_fast_linear(c, seg, si, size, SOFT_READ);
+	s = soft_host(c, src, size, SOFT_READ, c->tlb_mode);
+	if (!s)
+		return 0;
+	n = string_span(c, i, seg, si, src);
+	m = string_span(c, i, X86_ES, di, dst);
+	n = (n < m ? n : m) / size;
+	n = n < count ? n : count;
+	if (!n)
+		return 0;
+	n = string_compare(d, s, n, size, string_until_equal(i));
+	interp_compare(size, soft_host_load(s + (n - 1) * size, size),
+		soft_host_load(d + (n - 1) * size, size), fl);
+	string_advance(c, i, X86_RSI, n * size);
+	string_advance(c, i, X86_RDI, n * size);
+	return n;
+}
+
+static uint64_t string_scas_run(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t count, uint64_t *fl)
+{
+	uint64_t di = string_reg(c, i, X86_RDI), v = c->st.gpr[X86_RAX], n;
+	gva_t dst = soft_fast_linear(c, X86_ES, di, size, SOFT_READ);
+	uint8_t *d = soft_host(c, dst, size, SOFT_READ, c->tlb_mode);
+
+	if (!d)
+		return 0;
+	n = string_span(c, i, X86_ES, di, dst) / size;
+	n = n < count ? n : count;
+	if (!n)
+		return 0;
+	n = string_search(d, v, n, size, string_until_equal(i));
+	interp_compare(size, v, soft_host_load(d + (n - 1) * size, size), fl);
 	string_advance(c, i, X86_RDI, n * size);
 	return n;
 }
@@ -210,7 +319,7 @@ static uint64_t string_stos_run(struct soft_cpu *c, const struct x86_insn *i,
 typedef void string_fn(struct soft_cpu *c, const struct x86_insn *i,
 	unsigned size, uint64_t *fl);
 typedef uint64_t string_run_fn(struct soft_cpu *c, const struct x86_insn *i,
-	unsigned size, uint64_t count);
+	unsigned size, uint64_t count, uint64_t *fl);
 
 struct string_kind {
 	string_fn *one;
@@ -246,7 +355,7 @@ static void string_truncate(struct soft_cpu *c, const struct x86_insn *i,
 	if (i->asize != 4)
 		return;
 	g[X86_RCX] = (uint32_t)g[X86_RCX];
-	if (!k->run)
+	if (!k->run || k->compares)
 		return;
 	g[X86_RDI] = (uint32_t)g[X86_RDI];
 	if (i->op == X86_OP_MOVS)
@@ -269,13 +378,13 @@ static bool string_some(struct soft_cpu *c, const struct x86_insn *i,
 		uint64_t n = 0;
 
 		if (runs && budget > 1)
-			n = k->run(c, i, size, left < budget ? left : budget);
+			n = k->run(c, i, size, left, &fl);
 		if (!n) {
 			k->one(c, i, size, &fl);
 			n = 1;
 		}
 		left -= n;
-		budget -= n;
+		budget--;
 		interp_set_reg(c, X86_RCX, i->asize, left);
 		done = string_done(i, k, left, fl);
 		if (soft_attention(c))
@@ -323,7 +432,7 @@ static unsigned string_size(const struct x86_insn *i)
 STRING_OP(movs, string_movs_run, false, false)
 STRING_OP(stos, string_stos_run, false, false)
 STRING_OP(lods, NULL, false, false)
-STRING_OP(cmps, NULL, true, false)
-STRING_OP(scas, NULL, true, false)
+STRING_OP(cmps, string_cmps_run, true, false)
+STRING_OP(scas, string_scas_run, true, false)
 STRING_OP(ins, NULL, false, true)
 STRING_OP(outs, NULL, false, true)
