@@ -311,12 +311,10 @@ void bt_emit_leave(struct bt_tr *t, const struct x86_insn *in)
 	em_mov_rr(&t->hot, size, H_RBP, BT_T0);
 }
 
-/* RFLAGS as PUSHF shows them: VM and RF clear. */
-void bt_emit_pushf(struct bt_tr *t, const struct x86_insn *in)
+void bt_emit_rflags_image(struct bt_tr *t)
 {
 	struct emit *e = &t->hot;
 
-	bt_flags_clobber(t);
 	em_load(e, 4, BT_T0, bt_at_rsp(BT_ST(rflags)));
 	em_alu_ri(e, 4, EM_AND, BT_T0, 0xfcffff & ~X86_FL_ARITH);
 	em_op_rm(e, 4, 0x0fb6, BT_T1, bt_at_rsp(BT_AREA(fl) + 1));
@@ -325,6 +323,12 @@ void bt_emit_pushf(struct bt_tr *t, const struct x86_insn *in)
 	em_op_rr(e, 4, 0xc1, 4, BT_T1);
 	em_8(e, 11);
 	em_op_rr(e, 4, 0x0b, BT_T0, BT_T1);
+}
+
+void bt_emit_pushf(struct bt_tr *t, const struct x86_insn *in)
+{
+	bt_flags_clobber(t);
+	bt_emit_rflags_image(t);
 	bt_push_reg(t, BT_T0);
 }
 

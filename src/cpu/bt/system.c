@@ -229,18 +229,165 @@ void bt_emit_bit(struct bt_tr *t, const struct x86_insn *in)
 	bt_flags_done(t);
 }
 
-void bt_emit_sys(struct bt_tr *t, const struct x86_insn *in)
-{
-	enum bt_sys op;
+/* ---- SYSCALL and SYSRET ---- */
 
-	if (in->op == X86_OP_SYSCALL)
-		op = BT_SYS_SYSCALL;
-	else if (in->op == X86_OP_SYSRET)
-		op = in->osize == 8 ? BT_SYS_SYSRET8 : BT_SYS_SYSRET4;
-	else
-		op = in->osize == 8 ? BT_SYS_IRET8 : BT_SYS_IRET4;
+#define CODE64 0xa09bu /* P, S, execute/read/accessed, L, G */
+#define DATA32 0xc093u
+
+static void bt_sys_call(struct bt_tr *t, enum bt_sys op)
+{
 	bt_flags_clobber(t);
 	em_call(&t->hot, t->vm->thunk[BT_TH_SYS]);
 	em_32(&t->hot, bt_info(t));
 	em_32(&t->hot, op);
+}
+
+static void bt_test_m8(struct bt_tr *t, int32_t at, unsigned bits)
+{
+	em_op_rm(&t->hot, 4, 0xf6, 0, bt_at_rsp(at));
+	em_8(&t->hot, bits);
+}
+
+static void bt_store_m8(struct bt_tr *t, int32_t at, unsigned r)
+{
+	em_op_rm(&t->hot, 4, 0x88, r, bt_at_rsp(at));
+}
+
+static void bt_else(struct bt_tr *t, struct bt_cold *cold, unsigned cc)
+{
+	cold->patch[cold->npatch++] = em_jcc(&t->hot, cc, t->hot.p);
+}
+
+/* Go on in another ring, in a mode whose jump cache is for this key; what is
+ * not as usual is left to the helper. */
+static struct bt_cold *bt_ring_check(
+	struct bt_tr *t, enum bt_sys op, unsigned mode, unsigned cpl)
+{
+	struct bt_cold *cold;
+
+	bt_flags_clobber(t);
+	cold = bt_cold(t, BT_TH_SYS, NULL);
+	cold->data[0] = bt_info(t);
+	cold->data[1] = op;
+	t->mode = mode;
+	t->key = (t->key & ~(uint32_t)(BT_KEY_MODE | BT_KEY_CPL)) |
+		 mode << BT_KEY_MODE_SHIFT | cpl << BT_KEY_CPL_SHIFT;
+	em_alu_mi(&t->hot, 4, EM_CMP, bt_at_rsp(BT_AREA(jc_key[mode])),
+		(int32_t)t->key);
+	bt_else(t, cold, CC_NE);
+	bt_test_m8(t, BT_ST(efer), X86_EFER_SCE);
+	bt_else(t, cold, CC_E);
+	return cold;
+}
+
+/* T0 = RFLAGS to be: all but the arithmetic ones' place is st.rflags. */
+static void bt_put_rflags(struct bt_tr *t)
+{
+	struct emit *e = &t->hot;
+
+	em_alu_ri(e, 4, EM_OR, BT_T0, X86_FL_1);
+	em_store(e, 8, bt_at_rsp(BT_ST(rflags)), BT_T0);
+	bt_store_m8(t, BT_AREA(fl) + 1, BT_T0);
+	em_op_rr(e, 4, 0xc1, 5, BT_T0); /* shr */
+	em_8(e, 11);
+	em_alu_ri(e, 4, EM_AND, BT_T0, 1);
+	bt_store_m8(t, BT_AREA(fl), BT_T0);
+}
+
+/* T0, T1: selectors of CS and SS, but for their RPL. */
+static void bt_put_flat(struct bt_tr *t, unsigned cpl)
+{
+	static const struct {
+		uint8_t seg, from;
+		uint32_t attr;
+	} s[] = {{X86_CS, BT_T0, CODE64}, {X86_SS, BT_T1, DATA32}};
+	struct emit *e = &t->hot;
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t attr = s[i].attr | cpl << X86_SEG_DPL_SHIFT;
+
+		em_alu_ri(e, 4, EM_AND, s[i].from, 0xfffc);
+		em_alu_ri(e, 4, EM_OR, s[i].from, (int32_t)(attr << 16 | cpl));
+		em_store(e, 4, bt_at_rsp(BT_SEG(s[i].seg, sel)), s[i].from);
+		em_mov_mi(e, 8, bt_at_rsp(BT_SEG(s[i].seg, base)), 0);
+		em_mov_mi(e, 4, bt_at_rsp(BT_SEG(s[i].seg, limit)), -1);
+	}
+	em_op_rm(e, 4, 0xc6, 0,
+		bt_at_rsp((int32_t)offsetof(struct soft_cpu, cpl)));
+	em_8(e, cpl);
+	em_op_rm(e, 4, 0xc6, 0,
+		bt_at_rsp((int32_t)offsetof(struct soft_cpu, tlb_mode)));
+	em_8(e, t->mode);
+}
+
+static void bt_emit_syscall(struct bt_tr *t, const struct x86_insn *in)
+{
+	struct emit *e = &t->hot;
+	struct bt_cold *cold = bt_ring_check(t, BT_SYS_SYSCALL, SOFT_KERNEL, 0);
+
+	/* AC must become clear: the mode is known then */
+	bt_test_m8(t, BT_ST(sfmask) + 2, X86_FL_AC >> 16);
+	bt_else(t, cold, CC_E);
+	bt_emit_rflags_image(t);
+	em_store(e, 8, bt_home(X86_R11), BT_T0);
+	em_load(e, 4, BT_T1, bt_at_rsp(BT_ST(sfmask)));
+	em_op_rr(e, 4, 0xf7, 2, BT_T1); /* not */
+	em_op_rr(e, 4, 0x23, BT_T0, BT_T1);
+	bt_put_rflags(t);
+	bt_emit_rip(t, H_RCX, (int64_t)t->off[t->i] + in->len);
+	em_op_rm(e, 4, 0x0fb7, BT_T0, bt_at_rsp(BT_ST(star) + 4));
+	em_lea(e, 4, BT_T1, em_at(BT_T0, 8));
+	bt_put_flat(t, 0);
+	em_load(e, 8, BT_T0, bt_at_rsp(BT_ST(lstar)));
+	bt_emit_indirect(t, -1);
+}
+
+static void bt_emit_sysret(struct bt_tr *t)
+{
+	struct emit *e = &t->hot;
+	struct bt_cold *cold = bt_ring_check(t, BT_SYS_SYSRET8, SOFT_USER, 3);
+
+	em_load(e, 8, BT_T0, bt_home(X86_R11));
+	em_op_rr(e, 4, 0xf7, 0, BT_T0); /* test */
+	em_32(e, X86_FL_TF | X86_FL_AC);
+	bt_else(t, cold, CC_NE);
+	em_mov_rr(e, 8, BT_T1, H_RCX);
+	em_op_rr(e, 8, 0xc1, 4, BT_T1); /* shl, sar: canonical? */
+	em_8(e, 16);
+	em_op_rr(e, 8, 0xc1, 7, BT_T1);
+	em_8(e, 16);
+	em_op_rr(e, 8, 0x3b, BT_T1, H_RCX);
+	bt_else(t, cold, CC_NE);
+	em_load(e, 8, BT_T1, bt_at_rsp((int32_t)offsetof(struct soft_cpu, bc)));
+	em_alu_mi(e, 4, EM_CMP,
+		em_at(BT_T1, (int32_t)offsetof(struct bus_cpu, events)), 0);
+	bt_else(t, cold, CC_NE);
+	bt_test_m8(t, BT_ST(cr4), X86_CR4_TSD);
+	bt_else(t, cold, CC_NE);
+	em_alu_ri(e, 4, EM_AND, BT_T0, 0x3c7fd7);
+	bt_put_rflags(t);
+	em_op_rm(e, 4, 0x0fb7, BT_T0, bt_at_rsp(BT_ST(star) + 6));
+	em_lea(e, 4, BT_T1, em_at(BT_T0, 8));
+	em_lea(e, 4, BT_T0, em_at(BT_T0, 16));
+	bt_put_flat(t, 3);
+	em_mov_rr(e, 8, BT_T0, H_RCX);
+	bt_emit_indirect(t, -1);
+}
+
+void bt_emit_sys(struct bt_tr *t, const struct x86_insn *in)
+{
+	bool wide = in->osize == 8;
+
+	if (in->op == X86_OP_SYSCALL && !t->step && t->mode == SOFT_USER)
+		bt_emit_syscall(t, in);
+	else if (in->op == X86_OP_SYSCALL)
+		bt_sys_call(t, BT_SYS_SYSCALL);
+	else if (in->op == X86_OP_IRET)
+		bt_sys_call(t, wide ? BT_SYS_IRET8 : BT_SYS_IRET4);
+	else if (!wide)
+		bt_sys_call(t, BT_SYS_SYSRET4);
+	else if (t->step || t->mode != SOFT_KERNEL)
+		bt_sys_call(t, BT_SYS_SYSRET8);
+	else
+		bt_emit_sysret(t);
 }

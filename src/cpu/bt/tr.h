@@ -32,7 +32,7 @@ struct bt_cold {
 	uint8_t insn;
 	uint8_t npatch;
 	uint8_t mode;
-	uint8_t *patch[3]; /* displacements of jumps to it */
+	uint8_t *patch[6]; /* displacements of jumps to it */
 	const uint8_t *retry;
 	uint32_t key;
 	uint32_t data[2];
@@ -167,6 +167,8 @@ void bt_emit_goto(struct bt_tr *t, int64_t off);
 /* T0 = RIP to go to.  undo: what to add to RSP if that is not canonical or
  * beyond the limit; -1: do not look. */
 void bt_emit_indirect(struct bt_tr *t, int32_t undo);
+/* T0 = RFLAGS as PUSHF shows them, VM and RF clear; flags are saved. */
+void bt_emit_rflags_image(struct bt_tr *t);
 /* Load zero-extended, size 2, 4, 8. */
 void bt_load(struct bt_tr *t, unsigned size, unsigned d, struct em_mem m);
 /* Push host register r, which is not T1; the word at stack pointer + at into

@@ -259,6 +259,10 @@ static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 		em_32(e, r->data[0]);
 		em_32(e, (uint32_t)(next - site));
 		break;
+	case BT_TH_SYS:
+		em_32(e, r->data[0]);
+		em_32(e, r->data[1]);
+		break;
 	case BT_TH_JC:
 		em_32(e, r->data[0]);
 		em_32(e, r->data[1]);
