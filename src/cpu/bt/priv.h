@@ -33,7 +33,7 @@
 
 /* ---- what generated code sees of a processor ---- */
 
-#define BT_JC_BITS    13
+#define BT_JC_BITS    15
 #define BT_JC_JOURNAL 1024
 #define BT_JC_SIZE    (1u << BT_JC_BITS)
 #define BT_JC_MASK    ((BT_JC_SIZE - 1) << 4)

@@ -34,7 +34,7 @@
  * A and D bits are set before an entry is made (write entries only after D is
  * set).
  */
-#define SOFT_TLB_BITS 10
+#define SOFT_TLB_BITS 12
 #define SOFT_TLB_SIZE (1u << SOFT_TLB_BITS)
 
 struct soft_tlb_entry {
@@ -159,7 +159,7 @@ enum soft_counter {
 	SOFT_NCOUNTERS,
 };
 
-#define SOFT_ENGINE_AREA_BYTES (576u << 10)
+#define SOFT_ENGINE_AREA_BYTES (2176u << 10)
 
 struct soft_cpu {
 	struct x86_state st; /* first: see head comment */
