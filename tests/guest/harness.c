@@ -23,6 +23,7 @@
 #include <glib.h>
 
 #include "cpu/engine.h"
+#include "cpu/kvm/kvm.h"
 #include "dev/input/i8042.h"
 #include "dev/irq/intc.h"
 #include "dev/misc/port92.h"
@@ -160,11 +161,15 @@ static void make_board(struct harness *h)
 {
 	struct dev_host host = {.bus = h->bus, .pci_slot = -1};
 	struct dev *d = add(&intc_class, &host);
+	static const struct x86_state any;
+	struct x86_cpuid_regs kvm;
 
 	intc_set_features(d, h->model.phys_bits,
 		h->model.feature[X86_FEAT_X2APIC],
 		h->model.feature[X86_FEAT_TSC_DEADLINE]);
 	intc_virtual_wire(d);
+	x86_cpu_model_cpuid(&h->model, 0, &any, 0x40000001, 0, &kvm);
+	intc_set_paravirt(d, kvm.eax, h->model.tsc_hz);
 	host.gsi = h->gsi = intc_gsi(d);
 	host.gsi = hpet_gsi(add(&hpet_class, &host));
 	add(&mc146818_class, &host);
@@ -349,6 +354,8 @@ int main(int argc, char **argv)
 		printf("1..0 # SKIP %s\n", probe.why);
 		return 0;
 	}
+	if (h.engine == &cpu_kvm)
+		cpu_kvm_without_irqchip(probe.can);
 	if (x86_cpu_model_init(&h.model, "auto", probe.can, &topo, &missing))
 		return fail("CPU model");
 	setvbuf(stdout, NULL, _IOLBF, 0);
