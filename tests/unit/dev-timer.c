@@ -1,4 +1,6 @@
 /* dev-timer.c - 8254, RTC, HPET, ACPI power management. */
+#include <poll.h>
+
 #include <time.h>
 
 #include "dev-board.h"
@@ -376,6 +378,40 @@ static void test_hpet_timers(void)
 	board_fini(&b);
 }
 
+/* A periodic timer that may not interrupt wakes nobody, but its comparator goes
+ * on, and it interrupts in time once it may. */
+static void test_hpet_quiet(void)
+{
+	struct bus_irq lines[BUS_NGSI];
+	struct board b;
+	struct pollfd due;
+	uint64_t at, now;
+
+	board_lines(&b, lines);
+	board_add(&b, "hpet");
+	due = (struct pollfd){.fd = bus_timers_fd(b.bus), .events = POLLIN};
+	hwrite(&b, 0x100, 4, 16 << 9 | 0x100 | 0x40 | 8);
+	hwrite(&b, 0x108, 4, 50000);
+	hwrite(&b, 0x108, 4, 50000);
+	hwrite(&b, 0x10, 4, 1);
+	g_assert_cmpint(poll(&due, 1, 3), ==, 0);
+	now = hread(&b, 0xf0, 8);
+	at = hread(&b, 0x108, 8);
+	g_assert_cmpuint(now, >=, 300000);
+	g_assert_cmpuint(at, >, now);
+	g_assert_cmpuint(at % 50000, ==, 0);
+	line_rises = 0;
+	hwrite(&b, 0x100, 4, 16 << 9 | 0x100 | 8 | 4);
+	g_assert_cmpuint(hread(&b, 0x108, 8) % 50000, ==, 0);
+	board_sleep(&b, 3000);
+	g_assert_cmpuint(line_rises, >, 0);
+	hwrite(&b, 0x100, 4, 16 << 9 | 0x100 | 8);
+	line_rises = 0;
+	board_sleep(&b, 2000);
+	g_assert_cmpuint(line_rises, ==, 0);
+	board_fini(&b);
+}
+
 static void test_hpet_legacy(void)
 {
 	struct bus_irq lines[BUS_NGSI];
@@ -471,6 +507,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/rtc/cmos", test_rtc_cmos);
 	g_test_add_func("/hpet/counter", test_hpet_counter);
 	g_test_add_func("/hpet/timers", test_hpet_timers);
+	g_test_add_func("/hpet/quiet", test_hpet_quiet);
 	g_test_add_func("/hpet/legacy", test_hpet_legacy);
 	g_test_add_func("/acpi", test_acpi);
 	return g_test_run();

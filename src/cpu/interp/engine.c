@@ -20,7 +20,6 @@ struct cpu {
 static const uint16_t engine_own[] = {
 	X86_FEAT_ARCH_CAPABILITIES,
 	X86_FEAT_SPEC_CTRL,
-	X86_FEAT_MONITOR,
 	X86_FEAT_CX16,
 	X86_FEAT_PCID,
 	X86_FEAT_X2APIC,

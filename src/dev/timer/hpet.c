@@ -44,6 +44,7 @@ struct hpet_timer {
 	unsigned n;
 	uint32_t config;
 	uint64_t comparator, period;
+	uint64_t since; /* counter when comparator was right: hpet_settle */
 	struct bus_timer timer;
 };
 
@@ -136,12 +137,36 @@ static uint64_t hpet_mask(const struct hpet_timer *t)
 	return t->config & TN_32 ? 0xffffffffull : ~0ull;
 }
 
+/* Nobody hears of it: only the comparator goes on, which need not be followed
+ * until it is looked at. */
+static bool hpet_quiet(const struct hpet_timer *t)
+{
+	return !(t->config & (TN_ENABLE | TN_LEVEL));
+}
+
+/* Bring the comparator of a quiet periodic timer to where it is by now. */
+static void hpet_settle(struct hpet_timer *t)
+{
+	uint64_t now = hpet_now(t->hpet), mask = hpet_mask(t);
+	uint64_t left = (t->comparator - t->since) & mask;
+	uint64_t gone = now - t->since;
+
+	if (!hpet_running(t->hpet) || !hpet_quiet(t) || !t->period ||
+		!(t->config & TN_PERIODIC))
+		return;
+	if (gone >= left)
+		t->comparator += ((gone - left) / t->period + 1) * t->period;
+	t->comparator &= mask;
+	t->since = now;
+}
+
 static void hpet_arm(struct hpet_timer *t)
 {
 	struct hpet *h = t->hpet;
 	uint64_t now = bus_clock_ns(h->dev.host.bus), left, at;
 
-	if (!hpet_running(h)) {
+	t->since = hpet_now(h);
+	if (!hpet_running(h) || hpet_quiet(t)) {
 		bus_timer_cancel(&t->timer);
 		return;
 	}
@@ -187,6 +212,7 @@ static void hpet_write_timer_config(
 	uint32_t was = t->config;
 
 	mask &= can;
+	hpet_settle(t);
 	hpet_lower(t);
 	t->config = (was & ~mask) | (val & mask);
 	/* A route that is not offered is not taken (2.3.8). */
@@ -206,6 +232,7 @@ static void hpet_write_comparator(
 	struct hpet_timer *t, uint64_t val, uint64_t mask)
 {
 	mask &= hpet_mask(t);
+	hpet_settle(t);
 	if (!(t->config & TN_PERIODIC) || (t->config & TN_SET_VAL))
 		t->comparator = (t->comparator & ~mask) | (val & mask);
 	if (t->config & TN_PERIODIC)
@@ -222,8 +249,10 @@ static void hpet_write_config(struct hpet *h, uint64_t val)
 	bool was = hpet_running(h), was_legacy = hpet_legacy(h);
 	uint64_t now = hpet_now(h);
 
-	for (unsigned i = 0; i < HPET_NTIMERS; i++)
+	for (unsigned i = 0; i < HPET_NTIMERS; i++) {
+		hpet_settle(&h->timer[i]);
 		hpet_lower(&h->timer[i]);
+	}
 	h->config = val & (CFG_ENABLE | CFG_LEGACY);
 	if (was && !hpet_running(h))
 		h->counter = now;
@@ -256,7 +285,7 @@ static void hpet_write_counter(struct hpet *h, uint64_t val, uint64_t mask)
 
 static uint64_t hpet_read64(struct hpet *h, unsigned off)
 {
-	const struct hpet_timer *t = &h->timer[(off - HPET_TIMERS) / 0x20 & 3];
+	struct hpet_timer *t = &h->timer[(off - HPET_TIMERS) / 0x20 & 3];
 
 	switch (off) {
 	case HPET_CAP: return HPET_PERIOD_FS << 32 | HPET_ID;
@@ -270,7 +299,7 @@ static uint64_t hpet_read64(struct hpet *h, unsigned off)
 	case 0x00:
 		return (uint64_t)HPET_ROUTES << 32 | t->config | TN_CAN_64 |
 		       (t->n ? 0 : TN_CAN_PERIOD);
-	case 0x08: return t->comparator;
+	case 0x08: hpet_settle(t); return t->comparator;
 	}
 	return 0;
 }
