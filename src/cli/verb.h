@@ -90,4 +90,10 @@ int cli_resume(void *ctx, GError **err);
 int cli_reset(void *ctx, GError **err);
 extern const struct cli_flag cli_stop_flags[];
 
+void *cli_dump_new(void);
+void cli_dump_free(void *ctx);
+bool cli_dump_positional(void *ctx, const char *word, GError **err);
+int cli_dump(void *ctx, GError **err);
+extern const struct cli_flag cli_dump_flags[];
+
 #endif

@@ -118,6 +118,10 @@ static const char *const stat_examples[] = {"vmeste stat web",
 static const char *const set_examples[] = {"vmeste set web engine=interp",
 	"Let the reference interpreter go on with the guest",
 	"vmeste set web engine=bt", "And the translator again", NULL};
+static const char *const dump_examples[] = {"vmeste dump web web.core",
+	"All memory and registers, by physical address",
+	"vmeste dump --virtual web k.core && gdb vmlinux k.core",
+	"At the kernel's own addresses, with its symbols", NULL};
 static const char *const stop_examples[] = {"vmeste stop web",
 	"Press the power button and wait until the guest has powered off",
 	"vmeste stop --now web", "Pull the plug", NULL};
@@ -185,6 +189,18 @@ const struct cli_verb cli_verbs[] = {
 		.free_ctx = cli_stat_free,
 		.positional = cli_stat_positional,
 		.run = cli_stat,
+	},
+	{
+		.name = "dump",
+		.args = "[--virtual] NAME FILE",
+		.summary = "write the memory of a running machine to a file",
+		.text = "Writes an ELF core file that gdb opens: the registers of each processor (threads), and RAM. The guest stands still meanwhile. Pages of zeroes take no room. FILE is replaced only when all is written.",
+		.flags = cli_dump_flags,
+		.examples = dump_examples,
+		.new_ctx = cli_dump_new,
+		.free_ctx = cli_dump_free,
+		.positional = cli_dump_positional,
+		.run = cli_dump,
 	},
 	{
 		.name = "set",

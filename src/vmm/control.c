@@ -194,6 +194,26 @@ static bool do_set(
 	return vmm_machine_set_engine(c->m, engine, err);
 }
 
+static bool do_dump(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	JsonNode *v = json_object_get_member(q->body, "virtual");
+	bool virtual = v && JSON_NODE_HOLDS_VALUE(v) &&
+		       json_node_get_value_type(v) == G_TYPE_BOOLEAN &&
+		       json_node_get_boolean(v);
+	bool cut = false;
+
+	if (q->nfds != 1) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
+			"no file to dump to");
+		return false;
+	}
+	if (!dump_write(c->m, q->fds[0], virtual, &cut, err))
+		return false;
+	json_object_set_boolean_member(a, "cut", cut);
+	return true;
+}
+
 static bool do_monitor(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
@@ -221,6 +241,7 @@ static const struct {
 	{"pause", do_pause},
 	{"resume", do_resume},
 	{"monitor", do_monitor},
+	{"dump", do_dump},
 };
 
 /* False: drop the peer. */

@@ -111,6 +111,8 @@ void runloop_pause(struct machine *m);
 bool runloop_hold(struct machine *m, struct x86_state *out);
 /* The same for a moment. */
 void runloop_look(struct machine *m, struct x86_state *out);
+/* What processor n goes on with.  While paused. */
+void runloop_get_state(struct machine *m, unsigned n, struct x86_state *s);
 /* Processor n's TSC falls back by ticks.  While paused. */
 void runloop_shift_tsc(struct machine *m, unsigned n, uint64_t ticks);
 /* Ask to stop without waiting.  Any thread, bus lock held or not. */
@@ -170,6 +172,14 @@ void machine_go(struct machine *m);
  * text: what was met on the way, or NULL. */
 bool walk_translate(struct machine *m, const struct x86_state *s, gva_t a,
 	gpa_t *out, GString *text);
+
+/* ---- dump.c ---- */
+
+/* All memory and processors as an ELF core into an empty file; the machine
+ * stands meanwhile.  virtual: at the addresses that processor 0 uses.  *cut:
+ * mappings had to be left out. */
+bool dump_write(
+	struct machine *m, int fd, bool virtual, bool *cut, GError **err);
 
 /* ---- debugger.c: gdb ---- */
 

@@ -258,6 +258,16 @@ void runloop_set_state(struct machine *m, unsigned n, const struct x86_state *s)
 	*v->fresh = *s;
 }
 
+void runloop_get_state(struct machine *m, unsigned n, struct x86_state *s)
+{
+	struct vcpu *v = &m->run.vcpu[n];
+
+	if (v->fresh)
+		*s = *v->fresh;
+	else
+		m->engine->get(v->cpu, s);
+}
+
 void runloop_shift_tsc(struct machine *m, unsigned n, uint64_t ticks)
 {
 	struct vcpu *v = &m->run.vcpu[n];
