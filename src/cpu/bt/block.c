@@ -182,6 +182,8 @@ struct bt_block *bt_block_lookup(
 {
 	struct bt_at at = {ram_page, off, BT_PAGE_NONE};
 
+	if (!(vm->pages[ram_page].starts >> (off >> 6) & 1))
+		return NULL;
 	return bt_block_exact(vm, &at, key);
 }
 
@@ -193,6 +195,7 @@ static void bt_block_insert(struct cpu_vm *vm, struct bt_block *b)
 
 	b->page_next = page->first;
 	page->first = i;
+	page->starts |= 1ull << (b->off >> 6);
 	page->watched += !b->checked;
 	__atomic_store_n(&page->mask, page->mask | b->mask, __ATOMIC_RELAXED);
 	if (b->page2 < vm->npages) {

@@ -159,30 +159,33 @@ struct bt_exit {
 #define BT_PAGE_OTHER (UINT32_MAX - 1) /* not RAM: its insn is interpreted */
 
 struct bt_block {
-	uint64_t ram_page; /* RAM offset >> 12 */
-	uint64_t mask;	   /* 64-byte parts of the page it depends on */
+	/* What a look-up touches is one cache line. */
+	_Alignas(64) uint64_t ram_page; /* RAM offset >> 12 */
+	bt_key_t key;
+	uint32_t hash_next;
+	uint16_t off;
+	_Atomic(bool) valid;
+	bool checked; /* not watched: compares its bytes on entry */
 	/* Begins with an instruction that crosses into this page, which must
 	 * be mapped behind the first one; goes on there. */
-	uint32_t page2, page2_next;
-	uint64_t mask2;
+	uint32_t page2;
 	const uint8_t *far_entry;  /* by jump cache: T0 = RIP, flags in fl */
 	const uint8_t *near_entry; /* by link: flags in EFLAGS */
-	bt_key_t key;
-	uint32_t live_in; /* arithmetic flags it needs */
-	uint32_t hash_next, page_next, incoming;
-	uint32_t first_exit;
-	uint16_t off;
+	uint64_t jc_rip;	   /* 0: in none */
+	bool jc_many;		   /* in jump caches at other RIPs than that */
 	uint8_t ninsns, nexits;
-	bool jc_many;	 /* in jump caches at other RIPs than jc_rip */
-	bool checked;	 /* not watched: compares its bytes on entry */
-	uint64_t jc_rip; /* 0: in none */
-	_Atomic(bool) valid;
+	uint32_t live_in; /* arithmetic flags it needs */
+	uint64_t mask;	  /* 64-byte parts of the page it depends on */
+	uint64_t mask2;
+	uint32_t page2_next, page_next, incoming;
+	uint32_t first_exit;
 };
 
 struct bt_page {
 	uint32_t first;	     /* block */
 	uint32_t watched;    /* blocks that are not checked */
 	uint64_t mask;	     /* of those; read without the lock */
+	uint64_t starts;     /* parts in which blocks begin, or did */
 	uint32_t stamp;	     /* time of the first of writes */
 	uint32_t retired;    /* when its blocks were dropped for those */
 	uint32_t grace;	     /* after the last block dropped: bt_grace_over */

@@ -202,6 +202,8 @@ static void bt_unlist(struct cpu_vm *vm, struct bt_block *b, uint64_t ram_page)
 		return;
 	*p = *bt_block_next(b, ram_page);
 	page->watched -= !b->checked;
+	if (!page->first)
+		page->starts = 0;
 }
 
 void bt_block_drop(struct cpu_vm *vm, struct bt_block *b)
@@ -240,6 +242,8 @@ static void bt_drop_blocks(
 		}
 	}
 	__atomic_store_n(&page->mask, left, __ATOMIC_RELAXED);
+	if (!page->first)
+		page->starts = 0;
 	page->grace = atomic_fetch_add(&vm->grace, 1) + 1;
 }
 
