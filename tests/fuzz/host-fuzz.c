@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "host.h"
@@ -27,11 +28,19 @@ static uint64_t now_seed;
 static unsigned now_mode;
 
 /* The engine hangs. */
-static void on_alarm(int sig)
+static void on_time(int sig)
 {
 	fprintf(stderr, "seed %lu mode %u: does not end\n", now_seed,
 		now_mode * 8);
 	_exit(1);
+}
+
+/* In processor time, for the machine may be busy. */
+static void set_watch(void)
+{
+	struct itimerval t = {.it_value = {.tv_sec = 60}};
+
+	setitimer(ITIMER_PROF, &t, NULL);
 }
 
 static void print_code(const struct host_case *k, unsigned off, unsigned len,
@@ -189,13 +198,13 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	host_native_init();
-	signal(SIGALRM, on_alarm);
+	signal(SIGPROF, on_time);
 	for (uint64_t n = 0, ran = 0; ran < count; n++) {
 		unsigned m = mode ? mode : (seed + n) % 4 ? 8 : 4;
 		enum verdict v;
 
 		if (n % 1024 == 0)
-			alarm(120);
+			set_watch();
 		now_seed = seed + n;
 		now_mode = m;
 		v = block ? run_block(seed + n, m, count == 1)

@@ -15,10 +15,10 @@
 #include "x86/decode.h"
 
 /* Linear addresses, the same on both sides. */
-#define HOST_CODE	0x10000000u /* two pages, INT3 around the code */
+#define HOST_CODE	0x50000000u /* two pages, INT3 around the code */
 #define HOST_CODE_BYTES 8192u
 #define HOST_INSN	(HOST_CODE + 0x800)
-#define HOST_AREA	0x10010000u	    /* the native side's own */
+#define HOST_AREA	0x50010000u	    /* the native side's own */
 #define HOST_LEAVE	(HOST_AREA + 1024u) /* where the code goes at its end */
 #define HOST_DATA	0x20000000u /* pages: writable, writable, read-only */
 #define HOST_PAGES	3
