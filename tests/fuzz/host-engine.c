@@ -18,6 +18,7 @@
 #define PHYS_PML4 0x1000u
 #define PHYS_PDPT 0x2000u
 #define PHYS_PD	  0x3000u
+#define PHYS_PD1  0xf000u
 #define PHYS_PT	  0x4000u /* HOST_CODE, HOST_DATA, low */
 #define PHYS_GDT  0x8000u
 #define PHYS_IDT  0x9000u
@@ -53,7 +54,9 @@ static uint64_t get64(uint32_t at)
 static void map_page(gva_t a, uint32_t phys, uint64_t rights, uint32_t pt)
 {
 	uint32_t pdpt = a >> 47 ? PHYS_PDPT + 0x4000 : PHYS_PDPT;
-	uint32_t pd = a >> 47 ? PHYS_PD + 0x4000 : PHYS_PD;
+	uint32_t pd = a >> 47	    ? PHYS_PD + 0x4000
+		      : a >> 30 & 1 ? PHYS_PD1
+				    : PHYS_PD;
 
 	put64(PHYS_PML4 + (a >> 39 & 511) * 8, pdpt | 7);
 	put64(pdpt + (a >> 30 & 511) * 8, pd | 7);

@@ -112,6 +112,8 @@ static bool op_excluded(unsigned op)
 	switch (op) {
 	case X86_OP_CPUID:
 	case X86_OP_RDTSC:
+	case X86_OP_VMCALL:
+	case X86_OP_VMMCALL:
 	case X86_OP_RDTSCP:
 	case X86_OP_RDPMC:
 	case X86_OP_RDPID:
