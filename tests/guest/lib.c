@@ -27,6 +27,7 @@ static void (*handlers[256])(struct frame *);
 static unsigned ntests, nfailed;
 
 word lib_target_ip, lib_target_cs, lib_target_sp, lib_target_ss;
+word lib_target_arg;
 
 extern uint8_t stubs[256][16];
 extern void lib_user_return(void);

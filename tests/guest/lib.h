@@ -47,6 +47,8 @@ int guarded_user(void (*fn)(void));
 /* Jump to code (any width) at cs:fn in the ring that cs names; it ends by
  * INT 0x81 or an exception. */
 int guarded_at(uint16_t cs, uint16_t ss, void (*fn)(void));
+/* What it finds in rDI. */
+extern word lib_target_arg;
 
 /* Exceptions of this vector do not end guarded(): handler is called with the
  * frame, which it may change, and execution goes on.  NULL: back to normal. */
@@ -110,6 +112,15 @@ static inline void cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
 	__asm__ volatile("cpuid"
 			 : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
 			 : "a"(leaf), "c"(sub));
+}
+
+/* Is this bit of EAX, EBX, ECX or EDX (0..3) set? */
+static inline bool has(uint32_t leaf, uint32_t sub, unsigned reg, unsigned bit)
+{
+	uint32_t r[4];
+
+	cpuid(leaf, sub, r);
+	return r[reg] >> bit & 1;
 }
 
 #endif

@@ -172,6 +172,7 @@ lib_far:
 	pushfq
 	push qword ptr [lib_target_cs]
 	push qword ptr [lib_target_ip]
+	mov rdi, [lib_target_arg]
 	iretq
 #else
 	mov eax, [lib_target_ss]
@@ -185,6 +186,7 @@ lib_far:
 1:	pushfd
 	push ecx
 	push dword ptr [lib_target_ip]
+	mov edi, [lib_target_arg]
 	iretd
 #endif
 
