@@ -6,7 +6,8 @@
  *	lea t0, [EA]; rorx t1, t0, 7; and t1, index mask
  *	xor t0, [tag]; cmp t0, 4096 - size; ja miss
  *
- * or, for addresses formed with the stack pointer, the one-page cache
+ * or, in loops, the slot of slot.c, or, for addresses formed with the stack
+ * pointer, the one-page cache
  *
  *	lea t1, [EA]; xor t1, [tag]; cmp t1, 4096 - size; ja miss
  *
@@ -160,12 +161,22 @@ static uint32_t bt_access_info(struct bt_tr *t, const struct bt_access *acc)
 	       (acc->size - 1) << BT_INFO_SIZE_SHIFT;
 }
 
-static void bt_check(
-	struct bt_tr *t, const struct bt_access *acc, const uint8_t *retry)
+/* Jump if r is not aligned to the size. */
+static uint8_t *bt_test_align(struct bt_tr *t, unsigned size, unsigned r)
 {
 	struct emit *e = &t->hot;
-	int32_t tlb = bt_tlb(t, acc->write);
-	struct bt_cold *cold;
+
+	em_8(e, 0x41); /* test r, size - 1 */
+	em_8(e, 0xf6);
+	em_modrm_reg(e, 0, r);
+	em_8(e, size - 1);
+	return em_jcc(e, CC_NE, e->p);
+}
+
+/* T0 = address; afterwards its offset in the page, T1 = index. */
+static uint8_t *bt_check_tlb(struct bt_tr *t, unsigned size, bool write)
+{
+	struct emit *e = &t->hot;
 
 	if (t->vm->bmi2) { /* rorx t1, t0, 7 */
 		em_8(e, 0xc4);
@@ -180,18 +191,22 @@ static void bt_check(
 		em_8(e, 7);
 	}
 	em_alu_ri(e, 4, EM_AND, BT_T1, (SOFT_TLB_SIZE - 1) << 5);
-	em_op_rm(e, 8, 0x33, BT_T0, em_sib(H_RSP, BT_T1, 1, tlb));
-	em_alu_ri(e, 8, EM_CMP, BT_T0, (int32_t)BUS_PAGE_SIZE - acc->size);
-	cold = bt_cold(t, BT_TH_MISS, em_jcc(e, CC_A, e->p));
+	em_op_rm(e, 8, 0x33, BT_T0, em_sib(H_RSP, BT_T1, 1, bt_tlb(t, write)));
+	em_alu_ri(e, 8, EM_CMP, BT_T0, (int32_t)BUS_PAGE_SIZE - (int32_t)size);
+	return em_jcc(e, CC_A, e->p);
+}
+
+static void bt_check(
+	struct bt_tr *t, const struct bt_access *acc, const uint8_t *retry)
+{
+	struct bt_cold *cold =
+		bt_cold(t, BT_TH_MISS, bt_check_tlb(t, acc->size, acc->write));
+
 	cold->data[0] = bt_access_info(t, acc);
 	cold->retry = retry;
-	if (acc->align) {
-		em_8(e, 0x41); /* test t0b, size - 1 */
-		em_8(e, 0xf6);
-		em_modrm_reg(e, 0, BT_T0);
-		em_8(e, acc->size - 1);
-		cold->patch[cold->npatch++] = em_jcc(e, CC_NE, e->p);
-	}
+	if (acc->align)
+		cold->patch[cold->npatch++] =
+			bt_test_align(t, acc->size, BT_T0);
 }
 
 /* T0 = offset in the page, T1 = index: host address into T0. */
@@ -257,46 +272,148 @@ void bt_access_stack(
 	acc->m = em_at(BT_T1, 0);
 }
 
+/* May the access be [registers + addend]? */
+static bool bt_by_addend(struct bt_tr *t, const struct x86_insn *in)
+{
+	return t->code64 && !bt_fs_gs(t, in) && in->asize == 8 &&
+	       !bt_is_moffs(in) && in->base < X86_NGPR &&
+	       bt_reg[in->base] != BT_HOMED &&
+	       (in->index == X86_NOREG || bt_reg[in->index] != BT_HOMED);
+}
+
+/* T1 = addend */
+static void bt_access_base(
+	struct bt_tr *t, const struct x86_insn *in, struct bt_access *acc)
+{
+	acc->free = BT_T0;
+	if (in->index == X86_NOREG) {
+		acc->m = em_sib(bt_reg[in->base], BT_T1, 1, in->disp);
+		return;
+	}
+	em_op_rr(&t->hot, 8, 0x03, BT_T1, bt_reg[in->base]);
+	acc->m = em_sib(BT_T1, bt_reg[in->index], in->scale, in->disp);
+}
+
+/* Linear address of in's operand, whose segment has no limit, into register d
+ * (T0 or T1). */
+static void bt_linear(struct bt_tr *t, const struct x86_insn *in, unsigned d)
+{
+	bt_effective(t, in, d);
+	if (bt_fs_gs(t, in))
+		em_op_rm(&t->hot, t->code64 ? 8 : 4, 0x03, d,
+			bt_at_rsp(BT_SEG(bt_seg(t, in), base)));
+}
+
+/*
+ *	lea t1, [EA]; sub t1, [lo]; cmp t1, [lim]; jae miss; mov t1, [addend]
+ */
+static void bt_access_slot(struct bt_tr *t, const struct x86_insn *in,
+	struct bt_access *acc, int32_t slot)
+{
+	int32_t addend = slot + (int32_t)offsetof(struct bt_slot, addend);
+	bool base = bt_by_addend(t, in);
+	struct emit *e = &t->hot;
+	const uint8_t *retry = e->p;
+	struct bt_cold *cold;
+
+	bt_linear(t, in, base ? BT_T1 : BT_T0);
+	if (!base)
+		em_mov_rr(e, 8, BT_T1, BT_T0);
+	em_op_rm(e, 8, 0x2b, BT_T1, bt_at_rsp(slot));
+	em_op_rm(e, 8, 0x3b, BT_T1,
+		bt_at_rsp(slot + (int32_t)offsetof(struct bt_slot, lim)));
+	cold = bt_cold(t, BT_TH_MISS, em_jcc(e, CC_AE, e->p));
+	cold->data[0] = bt_access_info(t, acc);
+	cold->retry = retry;
+	cold->slot = slot;
+	cold->size = acc->size;
+	cold->write = acc->write;
+	cold->align = acc->align;
+	if (acc->align)
+		cold->patch[cold->npatch++] =
+			bt_test_align(t, acc->size, BT_T1);
+	if (base) {
+		em_load(e, 8, BT_T1, bt_at_rsp(addend));
+		bt_access_base(t, in, acc);
+		return;
+	}
+	em_op_rm(e, 8, 0x03, BT_T0, bt_at_rsp(addend));
+	acc->m = em_at(BT_T0, 0);
+	acc->free = BT_T1;
+}
+
+/* The slot misses: ask the TLB, and C if that misses too; then again. */
+void bt_access_cold(struct bt_tr *t, const struct bt_cold *r)
+{
+	struct emit hot = t->hot, *e = &t->hot;
+	const uint8_t *again = t->cold.p, *site;
+	uint8_t *miss, *wrong = NULL;
+	int32_t tlb;
+
+	/* what computes addresses writes to hot, for insn i */
+	t->hot = t->cold;
+	t->i = r->insn;
+	t->mode = r->mode;
+	tlb = bt_tlb(t, r->write);
+	bt_linear(t, &t->insn[r->insn], BT_T0);
+	miss = bt_check_tlb(t, r->size, r->write);
+	if (r->align)
+		wrong = bt_test_align(t, r->size, BT_T0);
+	em_op_rm(e, 8, 0x33, BT_T0, em_sib(H_RSP, BT_T1, 1, tlb));
+	em_load(e, 8, BT_T1, em_sib(H_RSP, BT_T1, 1, tlb + 8));
+	em_call(e, t->vm->slot_refill);
+	site = e->p;
+	em_32(e, t->b - t->vm->blocks);
+	em_32(e, (uint32_t)(r->retry - site));
+	em_32(e, r->slot);
+	em_32(e, r->size);
+	em_32(e, t->off[r->insn]);
+	em_patch(miss, e->p);
+	if (wrong)
+		em_patch(wrong, e->p);
+	em_call(e, t->vm->thunk[BT_TH_MISS]);
+	site = e->p;
+	em_32(e, r->data[0]);
+	em_32(e, (uint32_t)(again - site));
+	em_32(e, (uint32_t)(t->at[r->insn + 1] - site));
+	t->cold = *e;
+	t->hot = hot;
+}
+
 bool bt_access(
 	struct bt_tr *t, const struct x86_insn *in, struct bt_access *acc)
 {
-	struct emit *e = &t->hot;
 	const uint8_t *retry;
-	bool seg = bt_fs_gs(t, in);
-	int32_t tlb = bt_tlb(t, acc->write);
+	int32_t slot, tlb = bt_tlb(t, acc->write);
 
 	if (!bt_can_address(t, in, acc->write) || acc->size < 1 ||
 		acc->size > 64)
 		return false;
 	bt_flags_clobber(t);
-	if (in->base == X86_RSP && in->index == X86_NOREG && !seg && !t->segs &&
-		!bt_has_limit(t, in) && in->asize == (t->code64 ? 8 : 4)) {
+	if (in->base == X86_RSP && in->index == X86_NOREG && !bt_fs_gs(t, in) &&
+		!t->segs && !bt_has_limit(t, in) &&
+		in->asize == (t->code64 ? 8 : 4)) {
 		bt_access_stack(t, BT_GRSP, in->disp, acc);
 		return true;
 	}
-	retry = e->p;
-	bt_effective(t, in, BT_T0);
-	if (bt_has_limit(t, in))
-		bt_emit_segment(t, BT_T0, in->seg, acc->size, in->asize == 2);
-	else if (seg)
-		em_op_rm(e, t->code64 ? 8 : 4, 0x03, BT_T0,
-			bt_at_rsp(BT_ST(seg) +
-				  (int32_t)(bt_seg(t, in) *
-						    sizeof(struct x86_seg) +
-					    offsetof(struct x86_seg, base))));
-	bt_check(t, acc, retry);
-	if (t->code64 && !seg && in->asize == 8 && !bt_is_moffs(in) &&
-		in->base < X86_NGPR && bt_reg[in->base] != BT_HOMED &&
-		(in->index == X86_NOREG || bt_reg[in->index] != BT_HOMED)) {
-		em_load(e, 8, BT_T1, em_sib(H_RSP, BT_T1, 1, tlb + 8));
-		acc->free = BT_T0;
-		if (in->index == X86_NOREG) {
-			acc->m = em_sib(bt_reg[in->base], BT_T1, 1, in->disp);
-		} else {
-			em_op_rr(e, 8, 0x03, BT_T1, bt_reg[in->base]);
-			acc->m = em_sib(
-				BT_T1, bt_reg[in->index], in->scale, in->disp);
+	if (!bt_has_limit(t, in)) {
+		slot = bt_slot_new(t, in, acc->size, acc->write);
+		if (slot) {
+			bt_access_slot(t, in, acc, slot);
+			return true;
 		}
+	}
+	retry = t->hot.p;
+	if (bt_has_limit(t, in)) {
+		bt_effective(t, in, BT_T0);
+		bt_emit_segment(t, BT_T0, in->seg, acc->size, in->asize == 2);
+	} else {
+		bt_linear(t, in, BT_T0);
+	}
+	bt_check(t, acc, retry);
+	if (bt_by_addend(t, in)) {
+		em_load(&t->hot, 8, BT_T1, em_sib(H_RSP, BT_T1, 1, tlb + 8));
+		bt_access_base(t, in, acc);
 		return true;
 	}
 	bt_access_host(t, acc);

@@ -33,7 +33,7 @@ enum {
 };
 
 /* Condition codes of Jcc, SETcc, CMOVcc. */
-enum { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A };
+enum { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S };
 
 /* A host memory operand. */
 struct em_mem {

@@ -113,6 +113,7 @@ static int bt_cpu_new(struct cpu **out, struct cpu_vm *vm, struct bus_cpu *bc,
 		a->stack[m][0].tag = BT_SLOT_EMPTY;
 		a->stack[m][1].tag = BT_SLOT_EMPTY;
 	}
+	bt_slots_init(cpu->c);
 	cpu->epoch = vm->epoch;
 	cpu->c->engine = cpu;
 	bc->kick_opaque = cpu;

@@ -27,9 +27,10 @@
 #define BT_GRSP	 H_R15
 #define BT_HOMED 0xfe
 
-#define BT_MAX_INSNS  40
-#define BT_MAX_EXITS  8
-#define BT_BLOCK_ROOM 8192 /* bytes of hot or cold code a block may need */
+#define BT_MAX_INSNS	128
+#define BT_KERNEL_INSNS 40 /* or stepping: BT_INFO counts to 63 */
+#define BT_MAX_EXITS	8
+#define BT_BLOCK_ROOM	32768 /* bytes of hot or cold code a block may need */
 
 /* ---- what generated code sees of a processor ---- */
 
@@ -55,6 +56,25 @@ static inline unsigned bt_jc_index(uint64_t rip)
 
 #define BT_SPINS 1000 /* PAUSEs: some 20 us */
 
+/*
+ * A slot remembers the region that the last access was in: the next one, of the
+ * same mode, kind and size, hits at linear address a if a - lo < lim.  Empty:
+ * lim = 0.
+ */
+struct bt_slot {
+	uint64_t lo, lim;
+	uintptr_t addend;
+	uint32_t last;	/* host TSC at the last refill, */
+	int32_t credit; /* how often it may come so soon again */
+};
+
+#define BT_NSLOTS	2048
+#define BT_SLOT_SIZES	7 /* 1 to 64 bytes */
+#define BT_SLOT_CREDIT	32
+#define BT_SLOT_TICKS	500 /* refills further apart are cheap enough */
+#define BT_SLOT_JOURNAL 256
+#define BT_SLOT_BANS	16384
+
 struct bt_area {
 	uint64_t rip_base;
 	uint64_t t0, t1;
@@ -76,6 +96,9 @@ struct bt_area {
 	uint32_t jc_key[SOFT_NMODES]; /* key of the blocks in the jump cache */
 	/* One-page caches for accesses through the stack pointer. */
 	struct soft_tlb_entry stack[SOFT_NMODES][2];
+	/* Slots filled since the last flush, by displacement from RSP. */
+	uint32_t nfilled, filled[BT_SLOT_JOURNAL];
+	struct bt_slot slot[BT_NSLOTS]; /* [0] is not used */
 	struct bt_jc jc[SOFT_NMODES][BT_JC_SIZE];
 	_Alignas(64) uint8_t x87[576]; /* XSAVE area */
 };
@@ -227,6 +250,7 @@ enum bt_thunk {
 	BT_TH_PAGE,   /* data: info: another page follows this one */
 	BT_TH_PAUSE,  /* data: where to go on, 0 */
 	BT_TH_CHECK,  /* data: info, block: its bytes have changed */
+	BT_TH_BAN,    /* data: block, retry, slot, size, page offset */
 	BT_NTHUNKS,
 };
 
@@ -291,6 +315,9 @@ struct cpu_vm {
 
 	const uint8_t *thunk[BT_NTHUNKS];
 	const uint8_t *stack_miss[SOFT_NMODES][2]; /* as BT_TH_MISS */
+	const uint8_t *slot_refill;
+	unsigned slot_next[2][BT_SLOT_SIZES];  /* to be given out */
+	uint64_t slot_bans[BT_SLOT_BANS / 64]; /* hashed */
 	void (*enter)(struct soft_cpu *c, const uint8_t *code);
 	const uint8_t *leave;
 	const uint8_t *jc_miss; /* jump to T0, nothing to undo */
@@ -385,6 +412,16 @@ static inline bool bt_stops_at(const struct cpu_vm *vm, unsigned off)
 void bt_stubs_make(struct cpu_vm *vm, struct emit *e);
 void bt_emit_flags_save(struct emit *e);
 void bt_emit_flags_load(struct emit *e);
+
+/* ---- slot.c ---- */
+
+void bt_slot_stub(struct cpu_vm *vm, struct emit *e);
+void bt_slots_init(struct soft_cpu *c);
+void bt_slots_flush(struct soft_cpu *c);
+/* Forget write entries for the page; true if there was one.  Any thread. */
+bool bt_slots_drop(struct soft_cpu *c, uintptr_t host);
+/* No slot again for the instruction at the offset of the RAM page. */
+void bt_slot_ban(struct cpu_vm *vm, uint64_t ram_page, unsigned off);
 
 /* ---- block.c: finding blocks ---- */
 

@@ -131,6 +131,7 @@ void bt_sync(struct soft_cpu *c)
 			a->stack[m][0].tag = BT_SLOT_EMPTY;
 			a->stack[m][1].tag = BT_SLOT_EMPTY;
 		}
+		bt_slots_flush(c);
 	}
 	if (cpu->exec_gen != c->exec_gen) {
 		cpu->exec_gen = c->exec_gen;
@@ -463,6 +464,28 @@ static const uint8_t *bt_h_page(struct soft_cpu *c, const uint8_t *site)
 	return bt_go(c);
 }
 
+/* The slot's region changes all the time: make the block without it.  This
+ * pass goes on in the code as it is, where the slot now misses once more. */
+static const uint8_t *bt_h_ban(struct soft_cpu *c, const uint8_t *site)
+{
+	struct cpu_vm *vm = bt_vm(c);
+	struct bt_block *b = &vm->blocks[rd32(site)];
+	struct bt_slot *slot =
+		(struct bt_slot *)(void *)((uint8_t *)c +
+					   (int32_t)rd32(site + 8));
+	unsigned live = bt_fpu_live(c);
+
+	slot->credit = BT_SLOT_CREDIT;
+	bt_fpu_save(c);
+	pthread_mutex_lock(&vm->lock);
+	bt_slot_ban(vm, b->ram_page, rd32(site + 16));
+	if (b->valid)
+		bt_block_drop(vm, b);
+	pthread_mutex_unlock(&vm->lock);
+	bt_fpu_reload(c, live);
+	return site + (int32_t)rd32(site + 4);
+}
+
 static const uint8_t *bt_h_fpu(struct soft_cpu *c, const uint8_t *site)
 {
 	bt_fpu_reload(c, rd32(site + 4));
@@ -495,4 +518,5 @@ bt_helper *const bt_helpers[BT_NTHUNKS] = {
 	[BT_TH_PAGE] = bt_h_page,
 	[BT_TH_PAUSE] = bt_h_pause,
 	[BT_TH_CHECK] = bt_h_check,
+	[BT_TH_BAN] = bt_h_ban,
 };

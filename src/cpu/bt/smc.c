@@ -38,7 +38,7 @@ static bool bt_drop_remote(struct soft_cpu *o, uintptr_t host)
 			found = true;
 		}
 	}
-	return found;
+	return bt_slots_drop(o, host) || found;
 }
 
 /* Clear the page's write entries of the other processors: was there any? */

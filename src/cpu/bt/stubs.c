@@ -266,6 +266,8 @@ void bt_stubs_make(struct cpu_vm *vm, struct emit *e)
 			bt_emit_stack_miss(vm, e, m, acc);
 		}
 	}
+	vm->slot_refill = bt_stub_fn(e);
+	bt_slot_stub(vm, e);
 	vm->jc_miss = bt_stub_fn(e);
 	em_call(e, vm->thunk[BT_TH_JC]);
 	em_32(e, 0);

@@ -36,6 +36,10 @@ struct bt_cold {
 	const uint8_t *retry;
 	uint32_t key;
 	uint32_t data[2];
+	/* BT_TH_MISS of a slot */
+	int32_t slot; /* or 0 */
+	uint8_t size;
+	bool write, align;
 };
 
 struct bt_tr {
@@ -64,6 +68,8 @@ struct bt_tr {
 	unsigned fpu_checked; /* BT_LIVE_* known to be live */
 	bool x87_page;	      /* area's is this block's */
 	unsigned ncold;
+	int32_t slot[X86_NGPR + 1][2][BT_SLOT_SIZES]; /* by base register */
+	bool loop; /* it jumps to its own beginning */
 	struct x86_insn insn[BT_MAX_INSNS];
 	uint16_t off[BT_MAX_INSNS + 1];
 	uint32_t live[BT_MAX_INSNS + 1]; /* flags live before insn i */
@@ -136,7 +142,15 @@ void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d);
 /* The same, zero-extended from the lower size bytes (4 or 8). */
 void bt_effective_size(
 	struct bt_tr *t, const struct x86_insn *in, unsigned d, unsigned size);
+/* What the check of a slot jumps to if it fails. */
+void bt_access_cold(struct bt_tr *t, const struct bt_cold *r);
 bool bt_can_address(struct bt_tr *t, const struct x86_insn *in, bool write);
+
+/* ---- slot.c ---- */
+
+/* The displacement of a slot for insn t->i; 0: it shall have none. */
+int32_t bt_slot_new(
+	struct bt_tr *t, const struct x86_insn *in, unsigned size, bool write);
 
 /* ---- alu.c ---- */
 

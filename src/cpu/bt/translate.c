@@ -35,7 +35,7 @@ struct bt_cold *bt_cold(struct bt_tr *t, unsigned thunk, uint8_t *disp)
 
 uint32_t bt_info(struct bt_tr *t)
 {
-	return BT_INFO(t->off[t->i], t->i, t->insn[t->i].len);
+	return BT_INFO(t->off[t->i], t->step ? t->i : 0, t->insn[t->i].len);
 }
 
 struct bt_tr *bt_tr_new(void)
@@ -73,12 +73,33 @@ static void bt_depend(struct bt_tr *t, unsigned off, unsigned len)
 			t->b->mask2 |= 1ull << (part - 64);
 }
 
+/* Where the direct jump at off goes. */
+static int64_t bt_jumps_to(
+	struct bt_tr *t, const struct x86_insn *in, unsigned off)
+{
+	switch (in->op) {
+	case X86_OP_JCC:
+	case X86_OP_JMP_REL:
+	case X86_OP_LOOP:
+	case X86_OP_JCXZ: return (int64_t)((uint64_t)off + in->len + in->imm);
+	default: return -1;
+	}
+}
+
+/* Loops of ring 3 gain from long blocks; the kernel is mostly passed through.
+ */
+static unsigned bt_max_insns(const struct bt_tr *t)
+{
+	return t->mode == SOFT_USER && !t->step ? BT_MAX_INSNS
+						: BT_KERNEL_INSNS;
+}
+
 static void bt_decode(struct bt_tr *t, unsigned off)
 {
 	unsigned exits = 0;
 	bool ends = false;
 
-	while (!ends && t->n < BT_MAX_INSNS && off < t->page_end) {
+	while (!ends && t->n < bt_max_insns(t) && off < t->page_end) {
 		struct x86_insn *in = &t->insn[t->n];
 		enum x86_dec_status st;
 
@@ -99,6 +120,8 @@ static void bt_decode(struct bt_tr *t, unsigned off)
 		bt_depend(t, off, in->len);
 		if (t->check)
 			bt_check_classify(t, in);
+		if (ends && bt_jumps_to(t, in, off) == t->b->off)
+			t->loop = true;
 		if (ends && ++exits + 1 < BT_MAX_EXITS && bt_go_on(t, in, t->n))
 			ends = false;
 		off += in->len;
@@ -241,6 +264,10 @@ static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 
 	for (unsigned i = 0; i < r->npatch; i++)
 		em_patch(r->patch[i], e->p);
+	if (r->slot) {
+		bt_access_cold(t, r);
+		return;
+	}
 	if (r->thunk == BT_TH_LINK)
 		t->vm->exits[r->data[0]].stub = e->p;
 	if (r->thunk == BT_TH_MISS && (r->data[0] & BT_INFO_STACK))
@@ -315,6 +342,8 @@ static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, bt_key_t key)
 	t->hot.p = vm->hot;
 	t->cold.p = vm->cold;
 	t->n = t->ncold = 0;
+	t->loop = false;
+	memset(t->slot, 0, sizeof(t->slot));
 	t->straddle = t->ended = false;
 	t->fpu_checked = 0;
 	t->x87_page = false;
