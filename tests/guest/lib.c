@@ -237,6 +237,8 @@ int guarded_user(void (*fn)(void))
 
 void lib_start(void)
 {
+	outb(0x21, 0xff); /* no interrupts from the 8259s */
+	outb(0xa1, 0xff);
 	fill_gdt();
 	load_tables();
 	test_main();
