@@ -21,7 +21,10 @@ KERNELS = {"cloud": "cloud/vmlinuz", "amd64": "amd64/vmlinuz",
 
 def own_priority():
     """A session of its own is a scheduling group of its own, within which
-    niceness counts; the group's weight is set apart."""
+    niceness counts; the group's weight is set apart.  Only to be first: who
+    is last there may wait for minutes."""
+    if os.nice(0) >= 0:
+        return
     try:
         with open("/proc/self/autogroup", "w") as f:
             f.write(str(os.nice(0)))

@@ -77,6 +77,27 @@ static uint64_t generate(void)
 	return sum;
 }
 
+/* More code than a translator may keep, each function called once. */
+#define MANY (8u << 20)
+
+static bool map_many(void)
+{
+	code = mmap(NULL, MANY, PROT_READ | PROT_WRITE | PROT_EXEC,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return code != MAP_FAILED;
+}
+
+static uint64_t many_pages(void)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t at = 0; at < MANY; at += 128) {
+		put_function(code + at, at);
+		sum = sum * 3 + as_function(code + at)(at >> 7);
+	}
+	return sum;
+}
+
 /* Data beside code in one page, as in kernels and old programs. */
 static uint64_t data_beside(void)
 {
@@ -95,6 +116,7 @@ const struct bench_row rows_code[] = {
 	{"smc_patch", "smc", "patch/s", 1000, patch_call, map_code},
 	{"smc_one_of_8", "smc", "patch/s", 100, patch_one_of, map_code},
 	{"smc_generate", "smc", "func/s", 4 * PAGES * 16, generate, map_code},
+	{"smc_pages", "smc", "func/s", MANY / 128, many_pages, map_many},
 	{"smc_data", "smc", "write/s", 1000, data_beside, map_code},
 	{NULL},
 };
