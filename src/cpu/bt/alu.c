@@ -29,6 +29,10 @@ static void bt_encode_tail(
 	}
 	for (unsigned i = 0; i < in->imm_size; i++)
 		em_8(&t->hot, src[in->imm_off + i]);
+	/* a register's number has three bits outside 64-bit code */
+	if (in->enc == X86_ENC_VEX && !t->code64 && in->map == 3 &&
+		in->opcode >= 0x4a && in->opcode <= 0x4c)
+		t->hot.p[-1] &= 0x7f;
 }
 
 static bool bt_byte_rex(const struct x86_insn *in)
@@ -99,13 +103,11 @@ static void bt_encode_vex(
 {
 	struct emit *e = &t->hot;
 	const uint8_t *op = t->page + t->off[t->i] + in->opcode_off;
-	unsigned last = op[-1], map = 1, w = 0;
+	unsigned last = op[-1], map = 1, w = bt_vex_w(t, in) ? 0x80 : 0;
 	unsigned x = 0, b = 0;
 
-	if (op[-2] != 0xc5) {
+	if (op[-2] != 0xc5) /* no map of the longer form looks like this */
 		map = op[-2] & 0x1f;
-		w = last & 0x80;
-	}
 	if (enc->m) {
 		b = em_rex_mem(enc->m) & 1;
 		x = em_rex_mem(enc->m) & 2;
@@ -135,7 +137,9 @@ static void bt_encode_evex(
 	} else {
 		p0 = (p0 & ~0x20u) | (enc->rm & 8 ? 0 : 0x20);
 	}
-	p1 = (p1 & ~0x78u) | (~enc->vvvv & 15) << 3;
+	p1 = (p1 & 7) | (~enc->vvvv & 15) << 3 | (bt_vex_w(t, in) ? 0x80 : 0);
+	if (!t->code64)
+		p0 |= 0x10;
 	em_8(e, 0x62);
 	em_8(e, p0);
 	em_8(e, p1);
@@ -275,7 +279,7 @@ static void bt_plan(
 	if (!t->code64 && !in->map && in->enc == X86_ENC_LEGACY &&
 		((in->opcode & 0xf0) == 0x40 || in->opcode == 0x82))
 		p->same = false;
-	if (t->code_size == 2)
+	if (t->code_size == 2 || (!t->code64 && in->enc != X86_ENC_LEGACY))
 		p->same = false;
 	for (unsigned i = 0; i < in->nopnds; i++)
 		if (in->opnd[i].kind == X86_OK_MEM)
@@ -352,7 +356,10 @@ void bt_emit_copy(struct bt_tr *t, const struct x86_insn *in)
 		acc.write = (in->opnd[p.mem].access & X86_OA_W) ||
 			    in->op == X86_OP_CMPXCHG;
 		acc.align = bt_alignment(in);
-		bt_access(t, in, &acc);
+		if (bt_is_masked(in))
+			bt_access_masked(t, in, &acc);
+		else
+			bt_access(t, in, &acc);
 		p.enc.m = &acc.m;
 		scratch[0] = acc.free;
 	}
@@ -531,7 +538,7 @@ void bt_emit_div_narrow(struct bt_tr *t, const struct x86_insn *in)
 
 /* Vector and x87 instructions: the guest's registers are the host's once they
  * are loaded. */
-static void bt_emit_live(struct bt_tr *t, unsigned live, int32_t flag)
+void bt_emit_live(struct bt_tr *t, unsigned live, int32_t flag)
 {
 	struct emit *e = &t->hot;
 	struct bt_cold *cold;

@@ -318,58 +318,6 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 
 /* Has it an operand whose size is that of a general register, which W would
  * make 64 bits wide? */
-static bool bt_uses_gpr(const struct x86_insn *in)
-{
-	if (in->def->attr & X86_AT_IMPGPR)
-		return true;
-	for (unsigned n = 0; n < in->nopnds; n++)
-		if (in->opnd[n].kind == X86_OK_GPR ||
-			(in->opnd[n].kind == X86_OK_MEM &&
-				in->opnd[n].size == 4))
-			return true;
-	return false;
-}
-
-/*
- * Outside 64-bit mode some bits of VEX and EVEX are ignored that the host in
- * 64-bit mode would heed: those that name registers 8 and above, also in an
- * immediate, and W where it would make a general register 64 bits wide.
- */
-static bool bt_vex_portable(const struct x86_insn *in, const uint8_t *code)
-{
-	const uint8_t *op = code + in->opcode_off;
-	bool wide = in->rex & X86_REX_W;
-
-	switch (in->op) {
-	case X86_OP_VZEROALL:
-	case X86_OP_VZEROUPPER:
-	case X86_OP_BLENDVPS:
-	case X86_OP_BLENDVPD:
-	case X86_OP_PBLENDVB: return false;
-	default: break;
-	}
-	if (wide && bt_uses_gpr(in))
-		return false;
-	if (in->enc == X86_ENC_EVEX)
-		return (op[-3] & 0xf0) == 0xf0 && (op[-2] & 0x40) &&
-		       (op[-1] & 0x08);
-	if (op[-2] == 0xc5) /* no map of the longer form looks like this */
-		return op[-1] & 0x40;
-	return (op[-2] & 0xe0) == 0xe0 && (op[-1] & 0x40);
-}
-
-/* Elements that a mask leaves out must not fault: the interpreter knows. */
-static bool bt_masked_access(const struct x86_insn *in)
-{
-	switch (in->op) {
-	case X86_OP_VMASKMOVPS:
-	case X86_OP_VMASKMOVPD:
-	case X86_OP_VPMASKMOVD:
-	case X86_OP_VPMASKMOVQ: return true;
-	default: return in->enc == X86_ENC_EVEX && in->has_mem && in->aaa;
-	}
-}
-
 bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
 	const uint8_t *code, bool *ends)
 {
@@ -379,12 +327,14 @@ bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
 	*ends = attr & (X86_AT_BRANCH | X86_AT_SYSTEM);
 	if (!bt_allowed(t, in))
 		return *ends ? bt_emit_interp_end : bt_emit_interp;
-	if (in->enc != X86_ENC_LEGACY && !t->code64 &&
-		((t->key & (BT_KEY_REAL | BT_KEY_V86)) ||
-			!bt_vex_portable(in, code)))
+	if (in->enc != X86_ENC_LEGACY && (t->key & (BT_KEY_REAL | BT_KEY_V86)))
 		return bt_emit_interp;
-	if (bt_masked_access(in))
+	if (bt_is_masked(in) && !t->code64 &&
+		(in->seg != X86_DS || !(t->key & BT_KEY_FLAT_DS)))
 		return bt_emit_interp;
+	if (!t->code64 && (t->key & BT_KEY_AVX) &&
+		(in->op == X86_OP_VZEROUPPER || in->op == X86_OP_VZEROALL))
+		return bt_emit_vzero;
 	if ((attr & BT_VECTOR) && bt_vec_ok(t, in))
 		return in->op == X86_OP_FLDCW || in->op == X86_OP_LDMXCSR
 			       ? bt_emit_control

@@ -207,6 +207,19 @@ bt_emitter bt_emit_push_sreg, bt_emit_mov_from_sreg;
 bt_emitter bt_emit_pop_sreg, bt_emit_mov_to_sreg, bt_emit_lxs, bt_emit_jmp_far,
 	bt_emit_call_far, bt_emit_retf;
 
+/* ---- vector.c ---- */
+
+/* An access whose elements a mask chooses: those left out must not fault. */
+bool bt_is_masked(const struct x86_insn *in);
+/* The same for it as bt_access; what misses is interpreted. */
+void bt_access_masked(
+	struct bt_tr *t, const struct x86_insn *in, struct bt_access *acc);
+/* VEX.W or EVEX.W for the host. */
+bool bt_vex_w(const struct bt_tr *t, const struct x86_insn *in);
+/* Have the guest's registers in the host's: BT_LIVE_*, its flag in bt_area. */
+void bt_emit_live(struct bt_tr *t, unsigned live, int32_t flag);
+bt_emitter bt_emit_vzero; /* outside 64-bit code */
+
 /* ---- string.c ---- */
 
 /* Of MOVS, STOS, LODS, CMPS, SCAS. */

@@ -34,6 +34,9 @@ void interp_cpu_fini(struct soft_cpu *c);
 bool interp_run(struct soft_cpu *c, uint64_t max, bool events, uint64_t *done,
 	struct cpu_exit *exit);
 
+/* REX.W, VEX.W or EVEX.W of a vector instruction where it is not ignored. */
+bool interp_vex_w(const struct x86_insn *insn);
+
 /* What a processor whose instructions the interpreter can carry out may claim
  * on this host. */
 void interp_features(bool can[X86_NFEATURES]);

@@ -169,16 +169,21 @@ struct thunk_fields {
 	bool w;
 };
 
+bool interp_vex_w(const struct x86_insn *i)
+{
+	if (i->mode != 8 && thunk_w_is_width(i) && i->op != X86_OP_KMOVQ &&
+		i->op != X86_OP_KMOVD)
+		return false;
+	return i->rex & X86_REX_W;
+}
+
 static void thunk_fields(const struct x86_insn *i, struct thunk_fields *f)
 {
 	bool gpr = thunk_gpr_opnd(i);
 
 	f->reg = i->reg;
 	f->rm = i->rm;
-	f->w = i->rex & X86_REX_W;
-	if (i->mode != 8 && thunk_w_is_width(i) && i->op != X86_OP_KMOVQ &&
-		i->op != X86_OP_KMOVD)
-		f->w = false;
+	f->w = interp_vex_w(i);
 	if (i->has_mem)
 		f->rm = 6; /* [rsi] */
 	if (gpr && thunk_gpr_in_reg(i))
