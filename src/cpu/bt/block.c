@@ -407,6 +407,20 @@ struct bt_block *bt_block_get(struct soft_cpu *c)
 		c, at >> BUS_PAGE_SHIFT, at & (BUS_PAGE_SIZE - 1), key);
 }
 
+/* The block that the jump cache last had for RIP, if it is the right one. */
+static struct bt_block *bt_block_hint(
+	struct soft_cpu *c, const struct bt_at *at, bt_key_t key)
+{
+	unsigned i = bt_jc_index(bt_jc_tag(c, key)) % BT_JC_HINTS;
+	struct bt_block *b =
+		&bt_vm(c)->blocks[bt_cpu(c)->jc_hint[c->tlb_mode][i]];
+
+	return b->valid && b->ram_page == at->ram_page && b->off == at->off &&
+			       b->key == key && b->page2 == BT_PAGE_NONE
+		       ? b
+		       : NULL;
+}
+
 struct bt_block *bt_block_quick(struct soft_cpu *c, uint32_t part)
 {
 	bt_key_t key = bt_key_whole(c, part);
@@ -419,7 +433,9 @@ struct bt_block *bt_block_quick(struct soft_cpu *c, uint32_t part)
 
 	if (off < 0)
 		return NULL;
-	b = bt_block_first(bt_vm(c), &at, key);
+	b = bt_block_hint(c, &at, key);
+	if (!b)
+		b = bt_block_first(bt_vm(c), &at, key);
 	if (b && b->page2 != BT_PAGE_NONE) {
 		at.page2 = bt_second_page(c, at.ram_page, true);
 		if (b->page2 != at.page2)
@@ -491,6 +507,7 @@ void bt_jc_fill(struct soft_cpu *c, struct bt_block *b)
 			cpu->jc_journal[m][cpu->jc_fills[m]] = i;
 		cpu->jc_fills[m]++;
 	}
+	cpu->jc_hint[m][i % BT_JC_HINTS] = b - bt_vm(c)->blocks;
 	was = __atomic_load_n(&b->jc_rip, __ATOMIC_SEQ_CST);
 	if (was != rip &&
 		(was || !__atomic_compare_exchange_n(&b->jc_rip, &was, rip,

@@ -35,7 +35,8 @@
 /* ---- what generated code sees of a processor ---- */
 
 #define BT_JC_BITS    15
-#define BT_JC_JOURNAL 1024
+#define BT_JC_JOURNAL 8192
+#define BT_JC_HINTS   8192
 #define BT_JC_SIZE    (1u << BT_JC_BITS)
 #define BT_JC_MASK    ((BT_JC_SIZE - 1) << 4)
 
@@ -362,6 +363,9 @@ struct cpu {
 	_Atomic(uint32_t) grace; /* of the machine when it last came in */
 	uint16_t jc_journal[SOFT_NMODES][BT_JC_JOURNAL];
 	uint32_t jc_fills[SOFT_NMODES];
+	/* The block that was last put there, whatever has become of it: after
+	 * a flush it mostly is the one that is looked for. */
+	uint32_t jc_hint[SOFT_NMODES][BT_JC_HINTS];
 	unsigned done; /* instructions of the block done, when stepping */
 	/* Statistics, written by this processor's thread only. */
 	uint64_t counters[BT_NCOUNTERS];

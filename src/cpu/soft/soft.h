@@ -60,7 +60,7 @@ enum soft_mode {
 	SOFT_NMODES
 };
 
-#define SOFT_TLB_JOURNAL 2048
+#define SOFT_TLB_JOURNAL 8192
 
 /* Hashed sets of addresses filled since the flush that concerns them: 4 KiB
  * pages of code (of the kernel's modes, of the user's), 2 MiB and 1 GiB regions
