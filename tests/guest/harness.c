@@ -1,7 +1,7 @@
 /*
  * harness.c - run one bare-metal program on one engine.
  *
- *   harness ENGINE MODE FLAT-BINARY [CPUS]      MODE: 16, 32 or 64
+ *   harness ENGINE MODE FLAT-BINARY [CPUS [MODEL]]      MODE: 16, 32 or 64
  *
  * The program is loaded at 0x7c00 (16) or 0x200000 and started in that mode
  * with interrupts off.  In 64-bit mode the first 4 GiB are mapped to
@@ -340,7 +340,7 @@ int main(int argc, char **argv)
 	unsigned mode;
 
 	if (argc < 4)
-		return fail("usage: harness ENGINE MODE BINARY [CPUS]");
+		return fail("usage: harness ENGINE MODE BINARY [CPUS [MODEL]]");
 	h.engine = cpu_engine_find(argv[1]);
 	mode = (unsigned)atoi(argv[2]);
 	if (argc > 4)
@@ -356,7 +356,8 @@ int main(int argc, char **argv)
 	}
 	if (h.engine == &cpu_kvm)
 		cpu_kvm_without_irqchip(probe.can);
-	if (x86_cpu_model_init(&h.model, "auto", probe.can, &topo, &missing))
+	if (x86_cpu_model_init(&h.model, argc > 5 ? argv[5] : "auto", probe.can,
+		    &topo, &missing))
 		return fail("CPU model");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	h.bus = bus_new(RAM_BYTES, RAM_BYTES);

@@ -10,7 +10,8 @@ static bool bt_allowed(struct bt_tr *t, const struct x86_insn *in)
 {
 	unsigned f = in->def->feature;
 
-	return !f || t->vm->soft.model->feature[f];
+	return (!f || t->vm->soft.model->feature[f]) &&
+	       x86_insn_allowed(in, t->vm->soft.model);
 }
 
 /* Those that show or load the x87 pointers or control word, whose mask bits
