@@ -251,6 +251,12 @@ bool cli_files_open(struct conf_machine *m, GError **err)
 		if (!open_serial(g_ptr_array_index(m->serial, i), err))
 			return false;
 	}
+	if (m->trace.path &&
+		!open_file(&m->trace, "trace", O_WRONLY | O_CREAT | O_TRUNC,
+			"name a file in a folder that you can "
+			"write to",
+			err))
+		return false;
 	return open_serial(&m->console, err) && open_serial(&m->debugcon, err);
 }
 

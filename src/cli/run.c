@@ -214,6 +214,11 @@ SETTER(gdb_wait)
 	return true;
 }
 
+SETTER(trace)
+{
+	return conf_trace_parse(MACHINE, v, err);
+}
+
 SETTER(verbose)
 {
 	MACHINE->verbose = true;
@@ -287,6 +292,11 @@ const struct cli_flag cli_run_flags[] = {
 		"stand before the first instruction until gdb "
 		"lets go",
 		NULL, set_gdb_wait},
+	{"trace", 0, "FILE",
+		"what the processors did last (interrupts, exceptions, control "
+		"registers, MSRs, devices) goes there at the end; options "
+		"events=N (65536 of each), insns (instructions too, slow)",
+		"@file", set_trace},
 	{"verbose", 'v', NULL, "say on standard error what is done and why",
 		NULL, set_verbose},
 	{NULL},

@@ -90,6 +90,12 @@ int cli_resume(void *ctx, GError **err);
 int cli_reset(void *ctx, GError **err);
 extern const struct cli_flag cli_stop_flags[];
 
+void *cli_trace_new(void);
+void cli_trace_free(void *ctx);
+bool cli_trace_positional(void *ctx, const char *word, GError **err);
+int cli_trace(void *ctx, GError **err);
+extern const struct cli_flag cli_trace_flags[];
+
 void *cli_dump_new(void);
 void cli_dump_free(void *ctx);
 bool cli_dump_positional(void *ctx, const char *word, GError **err);

@@ -122,6 +122,10 @@ static const char *const dump_examples[] = {"vmeste dump web web.core",
 	"All memory and registers, by physical address",
 	"vmeste dump --virtual web k.core && gdb vmlinux k.core",
 	"At the kernel's own addresses, with its symbols", NULL};
+static const char *const trace_examples[] = {"vmeste trace web",
+	"Interrupts, exceptions and accesses to devices of one second",
+	"vmeste trace --insns --for 10ms web | tail -1000",
+	"The instructions that it is at", NULL};
 static const char *const stop_examples[] = {"vmeste stop web",
 	"Press the power button and wait until the guest has powered off",
 	"vmeste stop --now web", "Pull the plug", NULL};
@@ -201,6 +205,18 @@ const struct cli_verb cli_verbs[] = {
 		.free_ctx = cli_dump_free,
 		.positional = cli_dump_positional,
 		.run = cli_dump,
+	},
+	{
+		.name = "trace",
+		.args = "[FLAGS] NAME",
+		.summary = "show what the processors of a running machine do",
+		.text = "Records for a while and prints, in the order of time: ticks of the host's TSC since the first line, processor and privilege level, instruction pointer, event. Events are interrupts, exceptions, writes of control registers, MSRs, CPUID, HLT, ports and memory-mapped devices. A machine started with --trace prints what it has recorded.",
+		.flags = cli_trace_flags,
+		.examples = trace_examples,
+		.new_ctx = cli_trace_new,
+		.free_ctx = cli_trace_free,
+		.positional = cli_trace_positional,
+		.run = cli_trace,
 	},
 	{
 		.name = "set",

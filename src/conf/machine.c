@@ -96,7 +96,7 @@ struct conf_machine *conf_machine_new(void)
 	m->mem_bytes = 512ull << 20;
 	m->acpi = m->ioapic = m->hpet = true;
 	m->firmware_file.fd = m->kernel.fd = m->initrd.fd = -1;
-	m->control.fd = m->gdb.fd = -1;
+	m->control.fd = m->gdb.fd = m->trace.fd = -1;
 	m->console.file.fd = m->console.in_fd = -1;
 	m->debugcon.file.fd = m->debugcon.in_fd = -1;
 	m->drives =
@@ -114,6 +114,7 @@ void conf_machine_free(struct conf_machine *m)
 	conf_file_clear(&m->initrd);
 	conf_file_clear(&m->control);
 	conf_file_clear(&m->gdb);
+	conf_file_clear(&m->trace);
 	serial_clear(&m->console);
 	serial_clear(&m->debugcon);
 	g_ptr_array_unref(m->drives);

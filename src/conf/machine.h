@@ -183,6 +183,9 @@ struct conf_machine {
 	/* Listening sockets: of requests to the running machine (wire/wire.h)
 	 * and of gdb. */
 	struct conf_file control, gdb;
+	struct conf_file trace; /* where the trace goes at the end */
+	uint64_t trace_events;	/* of each processor */
+	bool trace_insns;
 	bool gdb_wait; /* stand before the first instruction */
 
 	bool no_reboot;	     /* a guest's reset ends the machine, status 1 */

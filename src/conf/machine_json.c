@@ -165,6 +165,9 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	put_string(o, "display_addr", m->display_addr);
 	put_file(o, "control", &m->control, fds);
 	put_file(o, "gdb", &m->gdb, fds);
+	put_file(o, "trace", &m->trace, fds);
+	json_object_set_int_member(o, "trace_events", (gint64)m->trace_events);
+	json_object_set_boolean_member(o, "trace_insns", m->trace_insns);
 	json_object_set_boolean_member(o, "gdb_wait", m->gdb_wait);
 	json_object_set_boolean_member(o, "no_reboot", m->no_reboot);
 	json_object_set_int_member(o, "timeout_ms", (gint64)m->timeout_ms);
@@ -479,6 +482,9 @@ struct conf_machine *conf_machine_from_json(
 	read_hardware(&r, o, m);
 	get_file(&r, o, "control", &m->control);
 	get_file(&r, o, "gdb", &m->gdb);
+	get_file(&r, o, "trace", &m->trace);
+	m->trace_events = get_int(&r, o, "trace_events", 1 << 20, 0);
+	m->trace_insns = get_bool(&r, o, "trace_insns", false);
 	m->gdb_wait = get_bool(&r, o, "gdb_wait", false);
 	m->no_reboot = get_bool(&r, o, "no_reboot", false);
 	m->timeout_ms = get_int(&r, o, "timeout_ms", INT64_MAX, 0);

@@ -41,6 +41,28 @@ bool conf_engine_parse(struct conf_machine *m, const char *text, GError **err)
 	return !v || conf_parse_size(v, &m->code_cache_bytes, err);
 }
 
+bool conf_trace_parse(struct conf_machine *m, const char *text, GError **err)
+{
+	static const char *const keys[] = {"events", "insns", NULL};
+	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
+	const char *events = o ? conf_options_get(o, "events") : NULL;
+	const char *insns = o ? conf_options_get(o, "insns") : NULL;
+	unsigned n = 1 << 16;
+
+	if (!o)
+		return false;
+	if (!o->value)
+		return bad(err, "trace", text, "write --trace FILE");
+	if ((events && !conf_parse_uint(events, "number of events", 1, 1 << 20,
+			       &n, err)) ||
+		(insns && !conf_parse_bool(insns, &m->trace_insns, err)))
+		return false;
+	g_free(m->trace.path);
+	m->trace.path = g_strdup(o->value);
+	m->trace_events = n;
+	return true;
+}
+
 bool conf_cpus_parse(struct conf_machine *m, const char *text, GError **err)
 {
 	static const char *const keys[] = {"sockets", "cores", "threads", NULL};

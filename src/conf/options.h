@@ -20,6 +20,8 @@ bool conf_nic_parse(struct conf_machine *m, const char *text, GError **err);
 bool conf_serial_parse(struct conf_serial *s, const char *text, GError **err);
 /* "floppy,cdrom,disk,net" */
 bool conf_boot_parse(struct conf_machine *m, const char *text, GError **err);
+/* "FILE,events=N,insns" */
+bool conf_trace_parse(struct conf_machine *m, const char *text, GError **err);
 /* "none", "vnc", "vnc=ADDR" */
 bool conf_display_parse(struct conf_machine *m, const char *text, GError **err);
 

@@ -19,6 +19,7 @@
 #include <stdio.h>
 
 #include "bus/bus.h"
+#include "cpu/trace.h"
 #include "x86/cpuid.h"
 #include "x86/state.h"
 
@@ -160,6 +161,10 @@ struct cpu_engine {
 	 * cannot be debugged. */
 	int (*set_debug)(struct cpu *cpu, const struct cpu_debug *d);
 	unsigned max_breaks; /* at most CPU_MAX_BREAKS */
+
+	/* Record into *t, which stays the caller's, from the next run() on;
+	 * NULL: no more.  Threads as for set_debug.  NULL: cannot. */
+	void (*set_trace)(struct cpu *cpu, struct cpu_trace *t);
 
 	/* Counters of one processor, and those that all share (may be NULL).
 	 * Any thread; they are read without stopping anything. */

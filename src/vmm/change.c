@@ -232,8 +232,10 @@ bool vmm_machine_set_engine(struct machine *m, const char *name, GError **err)
 	bus_lock(m->bus);
 	ok = change_locked(m, to, state, err);
 	bus_unlock(m->bus);
-	if (ok)
+	if (ok) {
 		debugger_engine_changed(m);
+		trace_engine_changed(m);
+	}
 	if (ok)
 		g_strlcpy(m->engine_why, "changed to", sizeof(m->engine_why));
 	if (ran)

@@ -194,14 +194,19 @@ static bool do_set(
 	return vmm_machine_set_engine(c->m, engine, err);
 }
 
+static bool member_bool(const struct wire_msg *q, const char *key)
+{
+	JsonNode *v = json_object_get_member(q->body, key);
+
+	return v && JSON_NODE_HOLDS_VALUE(v) &&
+	       json_node_get_value_type(v) == G_TYPE_BOOLEAN &&
+	       json_node_get_boolean(v);
+}
+
 static bool do_dump(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
-	JsonNode *v = json_object_get_member(q->body, "virtual");
-	bool virtual = v && JSON_NODE_HOLDS_VALUE(v) &&
-		       json_node_get_value_type(v) == G_TYPE_BOOLEAN &&
-		       json_node_get_boolean(v);
-	bool cut = false;
+	bool virtual = member_bool(q, "virtual"), cut = false;
 
 	if (q->nfds != 1) {
 		conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
@@ -212,6 +217,25 @@ static bool do_dump(
 		return false;
 	json_object_set_boolean_member(a, "cut", cut);
 	return true;
+}
+
+static bool do_trace(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	const char *what = wire_msg_string(q, "do");
+	gint64 n = wire_msg_int(q, "events", 1 << 16);
+
+	json_object_set_boolean_member(a, "was_on", c->m->trace != NULL);
+	if (!g_strcmp0(what, "start"))
+		return c->m->trace ||
+		       trace_start(c->m, (uint64_t)CLAMP(n, 1, 1 << 20),
+			       member_bool(q, "insns"), err);
+	if (!g_strcmp0(what, "stop")) {
+		trace_stop(c->m);
+		return true;
+	}
+	return trace_write(
+		c->m, q->nfds == 1 ? q->fds[0] : -1, (uint64_t)MAX(n, 0), err);
 }
 
 static bool do_monitor(
@@ -242,6 +266,7 @@ static const struct {
 	{"resume", do_resume},
 	{"monitor", do_monitor},
 	{"dump", do_dump},
+	{"trace", do_trace},
 };
 
 /* False: drop the peer. */

@@ -185,6 +185,7 @@ void machine_free(struct machine *m)
 {
 	control_fini(m);
 	debugger_fini(m);
+	trace_stop(m);
 	runloop_fini(m);
 	loop_fini(m);
 	if (m->bus)
@@ -281,7 +282,7 @@ bool machine_start(struct machine *m, GError **err)
 		if (!console_start(m->consoles[i], err))
 			return false;
 	control_start(m);
-	if (!debugger_init(m, err))
+	if (!debugger_init(m, err) || !trace_init(m, err))
 		return false;
 	machine_go(m);
 	return true;
@@ -292,6 +293,7 @@ static void machine_end(struct machine *m, int status, const char *message)
 	if (m->ended)
 		return;
 	m->ended = true;
+	trace_ended(m);
 	debugger_ended(m);
 	m->host.ended(m->host.opaque, status, message);
 }

@@ -181,6 +181,18 @@ bool walk_translate(struct machine *m, const struct x86_state *s, gva_t a,
 bool dump_write(
 	struct machine *m, int fd, bool virtual, bool *cut, GError **err);
 
+/* ---- trace.c ---- */
+
+/* Record the last events of each processor, from now on / no more.  Loop. */
+bool trace_start(struct machine *m, uint64_t events, bool insns, GError **err);
+void trace_stop(struct machine *m);
+/* The last ones of each processor as text into an ordinary file. */
+bool trace_write(struct machine *m, int fd, uint64_t last, GError **err);
+void trace_engine_changed(struct machine *m);
+/* As the description wants it: from the start; into its file at the end. */
+bool trace_init(struct machine *m, GError **err);
+void trace_ended(struct machine *m);
+
 /* ---- debugger.c: gdb ---- */
 
 /* Nothing if the machine has no socket for it.  Holds the machine if it shall
@@ -246,6 +258,7 @@ struct machine {
 	uint64_t frozen_tsc; /* host's TSC when time stopped, 0 = it runs */
 	struct control *control;
 	struct debugger *debugger;
+	struct trace *trace; /* or NULL */
 };
 
 void machine_note(struct machine *m, const char *fmt, ...) G_GNUC_PRINTF(2, 3);

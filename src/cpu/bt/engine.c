@@ -148,6 +148,12 @@ static void bt_shift_tsc(struct cpu *cpu, uint64_t ticks)
 	cpu->c->st.tsc_offset -= ticks;
 }
 
+/* With instructions in it everything is interpreted. */
+static void bt_set_trace(struct cpu *cpu, struct cpu_trace *t)
+{
+	soft_set_trace(cpu->c, t);
+}
+
 /* Code made under other breakpoints is thrown away; a debugger that takes its
  * breakpoints out for a step and puts them back changes nothing. */
 static int bt_set_debug(struct cpu *cpu, const struct cpu_debug *d)
@@ -254,6 +260,7 @@ const struct cpu_engine cpu_bt = {
 	.set = bt_set_state,
 	.shift_tsc = bt_shift_tsc,
 	.max_breaks = CPU_MAX_BREAKS,
+	.set_trace = bt_set_trace,
 	.set_debug = bt_set_debug,
 	.stats = bt_stats,
 	.vm_stats = bt_vm_stats,

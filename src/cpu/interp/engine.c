@@ -250,6 +250,11 @@ static void engine_shift_tsc(struct cpu *cpu, uint64_t ticks)
 	cpu->soft->st.tsc_offset -= ticks;
 }
 
+static void engine_set_trace(struct cpu *cpu, struct cpu_trace *t)
+{
+	soft_set_trace(cpu->soft, t);
+}
+
 static int engine_set_debug(struct cpu *cpu, const struct cpu_debug *d)
 {
 	soft_set_debug(cpu->soft, d);
@@ -278,6 +283,7 @@ const struct cpu_engine cpu_interp = {
 	.set = engine_set,
 	.shift_tsc = engine_shift_tsc,
 	.max_breaks = CPU_MAX_BREAKS,
+	.set_trace = engine_set_trace,
 	.set_debug = engine_set_debug,
 	.stats = engine_stats,
 	.where = engine_where,

@@ -382,6 +382,7 @@ INTERP_FN(hlt)
 {
 	c->st.activity = X86_ACT_HALT;
 	c->counters[SOFT_CNT_HLT]++;
+	soft_trace(c, CPU_TRACE_HALT, 1, 0, 0);
 }
 
 INTERP_FN(hypercall)

@@ -9,16 +9,22 @@
 
 uint64_t soft_mmio_read(struct soft_cpu *c, gpa_t gpa, unsigned size)
 {
+	uint64_t val;
+
 	c->counters[SOFT_CNT_MMIO]++;
 	if (c->env && c->env->mmio_read)
-		return c->env->mmio_read(c, gpa, size);
-	return bus_mmio_read(c->bus, c->bc, gpa, size);
+		val = c->env->mmio_read(c, gpa, size);
+	else
+		val = bus_mmio_read(c->bus, c->bc, gpa, size);
+	soft_trace(c, CPU_TRACE_READ, size, gpa, val);
+	return val;
 }
 
 static void soft_mmio_write(
 	struct soft_cpu *c, gpa_t gpa, unsigned size, uint64_t val)
 {
 	c->counters[SOFT_CNT_MMIO]++;
+	soft_trace(c, CPU_TRACE_WRITE, size, gpa, val);
 	if (c->env && c->env->mmio_write)
 		c->env->mmio_write(c, gpa, size, val);
 	else

@@ -294,6 +294,8 @@ void soft_cpuid(struct soft_cpu *c)
 	struct x86_cpuid_regs r;
 
 	c->counters[SOFT_CNT_CPUID]++;
+	soft_trace(c, CPU_TRACE_CPUID, 4, (uint32_t)c->st.gpr[X86_RAX],
+		(uint32_t)c->st.gpr[X86_RCX]);
 	x86_cpu_model_cpuid(c->vm->model, c->bc->apic_id, &c->st,
 		(uint32_t)c->st.gpr[X86_RAX], (uint32_t)c->st.gpr[X86_RCX], &r);
 	c->st.gpr[X86_RAX] = r.eax;

@@ -182,6 +182,13 @@ static void soft_deliver(struct soft_cpu *c, bool external_event)
 	c->bp_inhibit = false;
 	if (!external)
 		soft_commit_fault_regs(c);
+	if (!external && c->event.vector == X86_PF)
+		soft_trace(c, CPU_TRACE_PAGE_FAULT, 8, c->event.cr2,
+			c->event.error);
+	else
+		soft_trace(c,
+			external ? CPU_TRACE_INTERRUPT : CPU_TRACE_EXCEPTION, 1,
+			c->event.vector, c->event.error);
 	c->ext = 1;
 	soft_inject(c, c->st.rip, soft_pushed_flags(c, external));
 	c->ext = 0;
@@ -271,6 +278,7 @@ void soft_int(struct soft_cpu *c, uint8_t vector, uint64_t next,
 		soft_commit_fault_regs(c);
 	else if (vector < 32)
 		c->exceptions[vector]++;
+	soft_trace(c, CPU_TRACE_EXCEPTION, 1, vector, 0);
 	/* RF was cleared when the instruction began */
 	soft_inject(c, next, c->st.rflags & ~(uint64_t)X86_FL_RF);
 	c->ext = 0;

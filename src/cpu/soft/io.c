@@ -28,13 +28,18 @@ void soft_io_check(struct soft_cpu *c, uint16_t port, unsigned size)
 
 uint32_t soft_in(struct soft_cpu *c, uint16_t port, unsigned size)
 {
+	uint32_t val;
+
 	soft_io_check(c, port, size);
 	if (c->data_bp)
 		soft_check_io_bp(c, port, size);
 	c->counters[SOFT_CNT_IO_IN]++;
 	if (c->env && c->env->io_read)
-		return c->env->io_read(c, port, size);
-	return bus_io_read(c->bus, port, size);
+		val = c->env->io_read(c, port, size);
+	else
+		val = bus_io_read(c->bus, port, size);
+	soft_trace(c, CPU_TRACE_IN, size, port, val);
+	return val;
 }
 
 void soft_out(struct soft_cpu *c, uint16_t port, unsigned size, uint32_t val)
@@ -44,6 +49,7 @@ void soft_out(struct soft_cpu *c, uint16_t port, unsigned size, uint32_t val)
 		soft_check_io_bp(c, port, size);
 	c->counters[SOFT_CNT_IO_OUT]++;
 	val &= soft_size_mask(size);
+	soft_trace(c, CPU_TRACE_OUT, size, port, val);
 	if (c->env && c->env->io_write)
 		c->env->io_write(c, port, size, val);
 	else

@@ -605,6 +605,7 @@ uint64_t soft_rdmsr(struct soft_cpu *c, uint32_t msr)
 	if (c->cpl)
 		soft_raise_err(c, X86_GP, 0);
 	c->counters[SOFT_CNT_RDMSR]++;
+	soft_trace(c, CPU_TRACE_RDMSR, 8, msr, 0);
 	r = msr_find(c, msr);
 	if (!r || !r->get || !r->get(c, r, msr, &val))
 		soft_raise_err(c, X86_GP, 0);
@@ -618,6 +619,7 @@ void soft_wrmsr(struct soft_cpu *c, uint32_t msr, uint64_t val)
 	if (c->cpl)
 		soft_raise_err(c, X86_GP, 0);
 	c->counters[SOFT_CNT_WRMSR]++;
+	soft_trace(c, CPU_TRACE_WRMSR, 8, msr, val);
 	r = msr_find(c, msr);
 	if (!r || !r->set || !r->set(c, r, msr, val))
 		soft_raise_err(c, X86_GP, 0);

@@ -198,6 +198,7 @@ struct soft_cpu {
 	uint64_t db_pending;	 /* data breakpoints hit by this instruction, as
 				    DR6 bits; a trap after it completes */
 
+	struct cpu_trace *trace; /* or NULL */
 	/* What a debugger outside the guest wants (soft/watch.c), or NULL. */
 	struct cpu_debug *debugger;
 	struct cpu_break debug_hit; /* SOFT_DBG_HIT */
@@ -242,10 +243,11 @@ struct soft_cpu {
 #define SOFT_BP_DEBUGGER 2
 
 /* soft_cpu.debug */
-#define SOFT_DBG_BREAK	  1 /* breakpoints to be compared with RIP */
-#define SOFT_DBG_STEP	  2 /* one instruction */
-#define SOFT_DBG_STEPPING 4 /* which has begun */
-#define SOFT_DBG_HIT	  8 /* a watched access was made */
+#define SOFT_DBG_BREAK	  1  /* breakpoints to be compared with RIP */
+#define SOFT_DBG_STEP	  2  /* one instruction */
+#define SOFT_DBG_STEPPING 4  /* which has begun */
+#define SOFT_DBG_HIT	  8  /* a watched access was made */
+#define SOFT_DBG_TRACE	  16 /* instructions are recorded */
 
 /* Allocate with room for a host stack below (bt), 64-byte aligned, zeroed. */
 struct soft_cpu *soft_cpu_alloc(struct soft_vm *vm, struct bus_cpu *bc);
@@ -437,6 +439,18 @@ void soft_end_insn_traps(struct soft_cpu *c, bool tf);
 /* ---- a debugger outside the guest (soft/watch.c) ---- */
 
 void soft_set_debug(struct soft_cpu *c, const struct cpu_debug *d);
+void soft_set_trace(struct soft_cpu *c, struct cpu_trace *t);
+/* Record, if c->trace. */
+void soft_trace_add(struct soft_cpu *c, enum cpu_trace_kind kind, unsigned size,
+	uint64_t a, uint64_t b);
+
+static inline void soft_trace(struct soft_cpu *c, enum cpu_trace_kind kind,
+	unsigned size, uint64_t a, uint64_t b)
+{
+	if (__builtin_expect(c->trace != NULL, 0))
+		soft_trace_add(c, kind, size, a, b);
+}
+
 /* soft_check_data_bp calls it if data_bp has SOFT_BP_DEBUGGER. */
 void soft_watch(
 	struct soft_cpu *c, gva_t a, unsigned size, enum soft_access acc);

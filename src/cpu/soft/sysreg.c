@@ -192,6 +192,7 @@ void soft_write_cr(struct soft_cpu *c, unsigned n, uint64_t val)
 	c->counters[SOFT_CNT_CR]++;
 	if (!c->code64)
 		val = (uint32_t)val;
+	soft_trace(c, CPU_TRACE_CR, 8, n, val);
 	switch (n) {
 	case 0:
 		if (val >> 32)

@@ -20,29 +20,73 @@ static bool watch_has(const struct cpu_debug *d, bool exec)
 	return false;
 }
 
-void soft_set_debug(struct soft_cpu *c, const struct cpu_debug *d)
+/* What debugger and trace want together. */
+static void watch_update(struct soft_cpu *c)
 {
+	const struct cpu_debug *d = c->debugger;
+
 	c->debug = 0;
 	c->insn_bp &= ~SOFT_BP_DEBUGGER;
 	c->data_bp &= ~SOFT_BP_DEBUGGER;
+	if (c->trace && c->trace->insns)
+		c->debug |= SOFT_DBG_TRACE;
+	if (d && watch_has(d, true))
+		c->debug |= SOFT_DBG_BREAK;
+	if (d && watch_has(d, false))
+		c->data_bp |= SOFT_BP_DEBUGGER;
+	if (d && d->step)
+		c->debug |= SOFT_DBG_STEP;
+	if (c->debug & (SOFT_DBG_STEP | SOFT_DBG_TRACE))
+		c->insn_bp |= SOFT_BP_DEBUGGER;
+}
+
+void soft_set_debug(struct soft_cpu *c, const struct cpu_debug *d)
+{
 	if (!d) {
 		free(c->debugger);
 		c->debugger = NULL;
-		return;
+	} else {
+		if (!c->debugger)
+			c->debugger = malloc(sizeof(*c->debugger));
+		if (c->debugger)
+			*c->debugger = *d;
 	}
-	if (!c->debugger)
-		c->debugger = malloc(sizeof(*c->debugger));
-	if (!c->debugger)
-		return;
-	*c->debugger = *d;
-	if (watch_has(d, true))
-		c->debug |= SOFT_DBG_BREAK;
-	if (watch_has(d, false))
-		c->data_bp |= SOFT_BP_DEBUGGER;
-	if (d->step) {
-		c->debug |= SOFT_DBG_STEP;
-		c->insn_bp |= SOFT_BP_DEBUGGER;
-	}
+	watch_update(c);
+}
+
+void soft_set_trace(struct soft_cpu *c, struct cpu_trace *t)
+{
+	c->trace = t;
+	watch_update(c);
+}
+
+void soft_trace_add(struct soft_cpu *c, enum cpu_trace_kind kind, unsigned size,
+	uint64_t a, uint64_t b)
+{
+	struct cpu_trace *t = c->trace;
+
+	t->ring[t->next++ & t->mask] =
+		(struct cpu_trace_event){.tsc = __builtin_ia32_rdtsc(),
+			.rip = c->st.rip,
+			.a = a,
+			.b = b,
+			.kind = (uint8_t)kind,
+			.size = (uint8_t)size,
+			.cpl = c->cpl};
+}
+
+/* The bytes of the next instruction without touching anything. */
+static void watch_trace(struct soft_cpu *c, gva_t a)
+{
+	enum soft_mode m = c->cpl == 3 ? SOFT_USER : SOFT_KERNEL;
+	uint64_t code[2] = {0};
+	gpa_t gpa;
+	unsigned n = BUS_PAGE_SIZE - (a & (BUS_PAGE_SIZE - 1));
+
+	n = n < sizeof(code) ? n : sizeof(code);
+	if (!(soft_translate(c, a, SOFT_EXEC, m, false, &gpa) >> 31))
+		bus_dma_read(c->bus, gpa, code, n);
+	soft_trace_add(c, CPU_TRACE_INSN, c->code_size, code[0], code[1]);
 }
 
 void soft_watch(
@@ -104,6 +148,11 @@ bool soft_debug_before(
 	const struct cpu_debug *d = c->debugger;
 	gva_t a = c->st.rip;
 
+	if (!c->code64)
+		a = (uint32_t)(a + c->st.seg[X86_CS].base);
+	if ((c->debug & SOFT_DBG_TRACE) &&
+		!(delivered && (c->debug & SOFT_DBG_STEP)))
+		watch_trace(c, a);
 	if (c->debug & SOFT_DBG_STEP) {
 		if (delivered) { /* an interrupt: the step ends at its handler
 				  */
@@ -118,8 +167,6 @@ bool soft_debug_before(
 	}
 	if (!(c->debug & SOFT_DBG_BREAK) || (c->st.rflags & X86_FL_RF))
 		return false;
-	if (!c->code64)
-		a = (uint32_t)(a + c->st.seg[X86_CS].base);
 	for (unsigned i = 0; i < d->nbrk; i++)
 		if (d->brk[i].kind == CPU_BREAK_EXEC && d->brk[i].addr == a)
 			return watch_leave(exit, &d->brk[i]);
