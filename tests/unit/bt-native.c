@@ -302,6 +302,22 @@ static NOINLINE uint64_t fn_strings(uint64_t n)
 	return r;
 }
 
+/* A single string instruction in a loop of one block, over pages. */
+static NOINLINE uint64_t fn_movs(uint64_t n)
+{
+	uint64_t *from = (uint64_t *)table, *to = from + 1024, c = 1024, r = n;
+
+	for (unsigned i = 0; i < 4096; i++)
+		table[i] = i * 2654435761u;
+	__asm__ volatile("1: movsq; dec %2; jnz 1b"
+			 : "+S"(from), "+D"(to), "+r"(c)
+			 :
+			 : "memory", "cc");
+	for (unsigned i = 0; i < 4096; i++)
+		r = r * 33 + table[i];
+	return r;
+}
+
 static NOINLINE uint64_t fn_x87(uint64_t n)
 {
 	volatile long double s = 1.25L;
@@ -345,6 +361,7 @@ static const struct {
 	{"x87", fn_x87, 500},
 	{"vector", fn_vector, 9000},
 	{"strings", fn_strings, 777},
+	{"movs", fn_movs, 5},
 };
 
 static void test_case(gconstpointer opaque)

@@ -396,7 +396,8 @@ bool bt_access(
 		bt_access_stack(t, BT_GRSP, in->disp, acc);
 		return true;
 	}
-	if (!bt_has_limit(t, in)) {
+	/* the rare path computes the address from the instruction again */
+	if (!bt_has_limit(t, in) && in == &t->insn[t->i]) {
 		slot = bt_slot_new(t, in, acc->size, acc->write);
 		if (slot) {
 			bt_access_slot(t, in, acc, slot);
