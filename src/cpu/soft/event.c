@@ -182,13 +182,7 @@ static void soft_deliver(struct soft_cpu *c, bool external_event)
 	c->bp_inhibit = false;
 	if (!external)
 		soft_commit_fault_regs(c);
-	if (!external && c->event.vector == X86_PF)
-		soft_trace(c, CPU_TRACE_PAGE_FAULT, 8, c->event.cr2,
-			c->event.error);
-	else
-		soft_trace(c,
-			external ? CPU_TRACE_INTERRUPT : CPU_TRACE_EXCEPTION, 1,
-			c->event.vector, c->event.error);
+	soft_trace_event(c, external);
 	c->ext = 1;
 	soft_inject(c, c->st.rip, soft_pushed_flags(c, external));
 	c->ext = 0;

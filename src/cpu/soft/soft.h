@@ -440,16 +440,11 @@ void soft_end_insn_traps(struct soft_cpu *c, bool tf);
 
 void soft_set_debug(struct soft_cpu *c, const struct cpu_debug *d);
 void soft_set_trace(struct soft_cpu *c, struct cpu_trace *t);
-/* Record, if c->trace. */
-void soft_trace_add(struct soft_cpu *c, enum cpu_trace_kind kind, unsigned size,
+/* Record, if there is a trace.  Out of line: its callers are slow paths. */
+void soft_trace(struct soft_cpu *c, enum cpu_trace_kind kind, unsigned size,
 	uint64_t a, uint64_t b);
-
-static inline void soft_trace(struct soft_cpu *c, enum cpu_trace_kind kind,
-	unsigned size, uint64_t a, uint64_t b)
-{
-	if (__builtin_expect(c->trace != NULL, 0))
-		soft_trace_add(c, kind, size, a, b);
-}
+/* c->event is delivered. */
+void soft_trace_event(struct soft_cpu *c, bool external);
 
 /* soft_check_data_bp calls it if data_bp has SOFT_BP_DEBUGGER. */
 void soft_watch(

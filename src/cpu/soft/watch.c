@@ -60,11 +60,13 @@ void soft_set_trace(struct soft_cpu *c, struct cpu_trace *t)
 	watch_update(c);
 }
 
-void soft_trace_add(struct soft_cpu *c, enum cpu_trace_kind kind, unsigned size,
+void soft_trace(struct soft_cpu *c, enum cpu_trace_kind kind, unsigned size,
 	uint64_t a, uint64_t b)
 {
 	struct cpu_trace *t = c->trace;
 
+	if (!t)
+		return;
 	t->ring[t->next++ & t->mask] =
 		(struct cpu_trace_event){.tsc = __builtin_ia32_rdtsc(),
 			.rip = c->st.rip,
@@ -73,6 +75,18 @@ void soft_trace_add(struct soft_cpu *c, enum cpu_trace_kind kind, unsigned size,
 			.kind = (uint8_t)kind,
 			.size = (uint8_t)size,
 			.cpl = c->cpl};
+}
+
+void soft_trace_event(struct soft_cpu *c, bool external)
+{
+	const struct soft_fault *e = &c->event;
+
+	if (!external && e->vector == X86_PF)
+		soft_trace(c, CPU_TRACE_PAGE_FAULT, 8, e->cr2, e->error);
+	else
+		soft_trace(c,
+			external ? CPU_TRACE_INTERRUPT : CPU_TRACE_EXCEPTION, 1,
+			e->vector, e->error);
 }
 
 /* The bytes of the next instruction without touching anything. */
@@ -86,7 +100,7 @@ static void watch_trace(struct soft_cpu *c, gva_t a)
 	n = n < sizeof(code) ? n : sizeof(code);
 	if (!(soft_translate(c, a, SOFT_EXEC, m, false, &gpa) >> 31))
 		bus_dma_read(c->bus, gpa, code, n);
-	soft_trace_add(c, CPU_TRACE_INSN, c->code_size, code[0], code[1]);
+	soft_trace(c, CPU_TRACE_INSN, c->code_size, code[0], code[1]);
 }
 
 void soft_watch(
