@@ -25,7 +25,7 @@
 #define REGION_BLOCKS (REGION_BYTES / 192)
 #define REGION_EXITS  (REGION_BYTES / 96)
 #define MIN_REGIONS   4
-#define IDLE_REGIONS  3	     /* that an idle machine keeps */
+#define IDLE_REGIONS  2	     /* that an idle machine keeps */
 #define IDLE_STAMPS   100000 /* 2 s: how long it must not have translated */
 
 /* The first region's records begin behind those that are not used. */
@@ -65,7 +65,10 @@ static int bt_cache_arrays(struct cpu_vm *vm)
 	vm->npages = vm->soft.ram->bytes >> BUS_PAGE_SHIFT;
 	vm->pages = bt_cache_map(
 		vm->npages * sizeof(*vm->pages) + 1, PROT_READ | PROT_WRITE);
-	return vm->regions && vm->blocks && vm->exits && vm->hash && vm->pages
+	vm->soft.write_slots = bt_cache_map(
+		vm->npages * sizeof(uint32_t) + 1, PROT_READ | PROT_WRITE);
+	return vm->regions && vm->blocks && vm->exits && vm->hash &&
+			       vm->pages && vm->soft.write_slots
 		       ? 0
 		       : -ENOMEM;
 }
@@ -114,6 +117,7 @@ void bt_cache_fini(struct cpu_vm *vm)
 	bt_cache_unmap(vm->exits, bt_exits_bytes(vm));
 	bt_cache_unmap(vm->hash, sizeof(*vm->hash) << HASH_BITS);
 	bt_cache_unmap(vm->pages, vm->npages * sizeof(*vm->pages) + 1);
+	bt_cache_unmap(vm->soft.write_slots, vm->npages * sizeof(uint32_t) + 1);
 	free(vm->regions);
 }
 
@@ -184,12 +188,8 @@ static void bt_region_retire(struct cpu_vm *vm, unsigned r)
 
 	if (!g->nblocks || g->retired)
 		return;
-	for (uint32_t i = 0; i < g->nblocks; i++) {
-		struct bt_block *b = &vm->blocks[FIRST_BLOCK(r) + i];
-
-		if (b->valid)
-			bt_block_drop(vm, b);
-	}
+	bt_blocks_evict(vm, FIRST_BLOCK(r), g->nblocks, bt_region_code(vm, r),
+		REGION_BYTES);
 	g->retired = true;
 	g->grace = bt_grace_begin(vm);
 	vm->counters[BT_VMC_EVICTED] += g->used;

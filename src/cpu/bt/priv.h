@@ -463,6 +463,9 @@ bool bt_smc_checked(struct cpu_vm *vm, uint64_t ram_page, unsigned off);
 bool bt_smc_watch(struct soft_cpu *c, uint64_t ram_page); /* not yet: false */
 /* Make it unreachable and take it off all lists.  Lock held. */
 void bt_block_drop(struct cpu_vm *vm, struct bt_block *b);
+/* Drop those of n blocks that are valid; their code is in that range. */
+void bt_blocks_evict(struct cpu_vm *vm, uint32_t first, uint32_t n,
+	const uint8_t *code, size_t bytes);
 /* A checked block found its bytes changed.  Lock not held. */
 void bt_smc_check_failed(struct cpu_vm *vm, uint32_t block);
 void bt_smc_written(struct soft_vm *vm, struct soft_cpu *c, uint64_t ram_offset,

@@ -13,45 +13,50 @@
  */
 #include "cpu/bt/priv.h"
 
-static bool bt_drop_remote(struct soft_cpu *o, uintptr_t host)
+static bool bt_drop_slot(
+	struct soft_tlb_entry *e, uintptr_t host, uint64_t empty)
 {
+	if (__atomic_load_n(&e->tag, __ATOMIC_RELAXED) + e->addend != host)
+		return false;
+	__atomic_store_n(&e->tag, empty, __ATOMIC_SEQ_CST);
+	return true;
+}
+
+/* Clear the processor's write entries of the page: was there any? */
+static bool bt_drop_writes(struct soft_cpu *o, uintptr_t host, uint32_t slots)
+{
+	unsigned idx[2] = {slots & 0xffff, slots >> 16};
 	bool found = false;
-	struct bt_area *a = bt_area(o);
 
 	for (unsigned m = 0; m < SOFT_NMODES; m++) {
 		struct soft_tlb_entry *e = o->tlb[m][SOFT_WRITE];
 
-		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++) {
-			uint64_t tag =
-				__atomic_load_n(&e[i].tag, __ATOMIC_RELAXED);
-
-			if (tag + e[i].addend != host)
-				continue;
-			__atomic_store_n(
-				&e[i].tag, soft_tlb_empty(i), __ATOMIC_SEQ_CST);
-			found = true;
-		}
-		e = &a->stack[m][SOFT_WRITE];
-		if (e->tag + e->addend == host) {
-			__atomic_store_n(
-				&e->tag, BT_SLOT_EMPTY, __ATOMIC_SEQ_CST);
-			found = true;
-		}
+		found |= bt_drop_slot(
+			&bt_area(o)->stack[m][SOFT_WRITE], host, BT_SLOT_EMPTY);
+		for (unsigned i = 0; slots == ~0u && i < SOFT_TLB_SIZE; i++)
+			found |= bt_drop_slot(&e[i], host, soft_tlb_empty(i));
+		for (unsigned k = 0; slots != ~0u && k < 2; k++)
+			if (idx[k])
+				found |= bt_drop_slot(&e[idx[k] - 1], host,
+					soft_tlb_empty(idx[k] - 1));
 	}
 	return bt_slots_drop(o, host) || found;
 }
 
-/* Clear the page's write entries of the other processors: was there any? */
-static bool bt_drop_others(
-	struct cpu_vm *vm, const struct soft_cpu *c, uintptr_t host)
+/* Those of all processors: had another than this one any? */
+static bool bt_drop_all_writes(struct soft_cpu *c, uint64_t ram_page)
 {
+	struct soft_vm *vm = c->vm;
+	uintptr_t host = (uintptr_t)vm->ram_host + (ram_page << BUS_PAGE_SHIFT);
+	uint32_t slots = __atomic_exchange_n(
+		&vm->write_slots[ram_page], 0, __ATOMIC_SEQ_CST);
 	bool any = false;
 
-	for (unsigned i = 0; i < vm->soft.ncpus; i++) {
-		struct soft_cpu *o = vm->soft.cpus[i];
+	for (unsigned i = 0; i < vm->ncpus; i++) {
+		struct soft_cpu *o = vm->cpus[i];
 
-		if (o && o != c && o->engine)
-			any |= bt_drop_remote(o, host);
+		if (o && o->engine)
+			any |= bt_drop_writes(o, host, slots) && o != c;
 	}
 	return any;
 }
@@ -67,8 +72,6 @@ bool bt_smc_watch(struct soft_cpu *c, uint64_t ram_page)
 	struct cpu_vm *vm = bt_vm(c);
 	struct bt_page *page = &vm->pages[ram_page];
 	_Atomic(uint8_t) *flags = bus_page_flags(c->bus);
-	uintptr_t host =
-		(uintptr_t)c->vm->ram_host + (ram_page << BUS_PAGE_SHIFT);
 
 	if ((atomic_fetch_or(&flags[ram_page], BUS_PAGE_CODE) &
 		    BUS_PAGE_CODE) &&
@@ -78,8 +81,7 @@ bool bt_smc_watch(struct soft_cpu *c, uint64_t ram_page)
 		bt_grace_begin(vm);
 		return false;
 	}
-	bt_drop_remote(c, host);
-	page->pending = bt_drop_others(vm, c, host);
+	page->pending = bt_drop_all_writes(c, ram_page);
 	if (page->pending)
 		page->grace = bt_grace_begin(vm);
 	return !page->pending;
@@ -142,13 +144,18 @@ static void bt_unlink_jump_caches(struct cpu_vm *vm, struct bt_block *b)
 	}
 }
 
-static void bt_invalidate(struct cpu_vm *vm, struct bt_block *b)
+static void bt_detach(struct cpu_vm *vm, struct bt_block *b)
 {
 	atomic_store(&b->valid, false);
 	bt_block_remove(vm, b);
 	bt_unlink_exits(vm, b);
-	bt_unlink_jump_caches(vm, b);
 	atomic_fetch_add(&vm->inval_seq, 1);
+}
+
+static void bt_invalidate(struct cpu_vm *vm, struct bt_block *b)
+{
+	bt_detach(vm, b);
+	bt_unlink_jump_caches(vm, b);
 	vm->counters[BT_VMC_INVALS]++;
 }
 
@@ -206,12 +213,53 @@ static void bt_unlist(struct cpu_vm *vm, struct bt_block *b, uint64_t ram_page)
 		page->starts = 0;
 }
 
-void bt_block_drop(struct cpu_vm *vm, struct bt_block *b)
+static void bt_unlist_all(struct cpu_vm *vm, struct bt_block *b)
 {
 	bt_unlist(vm, b, b->ram_page);
 	if (b->page2 < vm->npages)
 		bt_unlist(vm, b, b->page2);
+}
+
+void bt_block_drop(struct cpu_vm *vm, struct bt_block *b)
+{
+	bt_unlist_all(vm, b);
 	bt_invalidate(vm, b);
+}
+
+/* Jump cache entries into [from, to). */
+static void bt_drop_jumps_into(
+	struct soft_cpu *o, const uint8_t *from, const uint8_t *to)
+{
+	for (unsigned m = 0; m < SOFT_NMODES; m++) {
+		struct bt_jc *e = bt_area(o)->jc[m];
+
+		/* who fills the first one now sees that the block is gone */
+		if (!bt_cpu(o)->jc_fills[m])
+			continue;
+		for (unsigned i = 1; i < BT_JC_SIZE; i++) {
+			const uint8_t *h =
+				__atomic_load_n(&e[i].host, __ATOMIC_RELAXED);
+
+			if (h >= from && h < to)
+				__atomic_store_n(
+					&e[i].rip, 0, __ATOMIC_SEQ_CST);
+		}
+	}
+}
+
+void bt_blocks_evict(struct cpu_vm *vm, uint32_t first, uint32_t n,
+	const uint8_t *code, size_t bytes)
+{
+	for (struct bt_block *b = &vm->blocks[first]; n--; b++) {
+		if (!b->valid)
+			continue;
+		bt_unlist_all(vm, b);
+		bt_detach(vm, b);
+	}
+	for (unsigned i = 0; i < vm->soft.ncpus; i++)
+		if (vm->soft.cpus[i] && vm->soft.cpus[i]->engine)
+			bt_drop_jumps_into(
+				vm->soft.cpus[i], code, code + bytes);
 }
 
 /* Drop the blocks of the page that depend on the parts in mask. */

@@ -76,7 +76,7 @@ struct bt_tr {
 	bt_emitter *emitter[BT_MAX_INSNS];
 	const uint8_t *at[BT_MAX_INSNS + 1]; /* host code of insn i */
 	struct bt_cold coldrec[BT_MAX_COLD];
-	uint8_t copy[208]; /* a multiple of 16; few blocks are as long */
+	uint8_t copy[640]; /* of 128 instructions, mostly */
 };
 
 static inline struct em_mem bt_at_rsp(int32_t disp)

@@ -355,9 +355,10 @@ static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, bt_key_t key)
 static void bt_copy_code(struct bt_tr *t, const struct bt_at *at)
 {
 	unsigned n = BUS_PAGE_SIZE - at->off, m;
+	unsigned most = bt_max_insns(t) == BT_MAX_INSNS ? sizeof(t->copy) : 208;
 
-	if (n > sizeof(t->copy))
-		n = sizeof(t->copy);
+	if (n > most)
+		n = most;
 	t->live_page = t->vm->soft.ram_host + (at->ram_page << BUS_PAGE_SHIFT);
 	memcpy(t->copy, t->live_page + at->off, n);
 	t->page = t->copy - at->off;
@@ -365,7 +366,7 @@ static void bt_copy_code(struct bt_tr *t, const struct bt_at *at)
 	t->page2 = at->page2;
 	if (at->page2 >= t->vm->npages)
 		return;
-	m = sizeof(t->copy) - n;
+	m = most - n;
 	memcpy(t->copy + n,
 		t->vm->soft.ram_host + ((uint64_t)at->page2 << BUS_PAGE_SHIFT),
 		m);

@@ -141,6 +141,25 @@ static void soft_tlb_log(struct soft_cpu *c, unsigned slot,
 	c->tlb_nfills++;
 }
 
+/* Before the entry is made: who clears the page's entries looks here. */
+static void soft_tlb_wrote(
+	struct soft_cpu *c, const uint8_t *host, uint32_t idx)
+{
+	uint64_t page = (uint64_t)(host - c->vm->ram_host) >> BUS_PAGE_SHIFT;
+	uint32_t *slots = &c->vm->write_slots[page], was, now;
+
+	if (page >= c->vm->ram->bytes >> BUS_PAGE_SHIFT)
+		return;
+	idx++;
+	was = __atomic_load_n(slots, __ATOMIC_RELAXED);
+	do {
+		if (was == ~0u || (was & 0xffff) == idx || was >> 16 == idx)
+			return;
+		now = !was ? idx : was >> 16 ? ~0u : was | idx << 16;
+	} while (!__atomic_compare_exchange_n(
+		slots, &was, now, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+}
+
 void soft_tlb_fill(struct soft_cpu *c, gva_t a, enum soft_access acc,
 	enum soft_mode m, uint8_t *host_page, const struct soft_walk *w)
 {
@@ -150,6 +169,8 @@ void soft_tlb_fill(struct soft_cpu *c, gva_t a, enum soft_access acc,
 
 	if (m == SOFT_USER_AC && acc != SOFT_EXEC)
 		return;
+	if (acc == SOFT_WRITE && c->vm->write_slots)
+		soft_tlb_wrote(c, host_page, idx);
 	if (!w->global)
 		soft_tlb_log(c, (m * SOFT_NACCESS + acc) * SOFT_TLB_SIZE + idx,
 			acc, m);

@@ -100,6 +100,9 @@ struct soft_vm {
 	/* stop-the-world lock for atomics that cross pages or hit MMIO */
 	pthread_mutex_t atomic_lock;
 	struct bus_listener listener;
+	/* Per RAM page the TLB indices of its write entries, plus one, in two
+	 * halves; ~0: more than two.  Only bt has it. */
+	uint32_t *write_slots;
 	/* bt hooks; NULL in a pure interpreter.  A store through
 	 * soft_store* or a DMA hit a page with BUS_PAGE_CODE. */
 	void (*code_written)(struct soft_vm *vm, struct soft_cpu *cpu,
