@@ -9,10 +9,14 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
 from vmeste import GUESTS, TOP, VMESTE, Failure
+
+# What is ended from outside ends its guests as well.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 IMAGE = TOP / "build/cache/bench"
 KERNELS = {"cloud": "cloud/vmlinuz", "amd64": "amd64/vmlinuz",
