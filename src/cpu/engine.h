@@ -56,11 +56,11 @@ struct cpu_break {
 
 /*
  * None of this can be seen by the guest: its debug registers and its memory
- * stay as they are (kvm puts breakpoints into the host's debug registers).
+ * stay as they are.
  *
  * step: run() carries out one instruction, or delivers the exception that it
- * raises, and comes back.  A repeated string instruction is one (for kvm each
- * iteration).  Interrupts wait meanwhile, unless events.
+ * raises, and comes back.  A repeated string instruction is
+ * one.  Interrupts wait meanwhile, unless events.
  */
 struct cpu_debug {
 	struct cpu_break brk[CPU_MAX_BREAKS];

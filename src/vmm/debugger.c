@@ -454,7 +454,7 @@ bool debugger_init(struct machine *m, GError **err)
 		return true;
 	if (!m->engine->set_debug) {
 		conf_error_set(err, CONF_ERROR_UNSUPPORTED, NULL,
-			"use --engine bt, interp or kvm",
+			"use --engine bt or interp",
 			"the engine %s cannot be debugged", m->engine->name);
 		return false;
 	}
