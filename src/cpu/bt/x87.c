@@ -65,10 +65,11 @@ void bt_emit_x87_pointers(struct bt_tr *t, const struct x86_insn *in)
 
 	if (!(kept & BT_X87_FIP) || bt_x87_control(in))
 		return;
+	/* An access may miss and go to the interpreter, past this. */
 	if (!t->x87_page) {
 		em_load(e, 8, BT_T0, bt_at_rsp(BT_AREA(rip_base)));
 		em_store(e, 8, bt_at_rsp(BT_AREA(x87_page)), BT_T0);
-		t->x87_page = true;
+		t->x87_page = !in->has_mem;
 	}
 	if (in->has_mem && (kept & BT_X87_FDP)) {
 		bt_effective(t, in, BT_T0);

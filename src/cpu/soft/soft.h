@@ -327,9 +327,6 @@ unsigned soft_fetch(
 void soft_tlb_flush(struct soft_cpu *c);	       /* everything */
 void soft_tlb_flush_local(struct soft_cpu *c);	       /* not global pages */
 void soft_tlb_flush_page(struct soft_cpu *c, gva_t a); /* INVLPG */
-/* Drop all write entries that map the RAM page (a code page now).  This cpu
- * only; bt stops or signals the others. */
-void soft_tlb_drop_writes(struct soft_cpu *c, uint64_t ram_offset);
 
 /* ---- segments, control transfers, system registers ---- */
 

@@ -100,23 +100,6 @@ void soft_tlb_flush_page(struct soft_cpu *c, gva_t a)
 	c->counters[SOFT_CNT_TLB_FLUSH_PAGE]++;
 }
 
-void soft_tlb_drop_writes(struct soft_cpu *c, uint64_t ram_offset)
-{
-	uintptr_t host = (uintptr_t)c->vm->ram_host +
-			 (ram_offset & ~(BUS_PAGE_SIZE - 1));
-
-	for (unsigned m = 0; m < SOFT_NMODES; m++) {
-		struct soft_tlb_entry *e = c->tlb[m][SOFT_WRITE];
-
-		if (!c->tlb_used[m][SOFT_WRITE])
-			continue;
-		for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
-			if (e[i].tag + e[i].addend == host)
-				e[i].tag = soft_tlb_empty(i);
-	}
-	c->tlb_gen++;
-}
-
 void soft_tlb_place(struct soft_cpu *c, gva_t a, enum soft_access acc,
 	enum soft_mode m, struct soft_place *p)
 {
