@@ -141,8 +141,25 @@ void bus_dma_written(struct bus *b, gpa_t gpa, size_t len);
 
 /* One byte of flags per RAM page, indexed by RAM offset >> 12. */
 #define BUS_PAGE_CODE  0x01 /* an engine holds translations of it */
-#define BUS_PAGE_DIRTY 0x02 /* reserved for the dirty log */
+#define BUS_PAGE_CLEAN 0x02 /* logged, and not written since it was fetched */
 _Atomic(uint8_t) *bus_page_flags(struct bus *b);
+
+/*
+ * The dirty log: which pages of RAM are written.  Start marks all as clean;
+ * whoever writes a clean page, or prepares to, marks it dirty.  While it is
+ * off no page is clean, so it costs nothing.
+ *
+ * Fetch sets bit n of bitmap (of RAM's pages; may be NULL) where page n was
+ * written since the last fetch or the start, marks all clean, and returns how
+ * many were dirty.  Engines have to be told before each (struct cpu_engine,
+ * dirty): processors stand.
+ */
+void bus_dirty_start(struct bus *b);
+void bus_dirty_stop(struct bus *b);
+uint64_t bus_dirty_fetch(struct bus *b, uint64_t *bitmap);
+/* Bytes from a RAM offset are written.  Any thread, after the write or while
+ * no fetch can come in between. */
+void bus_dirty_mark(struct bus *b, uint64_t ram_offset, size_t len);
 
 struct bus_listener {
 	void *opaque;

@@ -366,14 +366,49 @@ void *bus_dma_map(struct bus *b, gpa_t gpa, size_t len)
 	return b->ram.host + first;
 }
 
-static bool bus_pages_watched(struct bus *b, gpa_t gpa, size_t len)
+void bus_dirty_mark(struct bus *b, uint64_t ram_offset, size_t len)
 {
-	int64_t off = bus_ram_offset(b, gpa);
-	uint64_t last;
+	uint64_t last = MIN(ram_offset + len, b->ram.bytes) - 1;
 
-	if (off < 0)
-		return false;
-	last = MIN(off + len - 1, b->ram.bytes - 1) >> BUS_PAGE_SHIFT;
+	for (uint64_t p = ram_offset >> BUS_PAGE_SHIFT;
+		p <= last >> BUS_PAGE_SHIFT; p++)
+		if (atomic_load_explicit(&b->flags[p], memory_order_relaxed) &
+			BUS_PAGE_CLEAN)
+			atomic_fetch_and(
+				&b->flags[p], (uint8_t)~BUS_PAGE_CLEAN);
+}
+
+uint64_t bus_dirty_fetch(struct bus *b, uint64_t *bitmap)
+{
+	uint64_t pages = b->ram.bytes >> BUS_PAGE_SHIFT, n = 0;
+
+	if (bitmap)
+		memset(bitmap, 0, (pages + 63) / 64 * 8);
+	for (uint64_t p = 0; p < pages; p++) {
+		if (atomic_fetch_or(&b->flags[p], BUS_PAGE_CLEAN) &
+			BUS_PAGE_CLEAN)
+			continue;
+		n++;
+		if (bitmap)
+			bitmap[p / 64] |= 1ull << p % 64;
+	}
+	return n;
+}
+
+void bus_dirty_start(struct bus *b)
+{
+	bus_dirty_fetch(b, NULL);
+}
+
+void bus_dirty_stop(struct bus *b)
+{
+	bus_dirty_mark(b, 0, b->ram.bytes);
+}
+
+static bool bus_pages_watched(struct bus *b, uint64_t off, size_t len)
+{
+	uint64_t last = MIN(off + len - 1, b->ram.bytes - 1) >> BUS_PAGE_SHIFT;
+
 	for (uint64_t p = off >> BUS_PAGE_SHIFT; p <= last; p++)
 		if (atomic_load_explicit(&b->flags[p], memory_order_relaxed) &
 			BUS_PAGE_CODE)
@@ -383,14 +418,18 @@ static bool bus_pages_watched(struct bus *b, gpa_t gpa, size_t len)
 
 void bus_dma_written(struct bus *b, gpa_t gpa, size_t len)
 {
-	bool watched;
+	int64_t off = bus_ram_offset(b, gpa);
+	bool watched = false;
 
 	if (!len)
 		return;
 	/* Also orders: the data must be visible before the flag is looked at,
 	 * as an engine sets the flag, then reads the code. */
 	atomic_fetch_add(&b->dma_busy, 1);
-	watched = bus_pages_watched(b, gpa, len);
+	if (off >= 0) {
+		bus_dirty_mark(b, off, len);
+		watched = bus_pages_watched(b, off, len);
+	}
 	for (unsigned i = 0; i < BUS_MAX_LISTENERS; i++) {
 		struct bus_listener *l = atomic_load(&b->listeners[i]);
 

@@ -125,6 +125,12 @@ enum cpu_where {
 	CPU_NWHERE,
 };
 
+enum cpu_dirty {
+	CPU_DIRTY_START,
+	CPU_DIRTY_FETCH,
+	CPU_DIRTY_STOP,
+};
+
 struct cpu_engine {
 	const char *name;
 
@@ -153,6 +159,10 @@ struct cpu_engine {
 	/* The guest's time stood still meanwhile: by ticks of the host's TSC.
 	 * NULL: by get and set. */
 	void (*shift_tsc)(struct cpu *cpu, uint64_t ticks);
+
+	/* The dirty log (bus_dirty_*) starts, is to be fetched, or stops.  All
+	 * processors stand, the bus lock is held.  0 or -errno: start only. */
+	int (*dirty)(struct cpu_vm *vm, enum cpu_dirty what);
 
 	/* What the debugger wants of this processor from its next run() on;
 	 * copied.  NULL: there is none.  Also from another thread while the

@@ -199,6 +199,10 @@ static bool change_locked(struct machine *m, const struct cpu_engine *to,
 		was[i].kick_opaque = bus_cpu_at(m->bus, i)->kick_opaque;
 	}
 	e = processors_make(m, &p, state, text, sizeof(text));
+	if (e == 0 && m->dirty_log) {
+		m->engine->dirty(m->vm, CPU_DIRTY_FETCH);
+		e = to->dirty(p.vm, CPU_DIRTY_START);
+	}
 	if (e == 0)
 		processors_swap(m, &p);
 	processors_free(&p);

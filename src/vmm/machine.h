@@ -51,6 +51,14 @@ const char *machine_engine_why(const struct machine *m);
  */
 bool vmm_machine_set_engine(struct machine *m, const char *name, GError **err);
 
+/*
+ * Which pages of RAM are written from now on, across changes of the engine.
+ * fetch: as bus_dirty_fetch; what it says is in memory when it returns.
+ */
+bool machine_dirty_start(struct machine *m, GError **err);
+uint64_t machine_dirty_fetch(struct machine *m, uint64_t *bitmap);
+void machine_dirty_stop(struct machine *m);
+
 /* Start the processors.  False and *err if a kernel file has changed. */
 bool machine_start(struct machine *m, GError **err);
 

@@ -35,6 +35,20 @@ static void cmd_nmi(struct machine *m, GString *out)
 	machine_nmi(m);
 }
 
+/* The first time starts it. */
+static void cmd_dirty(struct machine *m, GString *out)
+{
+	g_autoptr(GError) err = NULL;
+
+	if (m->dirty_log)
+		g_string_append_printf(out, "%" PRIu64 " pages written\n",
+			machine_dirty_fetch(m, NULL));
+	else if (machine_dirty_start(m, &err))
+		g_string_append(out, "dirty log on\n");
+	else
+		g_string_append_printf(out, "%s\n", err->message);
+}
+
 static void cmd_engine(struct machine *m, const char *arg, GString *out)
 {
 	g_autoptr(GError) err = NULL;
@@ -75,6 +89,8 @@ static const struct command commands[] = {
 	{"stat", "counters of processors and devices", stat_print},
 	{"regs", "registers of all processors", stat_registers},
 	{"page", "ADDRESS [PROCESSOR]: walk the page tables", NULL, cmd_page},
+	{"dirty", "how many pages were written since it was asked last",
+		cmd_dirty},
 	{"engine", "E: go on with engine E; alone: which it is", NULL,
 		cmd_engine},
 	{"powerdown", "press the power button", cmd_powerdown},

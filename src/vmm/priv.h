@@ -251,6 +251,7 @@ struct machine {
 	unsigned crashes;
 	bool ended;
 	unsigned resets;
+	bool dirty_log;
 	/* May change to kvm: /dev/kvm, and what it can; else 0, NULL. */
 	int dev_kvm;
 	struct cpu_probe *kvm;

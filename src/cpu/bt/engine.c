@@ -248,6 +248,12 @@ static enum cpu_where bt_where(struct cpu *cpu)
 		       : CPU_IN_ENGINE;
 }
 
+static int bt_dirty(struct cpu_vm *vm, enum cpu_dirty what)
+{
+	soft_vm_dirty(&vm->soft);
+	return 0;
+}
+
 const struct cpu_engine cpu_bt = {
 	.name = "bt",
 	.probe = bt_probe,
@@ -258,6 +264,7 @@ const struct cpu_engine cpu_bt = {
 	.run = bt_run,
 	.get = bt_get_state,
 	.set = bt_set_state,
+	.dirty = bt_dirty,
 	.shift_tsc = bt_shift_tsc,
 	.max_breaks = CPU_MAX_BREAKS,
 	.set_trace = bt_set_trace,

@@ -271,6 +271,12 @@ static enum cpu_where engine_where(struct cpu *cpu)
 	return cpu->running ? CPU_IN_GUEST : CPU_OUTSIDE;
 }
 
+static int engine_dirty(struct cpu_vm *vm, enum cpu_dirty what)
+{
+	soft_vm_dirty(&vm->soft);
+	return 0;
+}
+
 const struct cpu_engine cpu_interp = {
 	.name = "interp",
 	.probe = engine_probe,
@@ -281,6 +287,7 @@ const struct cpu_engine cpu_interp = {
 	.run = engine_run,
 	.get = engine_get,
 	.set = engine_set,
+	.dirty = engine_dirty,
 	.shift_tsc = engine_shift_tsc,
 	.max_breaks = CPU_MAX_BREAKS,
 	.set_trace = engine_set_trace,

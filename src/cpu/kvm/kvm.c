@@ -283,6 +283,7 @@ const struct cpu_engine cpu_kvm = {
 	.run = kvm_cpu_run,
 	.get = kvm_state_get,
 	.set = kvm_state_set,
+	.dirty = kvm_memory_dirty,
 	.stats = kvm_stats,
 	.where = kvm_where,
 };

@@ -60,7 +60,9 @@ static void kvm_slot_set(
 {
 	struct kvm_userspace_memory_region m = {
 		.slot = slot,
-		.flags = r->writable ? 0 : KVM_MEM_READONLY,
+		.flags = !r->writable	 ? KVM_MEM_READONLY
+			 : vm->log_dirty ? KVM_MEM_LOG_DIRTY_PAGES
+					 : 0,
 		.guest_phys_addr = r->base,
 		.memory_size = r->size,
 		.userspace_addr = (uintptr_t)r->host,
@@ -72,10 +74,14 @@ static void kvm_slot_set(
 		memset(&vm->slots[slot], 0, sizeof(*r));
 }
 
+static void kvm_slot_fetch(struct cpu_vm *vm, unsigned slot);
+
 static void kvm_slot_clear(struct cpu_vm *vm, unsigned slot)
 {
 	struct bus_range none = vm->slots[slot];
 
+	if (vm->log_dirty)
+		kvm_slot_fetch(vm, slot);
 	none.size = 0;
 	none.writable = true;
 	kvm_slot_set(vm, slot, &none);
@@ -111,4 +117,48 @@ void kvm_memory_sync(struct cpu_vm *vm)
 			break;
 		kvm_slot_set(vm, slot, &want[i]);
 	}
+}
+
+/* ---- the dirty log ---- */
+
+static void kvm_slot_fetch(struct cpu_vm *vm, unsigned slot)
+{
+	const struct bus_ram *ram = bus_ram(vm->bus);
+	const struct bus_range *r = &vm->slots[slot];
+	uint64_t pages = r->size >> BUS_PAGE_SHIFT, first = r->host - ram->host;
+	g_autofree uint64_t *bits = NULL;
+	struct kvm_dirty_log log = {.slot = slot};
+
+	if (r->host < ram->host || first >= ram->bytes || !r->writable)
+		return;
+	bits = g_new0(uint64_t, (pages + 63) / 64);
+	log.dirty_bitmap = bits;
+	if (kvm_ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log) < 0) {
+		bus_dirty_mark(vm->bus, first, r->size); /* all, to be sure */
+		return;
+	}
+	for (uint64_t i = 0; i < pages; i++)
+		if (bits[i / 64] >> i % 64 & 1)
+			bus_dirty_mark(vm->bus, first + (i << BUS_PAGE_SHIFT),
+				BUS_PAGE_SIZE);
+}
+
+int kvm_memory_dirty(struct cpu_vm *vm, enum cpu_dirty what)
+{
+	bool failed = false;
+
+	for (unsigned i = 0; i < KVM_MAX_SLOTS; i++) {
+		struct bus_range r = vm->slots[i];
+
+		if (!r.size || !r.writable)
+			continue;
+		if (what != CPU_DIRTY_START)
+			kvm_slot_fetch(vm, i);
+		if (what == CPU_DIRTY_FETCH)
+			continue;
+		vm->log_dirty = what == CPU_DIRTY_START;
+		kvm_slot_set(vm, i, &r);
+		failed |= !vm->slots[i].size;
+	}
+	return failed ? -ENOTSUP : 0;
 }

@@ -29,7 +29,7 @@ struct cpu_vm {
 	const struct x86_cpu_model *model;
 	int sys, fd;
 	size_t run_bytes;
-	bool irqchip;
+	bool irqchip, log_dirty;
 	bool user_msr; /* unknown MSRs come to us */
 	struct bus_listener listener;
 	struct bus_range slots[KVM_MAX_SLOTS]; /* what each slot maps now */
@@ -54,6 +54,7 @@ int kvm_ioctl(int fd, unsigned long request, void *arg);
 
 /* memory.c: make KVM's slots equal the bus's map.  Lock held. */
 void kvm_memory_sync(struct cpu_vm *vm);
+int kvm_memory_dirty(struct cpu_vm *vm, enum cpu_dirty what);
 
 /* state.c */
 void kvm_state_get(struct cpu *c, struct x86_state *s);

@@ -712,6 +712,12 @@ static enum cpu_where lockstep_where(struct cpu *k)
 	return cpu_bt.where(k->bt);
 }
 
+/* The follower writes into RAM of its own. */
+static int lockstep_dirty(struct cpu_vm *vm, enum cpu_dirty what)
+{
+	return cpu_bt.dirty(vm->bt, what);
+}
+
 const struct cpu_engine cpu_lockstep = {
 	.name = "lockstep",
 	.probe = lockstep_probe,
@@ -722,6 +728,7 @@ const struct cpu_engine cpu_lockstep = {
 	.run = lockstep_run,
 	.get = lockstep_get,
 	.set = lockstep_set,
+	.dirty = lockstep_dirty,
 	.stats = lockstep_stats,
 	.vm_stats = lockstep_vm_stats,
 	.where = lockstep_where,

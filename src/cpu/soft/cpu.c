@@ -63,6 +63,11 @@ static void soft_map_changed(void *opaque)
 			bus_cpu_raise(vm->cpus[i]->bc, BUS_EV_FLUSH);
 }
 
+void soft_vm_dirty(struct soft_vm *vm)
+{
+	soft_map_changed(vm);
+}
+
 static void soft_ram_written(void *opaque, gpa_t gpa, size_t len)
 {
 	struct soft_vm *vm = opaque;

@@ -182,6 +182,8 @@ static bool mmu_update(
 			(uint32_t)(e->val | bits), false, __ATOMIC_SEQ_CST,
 			__ATOMIC_SEQ_CST);
 	}
+	if (ok && p.ram >= 0)
+		bus_dirty_mark(c->bus, p.ram, size);
 	if (ok && p.ram >= 0 &&
 		(atomic_load(&bus_page_flags(c->bus)[p.ram >> 12]) &
 			BUS_PAGE_CODE))

@@ -17,7 +17,7 @@
 #define DATA32 0xc093
 
 /* Page flags of which nothing is known here. */
-#define FLAGS_OVERLAID (0xffu & ~(BUS_PAGE_CODE | BUS_PAGE_DIRTY))
+#define FLAGS_OVERLAID (0xffu & ~(BUS_PAGE_CODE | BUS_PAGE_CLEAN))
 
 /* ---- translation ---- */
 
@@ -46,7 +46,7 @@ static bool quick_set(
 
 	if ((e & bits) == bits)
 		return true;
-	return !(soft_page_flags(c, at) & BUS_PAGE_CODE) &&
+	return !(soft_page_flags(c, at) & (BUS_PAGE_CODE | BUS_PAGE_CLEAN)) &&
 	       __atomic_compare_exchange_n(p, &e, e | bits, false,
 		       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
@@ -207,7 +207,7 @@ bool soft_quick_fill(
 	uint64_t ram;
 
 	if (acc == SOFT_WRITE)
-		bad |= BUS_PAGE_CODE;
+		bad |= BUS_PAGE_CODE | BUS_PAGE_CLEAN;
 	if (!c->long_mode || ~c->a20 || !soft_canonical(a) ||
 		(m == SOFT_USER_AC && acc != SOFT_EXEC) ||
 		quick_walk(c, a, acc, m, &w))

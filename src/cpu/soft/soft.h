@@ -260,6 +260,9 @@ void soft_vm_init(
 	struct soft_vm *vm, struct bus *bus, const struct x86_cpu_model *model);
 void soft_vm_fini(struct soft_vm *vm);
 
+/* The dirty log, as an engine's call: processors begin with empty TLBs. */
+void soft_vm_dirty(struct soft_vm *vm);
+
 /* Recompute the derived fields; flushes what the change makes stale. */
 void soft_update_mode(struct soft_cpu *c);
 

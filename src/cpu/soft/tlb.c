@@ -119,6 +119,8 @@ void soft_tlb_place(struct soft_cpu *c, gva_t a, enum soft_access acc,
 	if (!host)
 		return;
 	p->host = host + (w.gpa & (BUS_PAGE_SIZE - 1));
+	if (acc == SOFT_WRITE && page.ram >= 0)
+		bus_dirty_mark(c->bus, page.ram, 1);
 	if (acc == SOFT_WRITE && page.ram >= 0 &&
 		(atomic_load(&bus_page_flags(c->bus)[page.ram >> 12]) &
 			BUS_PAGE_CODE)) {
