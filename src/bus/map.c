@@ -378,7 +378,7 @@ void bus_dirty_mark(struct bus *b, uint64_t ram_offset, size_t len)
 				&b->flags[p], (uint8_t)~BUS_PAGE_CLEAN);
 }
 
-uint64_t bus_dirty_fetch(struct bus *b, uint64_t *bitmap)
+__attribute__((cold)) uint64_t bus_dirty_fetch(struct bus *b, uint64_t *bitmap)
 {
 	uint64_t pages = b->ram.bytes >> BUS_PAGE_SHIFT, n = 0;
 

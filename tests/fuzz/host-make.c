@@ -159,8 +159,6 @@ static bool op_excluded(unsigned op)
 	case X86_OP_XSAVES:
 	case X86_OP_XRSTOR:
 	case X86_OP_XRSTORS:
-	case X86_OP_VMCALL:
-	case X86_OP_VMMCALL:
 	case X86_OP_MONITOR:
 	case X86_OP_MWAIT:
 	case X86_OP_UMONITOR:
