@@ -160,6 +160,7 @@ def guest(name, rival, **options):
 DEBIAN = TOP / "build/cache/debian"
 MOUNTS = """mount /dev/vda /mnt && mount -t proc proc /mnt/proc &&
 mount -t sysfs sys /mnt/sys && mount -o bind /dev /mnt/dev &&
+mkdir -p /mnt/dev/pts && mount -t devpts -o ptmxmode=666 pts /mnt/dev/pts &&
 mount -t tmpfs tmp /mnt/tmp && echo mounted"""
 
 
