@@ -80,6 +80,8 @@ static void bt_come_in(struct cpu *cpu)
 		cpu->epoch = epoch;
 		for (unsigned m = 0; m < SOFT_NMODES; m++)
 			bt_jc_flush(cpu->c, m);
+		/* They bypass the hash, which was emptied. */
+		memset(cpu->jc_hint, 0, sizeof(cpu->jc_hint));
 	}
 	bt_sync(cpu->c);
 }
