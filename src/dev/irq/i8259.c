@@ -5,7 +5,7 @@
  * Intel 8259A data sheet 231468-003: initialisation words "ICW1..ICW4",
  * operation words "OCW1..OCW3", "Fully nested mode", "Automatic rotation",
  * "Special mask mode", "Poll command"; 82371SB data sheet 290550 section 2.7.1
- * (ELCR).
+ * (ELCR, which takes the place of ICW1's LTIM).
  *
  * In edge mode a request stays latched after the line has dropped, as all
  * integrated successors of the chip do: only an input that falls between INT
@@ -17,7 +17,6 @@
 
 #define ICW1_IC4  0x01
 #define ICW1_SNGL 0x02
-#define ICW1_LTIM 0x08
 #define ICW1_INIT 0x10
 #define ICW4_UPM  0x01
 #define ICW4_AEOI 0x02
@@ -78,7 +77,7 @@ static void i8259_chip_set(struct i8259_chip *c, unsigned n, bool level)
 		c->line |= bit;
 	else
 		c->line &= ~bit;
-	if (c->ltim || (c->elcr & bit))
+	if (c->elcr & bit)
 		c->irr = level ? c->irr | bit : c->irr & ~bit;
 	else if (level && !was)
 		c->irr |= bit;
@@ -120,7 +119,7 @@ static void i8259_chip_ack(struct i8259_chip *c, unsigned n)
 		c->isr |= bit;
 	else if (c->rotate_aeoi)
 		c->prio_add = (n + 1) & 7;
-	if (!c->ltim && !(c->elcr & bit))
+	if (!(c->elcr & bit))
 		c->irr &= ~bit;
 }
 
@@ -164,9 +163,8 @@ static void i8259_icw1(struct i8259_chip *c, uint8_t val)
 	c->auto_eoi = c->rotate_aeoi = c->special_nested = false;
 	c->icw4_needed = val & ICW1_IC4;
 	c->single = val & ICW1_SNGL;
-	c->ltim = val & ICW1_LTIM;
 	/* The edge detectors are reset: an input must fall and rise. */
-	c->irr = c->line & (c->ltim ? 0xff : c->elcr);
+	c->irr = c->line & c->elcr;
 	c->initialised = false;
 	c->icw = 2;
 }
@@ -286,7 +284,7 @@ static void i8259_elcr_write(
 	struct i8259_chip *c = &p->chip[port & 1];
 
 	c->elcr = val & ~(port & 1 ? ELCR1_FIXED : ELCR0_FIXED);
-	c->irr |= c->line & c->elcr;
+	c->irr = (c->irr & ~c->elcr) | (c->line & c->elcr);
 	i8259_update(p);
 }
 

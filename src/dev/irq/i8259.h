@@ -16,7 +16,7 @@ struct i8259_chip {
 	uint8_t base;	  /* ICW2 */
 	uint8_t prio_add; /* lowest-priority input + 1, mod 8 */
 	uint8_t icw;	  /* next initialisation word: 2, 3, 4; 0 = ready */
-	bool icw4_needed, single, ltim;
+	bool icw4_needed, single;
 	bool auto_eoi, rotate_aeoi, special_nested;
 	bool special_mask, poll, read_isr;
 	bool initialised;
