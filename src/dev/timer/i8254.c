@@ -26,7 +26,7 @@ struct i8254_counter {
 	uint8_t low_written;
 	bool loaded;	/* a count was written since the control word */
 	bool stopped;	/* mode 0 with half a count written */
-	bool triggered; /* modes 1 and 5: gate has risen */
+	bool triggered; /* modes 1 and 5: gate has risen since */
 	bool gate;
 	uint32_t count; /* 1..0x10000 or 1..10000 */
 	uint32_t next;	/* takes over at the end of the period, or 0 */
@@ -42,7 +42,7 @@ struct i8254 {
 	struct dev dev;
 	struct i8254_counter c[3];
 	struct bus_timer timer; /* channel 0 */
-	bool speaker;
+	uint8_t port_61;	/* bits 3:1: speaker and what enables NMIs */
 	uint64_t fired;
 };
 
@@ -54,6 +54,12 @@ static uint64_t i8254_now(const struct i8254 *p)
 static bool i8254_periodic(const struct i8254_counter *c)
 {
 	return c->mode == 2 || c->mode == 3;
+}
+
+/* Started by a rising gate, whose level then does not matter. */
+static bool i8254_by_trigger(const struct i8254_counter *c)
+{
+	return c->mode == 1 || c->mode == 5;
 }
 
 /* Let a pending count take over if its time has come. */
@@ -74,15 +80,15 @@ static void i8254_settle(struct i8254_counter *c, uint64_t now)
 /* Ticks since the count was loaded. */
 static uint64_t i8254_elapsed(const struct i8254_counter *c, uint64_t now)
 {
-	if (!c->gate || c->stopped)
+	if (c->stopped || (!c->gate && !i8254_by_trigger(c)))
 		return c->held;
 	return now > c->start ? now - c->start : 0;
 }
 
 static bool i8254_running(const struct i8254_counter *c)
 {
-	if (c->mode == 1 || c->mode == 5)
-		return c->loaded && c->triggered;
+	if (i8254_by_trigger(c))
+		return c->triggered;
 	return c->loaded && !c->stopped;
 }
 
@@ -211,7 +217,7 @@ static void i8254_load(struct i8254 *p, struct i8254_counter *c, uint16_t val)
 		return;
 	}
 	/* Modes 1 and 5 take it with the next trigger. */
-	if ((c->mode == 1 || c->mode == 5) && c->triggered) {
+	if (c->triggered) {
 		c->next = n;
 		return;
 	}
@@ -257,8 +263,10 @@ static void i8254_latch_status(struct i8254 *p, struct i8254_counter *c)
 	if (c->status_latched)
 		return;
 	c->status = i8254_out(c, i8254_now(p)) << 7 |
-		    (!c->loaded || c->next) << 6 | c->rw << 4 | c->mode << 1 |
-		    c->bcd;
+		    (!c->loaded || c->next ||
+			    (i8254_by_trigger(c) && !c->triggered))
+			    << 6 |
+		    c->rw << 4 | c->mode << 1 | c->bcd;
 	c->status_latched = true;
 }
 
@@ -352,17 +360,16 @@ static void i8254_set_gate(struct i8254 *p, struct i8254_counter *c, bool gate)
 	i8254_settle(c, now);
 	if (!gate) {
 		c->held = i8254_elapsed(c, now);
-		/* Modes 1 and 5 do not look at the level. */
 		c->gate = false;
 		return;
 	}
 	c->gate = true;
-	if (c->mode == 0 || c->mode == 4) {
+	if (!c->loaded || c->mode == 0 || c->mode == 4) {
 		c->start = now - c->held;
 		return;
 	}
 	/* A rising gate starts modes 1, 2, 3 and 5 anew. */
-	c->triggered = true;
+	c->triggered = i8254_by_trigger(c);
 	if (c->next)
 		c->count = c->next;
 	c->next = 0;
@@ -378,7 +385,7 @@ static uint32_t i8254_61_read(void *opaque, uint16_t port, unsigned size)
 	/* The refresh request toggles every 15 us. */
 	bool refresh = now / 18 & 1;
 
-	return (p->c[2].gate ? 1 : 0) | p->speaker << 1 | refresh << 4 |
+	return (p->c[2].gate ? 1 : 0) | p->port_61 | refresh << 4 |
 	       i8254_out(&p->c[2], now) << 5;
 }
 
@@ -388,7 +395,7 @@ static void i8254_61_write(
 	struct i8254 *p = opaque;
 
 	i8254_set_gate(p, &p->c[2], val & 1);
-	p->speaker = val & 2;
+	p->port_61 = val & 0x0e;
 }
 
 static const struct bus_io_ops i8254_ops = {
@@ -422,7 +429,7 @@ static void i8254_reset(struct dev *d)
 			.count = 0x10000,
 			.gate = i != 2,
 		};
-	p->speaker = false;
+	p->port_61 = 0;
 	bus_timer_cancel(&p->timer);
 	bus_irq_set(&d->host.gsi[0], false);
 }
