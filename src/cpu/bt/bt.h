@@ -26,12 +26,13 @@ unsigned bt_block_insns(struct soft_cpu *c);
 
 /*
  * Run the block at the current state once, delivering the exception that it
- * raises, but no external events.  *n_insns: instructions retired, a delivered
- * exception counting as one, an interrupted string instruction too.
- * bt_set_stepping must be on.  Returns true if *exit must be returned to the
- * run loop.
+ * raises, but no external events; of it one instruction only if interrupts
+ * were held back before it and may come behind.  *n_insns: instructions
+ * retired, a delivered exception counting as one, an interrupted string
+ * instruction too. bt_set_stepping must be on.  Returns true if *exit must be
+ * returned to the run loop.
  */
 bool bt_step_block(
-	struct soft_cpu *c, unsigned *n_insns, struct cpu_exit *exit);
+	struct soft_cpu *c, bool one, unsigned *n_insns, struct cpu_exit *exit);
 
 #endif

@@ -188,8 +188,8 @@ unsigned bt_block_insns(struct soft_cpu *cpu)
 	return n;
 }
 
-bool bt_step_block(
-	struct soft_cpu *cpu, unsigned *n_insns, struct cpu_exit *exit)
+bool bt_step_block(struct soft_cpu *cpu, bool one, unsigned *n_insns,
+	struct cpu_exit *exit)
 {
 	struct soft_cpu *volatile c = cpu;
 	unsigned *volatile n = n_insns;
@@ -200,7 +200,7 @@ bool bt_step_block(
 		atomic_store(&bt_area(c)->in_code, BT_OUT);
 		*n = bt_cpu(c)->done + 1;
 		soft_deliver_fault(c);
-	} else if (soft_end_shadow(c)) {
+	} else if (one) {
 		bt_step(c);
 		*n = 1;
 	} else {

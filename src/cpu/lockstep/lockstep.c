@@ -536,12 +536,13 @@ static bool lockstep_step(struct cpu *k, struct cpu_exit *exit)
 	uint32_t events = atomic_load(&k->lead->bc->events);
 	uint64_t rip, linear;
 	unsigned n;
-	bool leave;
+	bool leave, held;
 
 	lockstep_mirror(k->vm);
 	k->nlog = k->nread = 0;
 	k->diff[0] = 0;
 	atomic_store(&k->shadow.unhalted, atomic_load(&k->lead->bc->unhalted));
+	held = k->lead->st.sti_shadow | k->lead->st.movss_shadow;
 	leave = soft_poll(k->lead, exit);
 	/* acknowledging an interrupt may write into memory (PV EOI) */
 	lockstep_mirror(k->vm);
@@ -550,7 +551,7 @@ static bool lockstep_step(struct cpu *k, struct cpu_exit *exit)
 	linear = rip + k->lead->st.seg[X86_CS].base;
 	if (leave)
 		return true;
-	leave = bt_step_block(k->lead, &n, exit);
+	leave = bt_step_block(k->lead, held, &n, exit);
 	lockstep_follow(k, n);
 	k->insns += n;
 	k->steps++;
