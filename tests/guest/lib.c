@@ -235,6 +235,13 @@ int guarded_user(void (*fn)(void))
 	return guarded_at(SEL_UCODE, SEL_UDATA, fn);
 }
 
+void attempt_all(const struct attempt *list, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		ok_eq((word)guarded(list[i].fn), (word)list[i].vector,
+			list[i].name);
+}
+
 void lib_start(void)
 {
 	outb(0x21, 0xff); /* no interrupts from the 8259s */

@@ -59,6 +59,21 @@ struct frame {
 void on_vector(unsigned vector, void (*handler)(struct frame *));
 void set_gate(unsigned vector, void (*entry)(void), unsigned dpl);
 
+/* A function in assembly that ends by returning or by an exception.  It may
+ * change all registers but the stack pointer. */
+#define FN(name, code)                                                         \
+	void name(void);                                                       \
+	__asm__(".pushsection .text\n.globl " #name "\n" #name ":\n" code      \
+		"\nret\n.popsection\n")
+
+struct attempt {
+	void (*fn)(void);
+	int vector;
+	const char *name;
+};
+void attempt_all(const struct attempt *list, unsigned n);
+#define ATTEMPT(list) attempt_all(list, sizeof(list) / sizeof(*(list)))
+
 void ok(bool cond, const char *name);
 void ok_eq(word got, word want, const char *name);
 void skip(const char *name, const char *why);
