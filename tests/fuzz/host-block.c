@@ -21,6 +21,7 @@
 struct plan {
 	unsigned pointer[2], index;
 	unsigned counter[MAX_DEPTH];
+	unsigned rare; /* eighths of instructions that are of any kind */
 	bool strings, vsib[32];
 };
 
@@ -128,11 +129,8 @@ static unsigned make_common(const struct plan *pl, uint8_t *p, unsigned mode)
 
 static unsigned make_bytes(const struct plan *pl, uint8_t *p, unsigned mode)
 {
-	unsigned n;
+	unsigned n = host_make_opcode(p, mode);
 
-	if (!host_chance(4))
-		return make_common(pl, p, mode);
-	n = host_make_opcode(p, mode);
 	return n + make_modrm(pl, p + n);
 }
 
@@ -299,14 +297,16 @@ static void put_insn(struct block *b)
 {
 	struct x86_insn i;
 	uint8_t *p = b->k->code + b->k->len;
-	unsigned n;
+	bool rare = host_below(8) < b->p->rare;
+	unsigned n, mode = b->k->mode;
 
 	do {
-		n = make_bytes(b->p, p, b->k->mode);
+		n = rare ? make_bytes(b->p, p, mode)
+			 : make_common(b->p, p, mode);
 		while (n < 15)
 			p[n++] = host_random();
-	} while (x86_decode(&i, p, 15, b->k->mode) != X86_DEC_OK ||
-		 !wanted(b, &i, p));
+	} while (x86_decode(&i, p, 15, mode) != X86_DEC_OK ||
+		 (rare && !host_wanted(i.op, mode)) || !wanted(b, &i, p));
 	b->k->len += i.len;
 	b->insns++;
 }
@@ -519,6 +519,7 @@ static void make_plan(struct plan *p, unsigned mode)
 	p->pointer[0] = some[turn];
 	p->pointer[1] = some[(turn + 1) & 3];
 	p->index = host_below(3);
+	p->rare = 1 + host_below(7);
 	for (unsigned n = 0; n < MAX_DEPTH; n++) {
 		p->counter[n] = some[(turn + 2 + n) & 3];
 		if (mode == 8 && host_chance(2))
@@ -549,7 +550,7 @@ static uint64_t make_register(const struct plan *p, unsigned r)
 static bool near_code(uint64_t v)
 {
 	return (uint32_t)v + 0x3000 >= HOST_CODE &&
-	       (uint32_t)v < HOST_AREA + 0x6000;
+	       (uint32_t)v < HOST_CTL + 0x4000;
 }
 
 void host_make_block_inputs(struct host_case *k)
@@ -578,7 +579,7 @@ void host_make_block_inputs(struct host_case *k)
 
 			memcpy(k->in.fpu.zmm[v] + at, &lane, 4);
 		}
-	host_make_data(k);
+	host_make_patches(k);
 }
 
 void host_make_block(struct host_case *k, unsigned mode)

@@ -1,9 +1,13 @@
 /*
- * host-engine.c - run one instruction in an engine, without a board.
+ * host-engine.c - run a batch of cases in an engine, without a board.
  *
- * A long-mode machine with one user program at the native side's addresses.
- * It ends by a jump to UD2; whatever exception comes goes to a handler of its
- * vector that halts, and the frame on its stack tells.
+ * A long-mode machine with one user program, the driver, at the native side's
+ * addresses.  Exceptions go to the driver's handler; at the end it takes a gate
+ * to a handler that halts.
+ *
+ * The code is put into other physical pages each time, or a translator would
+ * take it for code that changes all the time and treat it as such - which it
+ * is to do as well now and then.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,143 +18,211 @@
 #include "host.h"
 
 /* Guest physical addresses. */
-#define RAM_BYTES (1u << 20)
-#define PHYS_PML4 0x1000u
-#define PHYS_PDPT 0x2000u
-#define PHYS_PD	  0x3000u
-#define PHYS_PD1  0xf000u
-#define PHYS_PT	  0x4000u /* HOST_CODE, HOST_DATA, low */
-#define PHYS_GDT  0x8000u
-#define PHYS_IDT  0x9000u
-#define PHYS_TSS  0xa000u
-#define PHYS_STUB 0xb000u /* one HLT per vector */
-#define PHYS_STK  0xd000u /* top of the handlers' stack */
-#define PHYS_CODE 0x10000u
-#define PHYS_DATA 0x20000u
-#define PHYS_AREA 0x30000u		/* UD2 where the code leaves to */
-#define LOW	  0xffffffff80000000ull /* supervisor view of the first 64 KiB */
+#define PHYS_PML4   0x1000u
+#define PHYS_PDPT   0x2000u
+#define PHYS_PD	    0x3000u
+#define PHYS_PT	    0x4000u /* of HOST_CODE and up, HOST_DATA */
+#define PHYS_PDPT1  0x6000u /* of LOW */
+#define PHYS_PD1    0x7000u
+#define PHYS_GDT    0x8000u
+#define PHYS_IDT    0x9000u
+#define PHYS_TSS    0xa000u
+#define PHYS_STUB   0xb000u /* 16 bytes for each vector */
+#define PHYS_STK    0xd000u /* top of the handlers' stack */
+#define PHYS_DRIVER 0xd000u
+#define PHYS_PT1    0xe000u
+#define PHYS_PD2    0xf000u  /* of 0x40000000 up */
+#define PHYS_PD3    0x10000u /* of HOST_IN up */
+#define PHYS_PT3    0x11000u /* two */
+#define PHYS_CTL    0x14000u
+#define PHYS_DATA   0x20000u
+#define PHYS_STEP   0x24000u
+#define PHYS_IN	    0x30000u
+#define PHYS_OUT    0x60000u
+#define PHYS_CODE   0x100000u
+#define CODE_PLACES 512u
+#define RAM_BYTES   (PHYS_CODE + CODE_PLACES * HOST_CODE_BYTES)
+#define LOW	    0xffffffff80000000ull /* supervisor view of the first 64 KiB */
+#define END_VECTOR  31
 
-static const struct cpu_engine *engine;
-static struct bus *bus;
-static struct cpu_vm *vm;
-static struct cpu *cpu;
+struct host_engine {
+	const struct cpu_engine *engine;
+	struct bus *bus;
+	struct cpu_vm *vm;
+	struct cpu *cpu;
+	uint8_t *ram;
+	struct x86_state base;
+	unsigned place;
+};
+
 static struct x86_cpu_model model;
-static uint8_t *ram;
-static struct x86_state base;
 
-static void put64(uint32_t at, uint64_t v)
+static void put64(const struct host_engine *e, uint32_t at, uint64_t v)
 {
-	memcpy(ram + at, &v, 8);
-}
-
-static uint64_t get64(uint32_t at)
-{
-	uint64_t v;
-
-	memcpy(&v, ram + at, 8);
-	return v;
-}
-
-static void map_page(gva_t a, uint32_t phys, uint64_t rights, uint32_t pt)
-{
-	uint32_t pdpt = a >> 47 ? PHYS_PDPT + 0x4000 : PHYS_PDPT;
-	uint32_t pd = a >> 47	    ? PHYS_PD + 0x4000
-		      : a >> 30 & 1 ? PHYS_PD1
-				    : PHYS_PD;
-
-	put64(PHYS_PML4 + (a >> 39 & 511) * 8, pdpt | 7);
-	put64(pdpt + (a >> 30 & 511) * 8, pd | 7);
-	put64(pd + (a >> 21 & 511) * 8, pt | 7);
-	put64(pt + (a >> 12 & 511) * 8, phys | rights | 0x61);
+	memcpy(e->ram + at, &v, 8);
 }
 
 #define MAP_USER  4
 #define MAP_WRITE 2
 #define MAP_NX	  (1ull << 63)
 
-static void make_tables(void)
+/* The tables on the way to an address. */
+static void map_page(
+	const struct host_engine *e, gva_t a, uint32_t phys, uint64_t rights)
 {
-	for (unsigned i = 0; i < 16; i++)
-		map_page(LOW + i * 4096, i * 4096, MAP_WRITE, 0xe000);
-	for (unsigned i = 0; i < HOST_CODE_BYTES; i += 4096)
-		map_page(HOST_CODE + i, PHYS_CODE + i, MAP_USER, PHYS_PT);
-	map_page(HOST_AREA, PHYS_AREA, MAP_USER, PHYS_PT);
-	for (unsigned i = 0; i < HOST_PAGES; i++)
-		map_page(HOST_DATA + i * 4096, PHYS_DATA + i * 4096,
-			MAP_NX | MAP_USER | (i < 2 ? MAP_WRITE : 0),
-			PHYS_PT + 0x1000);
+	uint32_t pdpt = PHYS_PDPT, pd = PHYS_PD, pt;
+
+	switch (a >> 28) {
+	case LOW >> 28:
+		pdpt = PHYS_PDPT1;
+		pd = PHYS_PD1;
+		pt = PHYS_PT1;
+		break;
+	case HOST_DATA >> 28: pt = PHYS_PT; break;
+	case HOST_CODE >> 28:
+		pd = PHYS_PD2;
+		pt = PHYS_PT + 0x1000;
+		break;
+	default:
+		pd = PHYS_PD3;
+		pt = PHYS_PT3 + (a >> 21 & 1) * 0x1000;
+		break;
+	}
+	put64(e, PHYS_PML4 + (a >> 39 & 511) * 8, pdpt | 7);
+	put64(e, pdpt + (a >> 30 & 511) * 8, pd | 7);
+	put64(e, pd + (a >> 21 & 511) * 8, pt | 7);
+	put64(e, pt + (a >> 12 & 511) * 8, phys | rights | 0x61);
+}
+
+static void map_pages(const struct host_engine *e, gva_t a, uint32_t phys,
+	uint32_t bytes, uint64_t rights)
+{
+	for (uint32_t i = 0; i < bytes; i += 4096)
+		map_page(e, a + i, phys + i, rights);
+}
+
+static void map_all(const struct host_engine *e)
+{
+	uint64_t rw = MAP_NX | MAP_USER | MAP_WRITE;
+
+	map_pages(e, LOW, 0, 0x10000, MAP_WRITE);
+	map_pages(e, HOST_DRIVER, PHYS_DRIVER, 4096, MAP_USER);
+	map_pages(e, HOST_CTL, PHYS_CTL, 4096, rw);
+	map_pages(e, HOST_DATA, PHYS_DATA, HOST_DATA_BYTES, rw);
+	map_page(e, HOST_DATA + HOST_DATA_BYTES, PHYS_DATA + HOST_DATA_BYTES,
+		MAP_NX | MAP_USER);
+	map_pages(e, HOST_IN, PHYS_IN, HOST_BATCH * IN_BYTES, rw);
+	map_pages(e, HOST_OUT, PHYS_OUT, HOST_BATCH * OUT_BYTES, rw);
+	map_pages(e, HOST_STEP, PHYS_STEP, HOST_CODE_BYTES, rw);
+}
+
+/* push 0 where the processor pushes no error code; push vector; jmp fault */
+static void make_stub(const struct host_engine *e, unsigned v)
+{
+	uint8_t *p = e->ram + PHYS_STUB + v * 16;
+	uint32_t to = PHYS_DRIVER + (host_driver_fault - host_driver);
+	int32_t rel;
+
+	if (v == END_VECTOR) {
+		*p = 0xf4;
+		return;
+	}
+	if (!(0x227d00u >> v & 1)) {
+		*p++ = 0x6a;
+		*p++ = 0;
+	}
+	*p++ = 0x6a;
+	*p++ = v;
+	*p++ = 0xe9;
+	rel = (int32_t)(to - (uint32_t)(p + 4 - e->ram));
+	memcpy(p, &rel, 4);
+}
+
+static void make_tables(const struct host_engine *e)
+{
+	map_all(e);
 	/* ring 0 code at 0x10, then Linux's user selectors */
-	put64(PHYS_GDT + 0x10, 0x00af9b000000ffffull);
-	put64(PHYS_GDT + 0x18, 0x00cf93000000ffffull);
-	put64(PHYS_GDT + 0x20, 0x00cffb000000ffffull);
-	put64(PHYS_GDT + 0x28, 0x00cff3000000ffffull);
-	put64(PHYS_GDT + 0x30, 0x00affb000000ffffull);
+	put64(e, PHYS_GDT + 0x10, 0x00af9b000000ffffull);
+	put64(e, PHYS_GDT + 0x18, 0x00cf93000000ffffull);
+	put64(e, PHYS_GDT + 0x20, 0x00cffb000000ffffull);
+	put64(e, PHYS_GDT + 0x28, 0x00cff3000000ffffull);
+	put64(e, PHYS_GDT + 0x30, 0x00affb000000ffffull);
 	for (unsigned v = 0; v < 32; v++) {
 		uint64_t to = LOW + PHYS_STUB + v * 16;
-		unsigned dpl = v == 3 || v == 4 ? 3 : 0;
+		unsigned dpl = v == 3 || v == 4 || v == END_VECTOR ? 3 : 0;
 
-		put64(PHYS_IDT + v * 16, (to & 0xffff) | 0x10 << 16 |
-						 (to >> 16 & 0xffff) << 48 |
-						 (0x8e00ull | dpl << 13) << 32);
-		put64(PHYS_IDT + v * 16 + 8, to >> 32);
-		ram[PHYS_STUB + v * 16] = 0xf4;
+		put64(e, PHYS_IDT + v * 16,
+			(to & 0xffff) | 0x10 << 16 | (to >> 16 & 0xffff) << 48 |
+				(0x8e00ull | dpl << 13) << 32);
+		put64(e, PHYS_IDT + v * 16 + 8, to >> 32);
+		make_stub(e, v);
 	}
-	memset(ram + PHYS_TSS, 0, 0x68);
-	put64(PHYS_TSS + 4, LOW + PHYS_STK);
-	ram[PHYS_TSS + 0x66] = 0x68;
-	memset(ram + PHYS_CODE, 0xcc, HOST_CODE_BYTES);
-	ram[PHYS_AREA + (HOST_LEAVE - HOST_AREA)] = 0x0f;
-	ram[PHYS_AREA + (HOST_LEAVE - HOST_AREA) + 1] = 0x0b;
+	put64(e, PHYS_TSS + 4, LOW + PHYS_STK);
+	e->ram[PHYS_TSS + 0x66] = 0x68;
+	memcpy(e->ram + PHYS_DRIVER, host_driver,
+		host_driver_end - host_driver);
 }
 
-static void make_state(void)
+static void make_state(struct x86_state *s)
 {
 	uint16_t data = 0xf3 | X86_SEG_DB | X86_SEG_G;
+	uint16_t code = 0xfb | X86_SEG_G | X86_SEG_L;
 
-	x86_state_reset(&base, false, true);
-	base.cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_NE | X86_CR0_MP |
-		   X86_CR0_ET | X86_CR0_WP | X86_CR0_AM;
-	base.cr3 = PHYS_PML4;
-	base.cr4 = X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT |
-		   X86_CR4_DE | X86_CR4_PGE;
+	x86_state_reset(s, false, true);
+	s->cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_NE | X86_CR0_MP |
+		 X86_CR0_ET | X86_CR0_WP | X86_CR0_AM;
+	s->cr3 = PHYS_PML4;
+	s->cr4 = X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT |
+		 X86_CR4_DE | X86_CR4_PGE;
 	if (model.feature[X86_FEAT_XSAVE])
-		base.cr4 |= X86_CR4_OSXSAVE;
-	base.efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE | X86_EFER_NXE;
-	base.xcr0 = model.xcr0_mask | 1;
-	base.gdtr = (struct x86_dtab){LOW + PHYS_GDT, 0x7f};
-	base.idtr = (struct x86_dtab){LOW + PHYS_IDT, 0x1ff};
-	base.seg[X86_TR] = (struct x86_seg){LOW + PHYS_TSS, 0x67, 0x40, 0x8b};
-	base.seg[X86_LDTR] = (struct x86_seg){0, 0xffff, 0, 0x82};
-	base.seg[X86_SS] = (struct x86_seg){0, 0xffffffff, 0x2b, data};
-	base.seg[X86_FS] = (struct x86_seg){0};
-	base.activity = X86_ACT_RUN;
+		s->cr4 |= X86_CR4_OSXSAVE;
+	s->efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE | X86_EFER_NXE;
+	s->xcr0 = model.xcr0_mask | 1;
+	s->gdtr = (struct x86_dtab){LOW + PHYS_GDT, 0x7f};
+	s->idtr = (struct x86_dtab){LOW + PHYS_IDT, 0x1ff};
+	s->seg[X86_TR] = (struct x86_seg){LOW + PHYS_TSS, 0x67, 0x40, 0x8b};
+	s->seg[X86_LDTR] = (struct x86_seg){0, 0xffff, 0, 0x82};
+	s->seg[X86_CS] = (struct x86_seg){0, 0xffffffff, 0x33, code};
+	s->seg[X86_SS] = (struct x86_seg){0, 0xffffffff, 0x2b, data};
+	s->seg[X86_FS] = (struct x86_seg){0};
+	s->rflags = 0x202;
+	s->rip = HOST_DRIVER;
+	s->activity = X86_ACT_RUN;
 }
 
-int host_engine_init(const char *name)
+static void make_model(const struct cpu_engine *engine)
 {
 	struct x86_topology one = {1, 1, 1};
-	struct cpu_vm_conf conf = {.model = &model};
 	struct cpu_probe *p = g_new0(struct cpu_probe, 1);
 	const char *missing;
-	char err[256];
 
-	engine = cpu_engine_find(name);
-	if (!engine)
-		return -1;
 	engine->probe(p);
 	x86_cpu_model_init(&model, "host", p->can, &one, &missing);
 	g_free(p);
-	bus = bus_new(RAM_BYTES, RAM_BYTES);
-	ram = bus_ram(bus)->host;
-	make_tables();
-	make_state();
-	if (engine->vm_new(&vm, bus, &conf, err, sizeof(err)) ||
-		engine->cpu_new(
-			&cpu, vm, bus_cpu_new(bus, 0), err, sizeof(err))) {
+}
+
+struct host_engine *host_engine_new(const char *name)
+{
+	struct cpu_vm_conf conf = {.model = &model};
+	struct host_engine *e = g_new0(struct host_engine, 1);
+	char err[256];
+
+	e->engine = cpu_engine_find(name);
+	if (!e->engine)
+		return NULL;
+	if (!model.name[0])
+		make_model(e->engine);
+	e->bus = bus_new(RAM_BYTES, RAM_BYTES);
+	e->ram = bus_ram(e->bus)->host;
+	make_tables(e);
+	make_state(&e->base);
+	if (e->engine->vm_new(&e->vm, e->bus, &conf, err, sizeof(err)) ||
+		e->engine->cpu_new(&e->cpu, e->vm, bus_cpu_new(e->bus, 0), err,
+			sizeof(err))) {
 		fprintf(stderr, "%s\n", err);
-		return -1;
+		return NULL;
 	}
-	return 0;
+	return e;
 }
 
 const struct x86_cpu_model *host_engine_model(void)
@@ -161,92 +233,85 @@ const struct x86_cpu_model *host_engine_model(void)
 static void set_segments(struct x86_state *s, unsigned mode)
 {
 	uint16_t data = 0xf3 | X86_SEG_DB | X86_SEG_G;
-	uint16_t code = 0xfb | X86_SEG_G;
 	struct x86_seg d = {0, 0xffffffff, 0x2b, data};
 
-	s->seg[X86_CS] = mode == 8 ? (struct x86_seg){0, 0xffffffff, 0x33,
-					     code | X86_SEG_L}
-				   : (struct x86_seg){0, 0xffffffff, 0x23,
-					     code | X86_SEG_DB};
 	if (mode == 8)
 		memset(&d, 0, sizeof(d));
 	s->seg[X86_DS] = s->seg[X86_ES] = d;
 	s->seg[X86_GS] = (struct x86_seg){mode == 8 ? HOST_GS_BASE : 0};
 }
 
-/* The exception frame that the halted handler has. */
-static void read_frame(const struct x86_state *s, const struct host_case *k,
-	struct host_result *r)
+/* Every eighth batch where the one before was. */
+static void place_code(struct host_engine *e, const struct host_batch *b)
 {
-	uint32_t sp = (uint32_t)(s->gpr[X86_RSP] - LOW);
+	uint32_t at;
 
-	if (s->rip < LOW + PHYS_STUB || s->rip > LOW + PHYS_STUB + 0x200 ||
-		sp > PHYS_STK || sp < PHYS_STK - 64) {
-		fprintf(stderr, "engine lost: rip %lx rsp %lx\n", s->rip,
-			s->gpr[X86_RSP]);
-		r->vector = 0xff;
-		r->faulted = true;
-		return;
-	}
-	r->vector = (uint8_t)((s->rip - 1 - LOW - PHYS_STUB) / 16);
-	r->error = 0;
-	if (PHYS_STK - sp == 48) {
-		r->error = (uint32_t)get64(sp);
-		sp += 8;
-	}
-	r->rip = get64(sp);
-	r->rflags = get64(sp + 16);
-	r->gpr[X86_RSP] = get64(sp + 24);
-	r->cr2 = s->cr2;
-	r->faulted = r->vector != X86_UD || r->rip != HOST_LEAVE;
-	if (r->faulted)
-		return;
-	r->rip = k->at + k->len;
-	r->rflags &= ~(uint64_t)X86_FL_RF;
+	if (e->place++ % 8 == 7)
+		at = PHYS_CODE;
+	else
+		at = PHYS_CODE + e->place % CODE_PLACES * HOST_CODE_BYTES;
+	bus_dma_write(e->bus, at, b->code, HOST_CODE_BYTES);
+	map_pages(e, HOST_CODE, at, HOST_CODE_BYTES, MAP_USER);
+	memcpy(e->ram + PHYS_STEP, b->step, HOST_CODE_BYTES);
 }
 
-/* Write it only if it is other code than before, so that what an engine keeps
- * of it is used again. */
-static void place_code(const struct host_case *k)
+const struct host_out *host_engine_run(
+	struct host_engine *e, const struct host_batch *b)
 {
-	static uint8_t now[HOST_MAX_CODE + HOST_EXIT_BYTES], last[sizeof(now)];
-	static unsigned last_at, last_len;
-	unsigned at = k->at - HOST_CODE, len = k->len + HOST_EXIT_BYTES;
-
-	memcpy(now, k->code, k->len);
-	host_put_exit(now + k->len, k->mode);
-	if (last_at == at && last_len == len && !memcmp(now, last, len))
-		return;
-	memset(last, 0xcc, last_len);
-	bus_dma_write(bus, PHYS_CODE + last_at, last, last_len);
-	bus_dma_write(bus, PHYS_CODE + at, now, len);
-	memcpy(last, now, len);
-	last_at = at;
-	last_len = len;
-}
-
-void host_engine_run(const struct host_case *k, struct host_result *r)
-{
-	static struct x86_state s;
+	struct host_ctl *ctl = (void *)(e->ram + PHYS_CTL);
 	struct cpu_exit exit = {0};
+	struct x86_state s = e->base;
 
-	place_code(k);
-	memcpy(ram + PHYS_DATA, k->data, HOST_BYTES);
-	s = base;
-	set_segments(&s, k->mode);
-	memcpy(s.gpr, k->in.gpr, sizeof(s.gpr));
-	s.rflags = k->in.rflags;
-	s.rip = k->at;
-	s.fpu = k->in.fpu;
-	memset(r, 0, offsetof(struct host_result, data));
-	if (engine->set(cpu, &s)) {
+	place_code(e, b);
+	memcpy(e->ram + PHYS_DATA, b->data, HOST_BYTES);
+	memcpy(e->ram + PHYS_IN, host_native_in(), b->n * IN_BYTES);
+	*ctl = (struct host_ctl){.in = HOST_IN - IN_BYTES,
+		.out = HOST_OUT - OUT_BYTES,
+		.end = HOST_IN + b->n * IN_BYTES,
+		.finish = HOST_LABEL(done)};
+	set_segments(&s, b->mode);
+	if (e->engine->set(e->cpu, &s)) {
 		fprintf(stderr, "engine refuses the state\n");
 		abort();
 	}
-	engine->run(cpu, &exit);
-	engine->get(cpu, &s);
-	memcpy(r->gpr, s.gpr, sizeof(r->gpr));
-	r->fpu = s.fpu;
-	read_frame(&s, k, r);
-	memcpy(r->data, ram + PHYS_DATA, HOST_BYTES);
+	e->engine->run(e->cpu, &exit);
+	e->engine->get(e->cpu, &s);
+	if (s.rip != LOW + PHYS_STUB + END_VECTOR * 16 + 1) {
+		fprintf(stderr, "%s is lost: rip %lx rsp %lx case %lu\n",
+			e->engine->name, s.rip, s.gpr[X86_RSP],
+			(ctl->in - HOST_IN) / IN_BYTES);
+		memset(e->ram + PHYS_OUT, 0xee, HOST_BATCH * OUT_BYTES);
+	}
+	return (const struct host_out *)(e->ram + PHYS_OUT);
+}
+
+const uint8_t *host_engine_data(const struct host_engine *e)
+{
+	return e->ram + PHYS_DATA;
+}
+
+uint64_t host_engine_insns(const struct host_engine *e)
+{
+	struct cpu_stat list[1];
+	struct cpu_stats st = {list, 1, 0};
+
+	e->engine->stats(e->cpu, &st); /* the first one */
+	return list[0].value;
+}
+
+void host_engine_print_ops(const struct host_engine *e)
+{
+	struct cpu_stat *list = g_new(struct cpu_stat, CPU_STATS_MAX);
+	struct cpu_stats st = {list, CPU_STATS_MAX, 0};
+	unsigned ops = 0;
+
+	e->engine->stats(e->cpu, &st);
+	for (unsigned i = 0; i < st.n && i < st.room; i++) {
+		if (strcmp(list[i].group, "interpreted"))
+			continue;
+		printf("%12lu %s\n", list[i].value, list[i].name);
+		ops++;
+	}
+	printf("%u operations\n", ops);
+	g_free(list);
 }

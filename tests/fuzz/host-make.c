@@ -6,6 +6,7 @@
  * registers that form its addresses are set so that it mostly meets the test's
  * memory, sometimes its edge, a read-only page, or nothing.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "host.h"
@@ -196,6 +197,48 @@ static bool make_insn(struct host_case *k, const struct x86_cpu_model *m)
 	return x86_insn_allowed(&k->insn, m) && !host_excluded(&k->insn);
 }
 
+/* ---- as many of each operation ---- */
+
+#define BALANCE_SAMPLE 40000u
+
+/* How many in 65536 of those that were made are wanted, by mode and operation;
+ * the same in every run, so that a seed says all. */
+static uint32_t wanted[2][X86_NOPS];
+
+static void make_balance(uint32_t *want, unsigned mode)
+{
+	static struct host_case k;
+	uint64_t was = rng;
+	unsigned ops = 0;
+
+	k.mode = mode;
+	host_seed(1);
+	for (unsigned n = 0; n < BALANCE_SAMPLE;)
+		if (make_insn(&k, host_engine_model())) {
+			ops += !want[k.insn.op]++;
+			n++;
+		}
+	for (unsigned op = 0; op < X86_NOPS; op++) {
+		uint64_t few = BALANCE_SAMPLE / 2 / ops;
+
+		want[op] = want[op] > few ? (few << 16) / want[op] : 1 << 16;
+	}
+	if (getenv("OP"))
+		for (unsigned op = 0; op < X86_NOPS; op++)
+			if (strcmp(getenv("OP"), x86_op_name(op)))
+				want[op] = 0;
+	rng = was;
+}
+
+bool host_wanted(unsigned op, unsigned mode)
+{
+	uint32_t *want = wanted[mode == 8];
+
+	if (!want[X86_OP_NOP])
+		make_balance(want, mode);
+	return (host_random() & 0xffff) < want[op];
+}
+
 /* ---- values ---- */
 
 uint64_t host_make_address(void)
@@ -310,13 +353,25 @@ void host_make_fpu(struct x86_fpu *f)
 		make_lane(f->zmm[n], 64);
 }
 
-void host_make_data(struct host_case *k)
+void host_make_data(uint8_t data[HOST_BYTES])
 {
-	for (unsigned n = 0; n < 16; n++)
-		make_lane(k->data + host_below(HOST_BYTES / 64) * 64, 64);
+	for (unsigned n = 0; n < HOST_BYTES; n += 64)
+		make_lane(data + n, 64);
+}
+
+void host_make_patches(struct host_case *k)
+{
+	for (unsigned n = 0; n < HOST_PATCHES; n++) {
+		k->patch[n].at =
+			HOST_DATA + host_below(HOST_DATA_BYTES) / 64 * 64;
+		make_lane(k->patch[n].bytes, 64);
+	}
 }
 
 /* ---- aiming ---- */
+
+/* Where direct branches go: INT3 are there. */
+#define HOST_NOWHERE (HOST_CODE + 0x3800)
 
 static void set_gpr(struct host_case *k, unsigned r, uint64_t v)
 {
@@ -359,7 +414,7 @@ static void aim_memory(struct host_case *k)
 			return;
 		set_gpr(k, i->base, to - index - (uint64_t)(int64_t)i->disp);
 	} else if (i->base == X86_RIP) {
-		patch_disp(k, (uint32_t)to - (HOST_INSN + k->len));
+		patch_disp(k, (uint32_t)to - (k->at + k->len));
 	} else {
 		patch_disp(k, (uint32_t)(to - index));
 	}
@@ -368,7 +423,7 @@ static void aim_memory(struct host_case *k)
 /* Does any address that it may use fall on what differs between the sides? */
 static bool near_harness(uint64_t a)
 {
-	return a + 0x2000 >= HOST_CODE && a < HOST_AREA + 0x6000;
+	return a + 0x2000 >= HOST_CODE && a < HOST_CTL + 0x4000;
 }
 
 static bool bad_address(const struct host_case *k)
@@ -385,7 +440,7 @@ static bool bad_address(const struct host_case *k)
 	if (i->base < X86_NGPR)
 		a += k->in.gpr[i->base];
 	else if (i->base == X86_RIP)
-		a += HOST_INSN + k->len;
+		a += k->at + k->len;
 	if (i->index != X86_NOREG)
 		a += k->in.gpr[i->index] * i->scale;
 	return near_harness(a) || near_harness((uint32_t)a);
@@ -400,14 +455,15 @@ static bool aim_branch(struct host_case *k)
 		i->opnd[0].kind != X86_OK_REL)
 		return true;
 	if (i->imm_size == 4) {
-		int32_t v = (int32_t)host_below(1024) + 64;
+		int32_t v = (int32_t)(HOST_NOWHERE + host_below(1024) -
+				      (k->at + k->len));
 
 		memcpy(k->code + i->imm_off, &v, 4);
 	}
 	if (x86_decode(i, k->code, 15, k->mode) != X86_DEC_OK)
 		return false;
-	to = HOST_INSN + k->len + i->imm;
-	return to + 32 < HOST_INSN || to > HOST_INSN + 32;
+	to = k->at + k->len + i->imm;
+	return to + 32 < k->at || to > k->at + 32;
 }
 
 static void aim_implied(struct host_case *k)
@@ -453,18 +509,19 @@ static bool make_case(struct host_case *k)
 		aim_memory(k);
 	if (!aim_branch(k) || bad_address(k))
 		return false;
-	host_make_data(k);
+	host_make_patches(k);
 	return x86_decode(&k->insn, k->code, 15, k->mode) == X86_DEC_OK &&
 	       k->insn.len == k->len;
 }
 
-void host_make(struct host_case *k, unsigned mode)
+void host_make(struct host_case *k, unsigned mode, uint32_t at)
 {
 	k->mode = mode;
-	k->at = HOST_INSN;
+	k->at = at;
 	k->block = false;
 	do {
-		while (!make_insn(k, host_engine_model()))
+		while (!make_insn(k, host_engine_model()) ||
+			!host_wanted(k->insn.op, mode))
 			;
 	} while (!make_case(k));
 }
