@@ -178,18 +178,7 @@ static uint8_t *bt_check_tlb(struct bt_tr *t, unsigned size, bool write)
 {
 	struct emit *e = &t->hot;
 
-	if (t->vm->bmi2) { /* rorx t1, t0, 7 */
-		em_8(e, 0xc4);
-		em_8(e, 0x43);
-		em_8(e, 0xfb);
-		em_8(e, 0xf0);
-		em_modrm_reg(e, BT_T1, BT_T0);
-		em_8(e, 7);
-	} else {
-		em_mov_rr(e, 8, BT_T1, BT_T0);
-		em_op_rr(e, 8, 0xc1, 5, BT_T1);
-		em_8(e, 7);
-	}
+	em_ror(e, t->vm->bmi2, BT_T1, BT_T0, 7);
 	em_alu_ri(e, 4, EM_AND, BT_T1, (SOFT_TLB_SIZE - 1) << 5);
 	em_op_rm(e, 8, 0x33, BT_T0, em_sib(H_RSP, BT_T1, 1, bt_tlb(t, write)));
 	em_alu_ri(e, 8, EM_CMP, BT_T0, (int32_t)BUS_PAGE_SIZE - (int32_t)size);

@@ -363,7 +363,7 @@ void bt_emit_copy(struct bt_tr *t, const struct x86_insn *in)
 		p.enc.m = &acc.m;
 		scratch[0] = acc.free;
 	}
-	bt_flags_need(t);
+	bt_flags_need(t, scratch[0]);
 	if (p.mem < 0 && p.same) {
 		memcpy(t->hot.p, t->page + t->off[t->i], in->len);
 		t->hot.p += in->len;

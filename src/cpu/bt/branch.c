@@ -60,21 +60,7 @@ void bt_emit_indirect(struct bt_tr *t, int32_t undo)
 		cold->data[1] = undo;
 		return;
 	}
-	if (t->vm->bmi2) { /* rorx t1, t0, 10 */
-		em_8(e, 0xc4);
-		em_8(e, 0x43);
-		em_8(e, 0xfb);
-		em_8(e, 0xf0);
-		em_modrm_reg(e, BT_T1, BT_T0);
-		em_8(e, 10);
-	} else {
-		em_mov_rr(e, 8, BT_T1, BT_T0);
-		em_op_rr(e, 8, 0xc1, 5, BT_T1);
-		em_8(e, 10);
-	}
-	em_op_rr(e, 8, 0x33, BT_T1, BT_T0);
-	em_op_rr(e, 4, 0xc1, 4, BT_T1);
-	em_8(e, 2);
+	em_ror(e, t->vm->bmi2, BT_T1, BT_T0, 62); /* bt_jc_index << 4 */
 	em_op_rm(e, 4, 0x23, BT_T1, bt_at_rsp(BT_AREA(jc_mask)));
 	em_op_rm(e, 8, 0x3b, BT_T0, em_sib(H_RSP, BT_T1, 1, jc));
 	cold = bt_cold(t, BT_TH_JC, em_jcc(e, CC_NE, e->p));
@@ -92,7 +78,7 @@ void bt_emit_goto(struct bt_tr *t, int64_t off)
 {
 	if (!t->step && off >= 0 && off < (int64_t)BUS_PAGE_SIZE) {
 		if (t->fl == BT_FL_SAVED && t->live[t->i + 1])
-			bt_emit_flags_load(&t->hot);
+			bt_emit_flags_load(&t->hot, BT_T1);
 		bt_exit_jump(t, -1, off);
 		return;
 	}
@@ -119,7 +105,7 @@ void bt_emit_jcc(struct bt_tr *t, const struct x86_insn *in)
 	enum bt_flags_at fl;
 	uint8_t *over;
 
-	bt_flags_need(t);
+	bt_flags_need(t, BT_T1);
 	if (!t->step && to >= 0 && to < (int64_t)BUS_PAGE_SIZE) {
 		bt_exit_jump(t, cc, to);
 	} else {

@@ -97,7 +97,7 @@ static void bt_emit_imm(struct bt_tr *t, const struct x86_insn *in)
 	unsigned g = in->opnd[0].reg, size = in->opnd[0].size, r = bt_reg[g];
 	bool homed = r == BT_HOMED;
 
-	bt_flags_need(t);
+	bt_flags_need(t, BT_T1);
 	if (in->op == X86_OP_MOV) {
 		bt_load_imm(t, in, homed ? BT_T0 : r);
 		if (homed)

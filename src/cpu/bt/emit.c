@@ -113,6 +113,21 @@ void em_mov_ri(struct emit *e, unsigned r, uint64_t imm)
 	}
 }
 
+void em_ror(struct emit *e, bool bmi2, unsigned d, unsigned s, unsigned n)
+{
+	if (bmi2) { /* rorx */
+		em_8(e, 0xc4);
+		em_8(e, (d & 8 ? 0 : 0x80) | 0x40 | (s & 8 ? 0 : 0x20) | 3);
+		em_8(e, 0xfb);
+		em_8(e, 0xf0);
+		em_modrm_reg(e, d, s);
+	} else {
+		em_mov_rr(e, 8, d, s);
+		em_op_rr(e, 8, 0xc1, 1, d);
+	}
+	em_8(e, n);
+}
+
 void em_nops(struct emit *e, unsigned n)
 {
 	static const uint8_t nop[9] = {0x66, 0x0f, 0x1f, 0x84};

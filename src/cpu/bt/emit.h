@@ -134,6 +134,9 @@ void em_alu_mi(struct emit *e, unsigned size, unsigned n, struct em_mem m,
 void em_mov_mi(struct emit *e, unsigned size, struct em_mem m, int32_t imm);
 void em_mov_ri(struct emit *e, unsigned r, uint64_t imm);
 
+/* d = s, 64 bits, rotated right by n. */
+void em_ror(struct emit *e, bool bmi2, unsigned d, unsigned s, unsigned n);
+
 /* Branches; return the address of the 32-bit displacement. */
 static inline uint8_t *em_jcc(struct emit *e, unsigned cc, const uint8_t *to)
 {

@@ -164,7 +164,7 @@ void bt_flags_clobber_after(struct bt_tr *t)
 	t->fl = BT_FL_SAVED;
 }
 
-void bt_flags_need(struct bt_tr *t)
+void bt_flags_need(struct bt_tr *t, unsigned scratch)
 {
 	const struct x86_insn *in = &t->insn[t->i];
 	uint32_t written =
@@ -173,7 +173,7 @@ void bt_flags_need(struct bt_tr *t)
 
 	if (t->fl != BT_FL_SAVED || !(bt_flags_read(in) | keep))
 		return;
-	bt_emit_flags_load(&t->hot);
+	bt_emit_flags_load(&t->hot, scratch);
 	t->fl = BT_FL_BOTH;
 }
 

@@ -49,7 +49,7 @@ struct bt_jc {
 
 static inline unsigned bt_jc_index(uint64_t rip)
 {
-	return (rip ^ rip >> 10) >> 2 & (BT_JC_SIZE - 1);
+	return rip >> 2 & (BT_JC_SIZE - 1);
 }
 
 /* Tag of an unused stack slot: one page out of 2^52, not canonical. */
@@ -414,8 +414,10 @@ static inline bool bt_stops_at(const struct cpu_vm *vm, unsigned off)
 /* ---- stubs.c: generated once ---- */
 
 void bt_stubs_make(struct cpu_vm *vm, struct emit *e);
+/* EFLAGS -> fl.  Destroys T1. */
 void bt_emit_flags_save(struct emit *e);
-void bt_emit_flags_load(struct emit *e);
+/* fl -> EFLAGS, by way of the scratch register or, if it is H_NONE, memory. */
+void bt_emit_flags_load(struct emit *e, unsigned scratch);
 
 /* ---- slot.c ---- */
 

@@ -38,17 +38,16 @@ static struct em_mem bt_rsp(int32_t disp)
 	return em_at(H_RSP, disp);
 }
 
-/* Destroys nothing but EFLAGS' home. */
 void bt_emit_flags_save(struct emit *e)
 {
-	em_store(e, 8, bt_rsp(BT_AREA(tmp)), H_RAX);
+	em_mov_rr(e, 8, BT_T1, H_RAX);
 	em_8(e, 0x9f); /* lahf */
 	em_8(e, 0x0f); /* seto al */
 	em_8(e, 0x90);
 	em_8(e, 0xc0);
 	em_8(e, 0x66);
 	em_store(e, 4, bt_rsp(BT_AREA(fl)), H_RAX);
-	em_load(e, 8, H_RAX, bt_rsp(BT_AREA(tmp)));
+	em_mov_rr(e, 8, H_RAX, BT_T1);
 }
 
 static void bt_emit_flags_from_fl(struct emit *e)
@@ -59,11 +58,17 @@ static void bt_emit_flags_from_fl(struct emit *e)
 	em_8(e, 0x9e); /* sahf */
 }
 
-void bt_emit_flags_load(struct emit *e)
+void bt_emit_flags_load(struct emit *e, unsigned scratch)
 {
-	em_store(e, 8, bt_rsp(BT_AREA(tmp)), H_RAX);
+	if (scratch == H_NONE)
+		em_store(e, 8, bt_rsp(BT_AREA(tmp)), H_RAX);
+	else
+		em_mov_rr(e, 8, scratch, H_RAX);
 	bt_emit_flags_from_fl(e);
-	em_load(e, 8, H_RAX, bt_rsp(BT_AREA(tmp)));
+	if (scratch == H_NONE)
+		em_load(e, 8, H_RAX, bt_rsp(BT_AREA(tmp)));
+	else
+		em_mov_rr(e, 8, H_RAX, scratch);
 }
 
 static void bt_emit_in_code(struct emit *e, unsigned where)

@@ -222,7 +222,7 @@ void bt_emit_bit(struct bt_tr *t, const struct x86_insn *in)
 	bt_access_linear(t, in, &acc, retry);
 	bt_get(t, 4, BT_T1, g);
 	em_alu_ri(e, 4, EM_AND, BT_T1, size * 8 - 1);
-	bt_flags_need(t);
+	bt_flags_need(t, H_NONE);
 	if (in->prefix & X86_PFX_LOCK)
 		em_8(e, 0xf0);
 	em_op_rm(e, size, 0x0f00 | in->opcode, BT_T1, acc.m);

@@ -99,12 +99,13 @@ uint32_t bt_flags_read(const struct x86_insn *in);
 uint32_t bt_flags_killed(const struct x86_insn *in);
 /* Compute live[] of the decoded block. */
 void bt_flags_liveness(struct bt_tr *t);
-/* EFLAGS is about to be destroyed before or by insn i, not by its result. */
+/* EFLAGS is about to be destroyed before or by insn i, not by its result.
+ * Destroys T1. */
 void bt_flags_clobber(struct bt_tr *t);
 /* The same behind insn i. */
 void bt_flags_clobber_after(struct bt_tr *t);
-/* Make EFLAGS hold what insn i reads or keeps. */
-void bt_flags_need(struct bt_tr *t);
+/* Make EFLAGS hold what insn i reads or keeps; scratch as above. */
+void bt_flags_need(struct bt_tr *t, unsigned scratch);
 /* insn i has been carried out by the host. */
 void bt_flags_done(struct bt_tr *t);
 

@@ -137,10 +137,12 @@ static void bt_decode(struct bt_tr *t, unsigned off)
 
 enum bt_entry { BT_EN_NONE, BT_EN_SAVE, BT_EN_HOST };
 
+/* By a link, that is: the jump cache looks for events itself. */
 static bool bt_backward(struct bt_tr *t)
 {
 	for (unsigned i = 0; i < t->n; i++) {
 		const struct x86_insn *in = &t->insn[i];
+		int64_t to;
 
 		switch (in->op) {
 		case X86_OP_JCC:
@@ -148,7 +150,8 @@ static bool bt_backward(struct bt_tr *t)
 		case X86_OP_CALL_REL:
 		case X86_OP_LOOP:
 		case X86_OP_JCXZ:
-			if ((int64_t)in->imm < 0)
+			to = bt_branch_to(t, in, t->off[i]);
+			if (to >= 0 && to <= (int64_t)t->off[i])
 				return true;
 			break;
 		default: break;
@@ -234,7 +237,7 @@ static void bt_emit_entries(struct bt_tr *t)
 		em_store(e, 8, bt_at_rsp(BT_AREA(rip_base)), BT_T0);
 	}
 	if (kind == BT_EN_HOST)
-		bt_emit_flags_load(e);
+		bt_emit_flags_load(e, BT_T1);
 	else if (kind == BT_EN_SAVE)
 		over = em_jmp(e, e->p);
 	t->b->near_entry = e->p;
