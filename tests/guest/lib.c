@@ -103,6 +103,15 @@ void skip(const char *name, const char *why)
 	print("\n");
 }
 
+void expect_shutdown(void (*fn)(void))
+{
+	if (nfailed)
+		return;
+	outb(0xf5, (uint8_t)(ntests + 1));
+	fn();
+	ok(false, "a triple fault shuts down");
+}
+
 /* ---- tables ---- */
 
 uint64_t descriptor(
@@ -123,6 +132,11 @@ void set_gate(unsigned vector, void (*entry)(void), unsigned dpl)
 #ifdef __x86_64__
 	idt[vector].hi = a >> 32;
 #endif
+}
+
+uint64_t *idt_entry(unsigned vector)
+{
+	return &idt[vector].lo;
 }
 
 void on_vector(unsigned vector, void (*handler)(struct frame *))

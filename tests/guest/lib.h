@@ -58,6 +58,8 @@ struct frame {
 };
 void on_vector(unsigned vector, void (*handler)(struct frame *));
 void set_gate(unsigned vector, void (*entry)(void), unsigned dpl);
+/* The low half of a gate, to be spoilt. */
+uint64_t *idt_entry(unsigned vector);
 
 /* A function in assembly that ends by returning or by an exception.  It may
  * change all registers but the stack pointer. */
@@ -77,10 +79,14 @@ void attempt_all(const struct attempt *list, unsigned n);
 void ok(bool cond, const char *name);
 void ok_eq(word got, word want, const char *name);
 void skip(const char *name, const char *why);
+/* The last test of all: fn leads to a triple fault. */
+void expect_shutdown(void (*fn)(void));
 void print(const char *s);
 void print_hex(word v);
 
 void test_main(void);
+
+extern uint32_t tss[];
 
 #define STACK_BYTES 16384
 extern uint8_t user_stack[STACK_BYTES];

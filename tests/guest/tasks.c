@@ -30,7 +30,6 @@ static struct {
 	uint32_t off;
 	uint16_t sel;
 } __attribute__((packed)) far_ptr;
-extern uint32_t tss[];
 
 static uint8_t type_of(uint16_t sel)
 {
