@@ -220,7 +220,9 @@ static __attribute__((noinline)) bool step_attend(
 {
 	if (r->events)
 		return soft_poll(c, r->exit);
-	soft_end_shadow(c);
+	/* who polls himself may have ended them at this boundary */
+	if (c->st.sti_shadow | c->st.movss_shadow)
+		soft_end_shadow(c);
 	if (c->st.activity == X86_ACT_RUN)
 		return false;
 	r->exit->reason = c->st.activity == X86_ACT_SHUTDOWN ? CPU_EXIT_SHUTDOWN

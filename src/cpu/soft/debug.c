@@ -31,6 +31,7 @@ void soft_update_dr7(struct soft_cpu *c)
 {
 	c->insn_bp &= SOFT_BP_DEBUGGER;
 	c->data_bp &= SOFT_BP_DEBUGGER;
+	c->bp_inhibit = false; /* nobody looked while none was enabled */
 	for (unsigned i = 0; i < 4; i++) {
 		if (!bp_enabled(c, i))
 			continue;

@@ -113,8 +113,9 @@ static void soft_commit_fault_regs(struct soft_cpu *c)
 	c->exceptions[c->event.vector & 31]++;
 	if (c->event.vector == X86_PF) {
 		s->cr2 = c->event.cr2;
-	} else if (c->event.vector == X86_DB && c->event.dr6) {
-		s->dr6 = (s->dr6 & ~0xfull) | c->event.dr6;
+	} else if (c->event.vector == X86_DB) {
+		if (c->event.dr6)
+			s->dr6 = (s->dr6 & ~0xfull) | c->event.dr6;
 		s->dr7 &= ~(1ull << 13);
 		s->debugctl &= ~1ull;
 	}
@@ -268,7 +269,7 @@ void soft_int(struct soft_cpu *c, uint8_t vector, uint64_t next,
 		c->db_pending = 0;
 	}
 	c->ext = kind == SOFT_INT_ICEBP;
-	if (c->event.dr6)
+	if (kind == SOFT_INT_ICEBP)
 		soft_commit_fault_regs(c);
 	else if (vector < 32)
 		c->exceptions[vector]++;
