@@ -162,8 +162,11 @@ static bool do_reset(
 static bool do_nmi(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
-	machine_nmi(c->m);
-	return true;
+	if (machine_nmi(c->m))
+		return true;
+	conf_error_set(err, CONF_ERROR_FAILED, NULL, NULL,
+		"the guest holds NMIs back (bit 7 of port 0x70)");
+	return false;
 }
 
 static bool do_pause(

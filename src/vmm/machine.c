@@ -13,6 +13,7 @@
 #include "cpu/kvm/kvm.h"
 #include "dev/irq/intc.h"
 #include "dev/timer/acpi_pm.h"
+#include "dev/timer/mc146818.h"
 #include "vmm/priv.h"
 
 /* An emulated KVM is slower than this; the kernel's interrupt controllers are
@@ -325,12 +326,16 @@ void machine_powerdown(struct machine *m)
 	bus_unlock(m->bus);
 }
 
-void machine_nmi(struct machine *m)
+bool machine_nmi(struct machine *m)
 {
+	bool masked;
+
 	bus_lock(m->bus);
-	if (m->board.intc)
+	masked = mc146818_nmi_masked(m->board.rtc);
+	if (m->board.intc && !masked)
 		intc_nmi(m->board.intc);
 	bus_unlock(m->bus);
+	return !masked;
 }
 
 /* A guest may crash many times a second: a few notes are enough. */

@@ -64,7 +64,8 @@ bool machine_start(struct machine *m, GError **err);
 
 void machine_reset(struct machine *m);
 void machine_powerdown(struct machine *m); /* press the power button */
-void machine_nmi(struct machine *m);
+/* False if the guest holds NMIs back (bit 7 of port 0x70): none was sent. */
+bool machine_nmi(struct machine *m);
 /* Stop and go on; the guest's time stands still meanwhile.  Who holds it. */
 enum machine_hold {
 	MACHINE_HOLD_USER = 1 << 0,

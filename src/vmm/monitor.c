@@ -32,7 +32,9 @@ static void cmd_powerdown(struct machine *m, GString *out)
 
 static void cmd_nmi(struct machine *m, GString *out)
 {
-	machine_nmi(m);
+	if (!machine_nmi(m))
+		g_string_append(out, "the guest holds NMIs back (bit 7 of "
+				     "port 0x70)\n");
 }
 
 /* The first time starts it. */

@@ -11,7 +11,8 @@
  * ends it too.
  *
  * Around it are the board's interrupt controllers, timers, both A20 gates and
- * ports 0x2000 + n that set the level of interrupt line n.
+ * ports 0x2000 + n that set the level of interrupt line n, and one more behind
+ * them for the NMI line.
  */
 #include <errno.h>
 #include <poll.h>
@@ -47,6 +48,7 @@
 struct harness {
 	const struct cpu_engine *engine;
 	const struct bus_irq *gsi;
+	struct dev *intc, *rtc;
 	struct x86_cpu_model model;
 	struct bus *bus;
 	struct bus_cpu *bc[MAX_CPUS];
@@ -81,8 +83,10 @@ static void port_write(void *opaque, uint16_t port, unsigned size, uint32_t val)
 		end(h, (int)(val & 0xff));
 	else if (port == 0xf5)
 		h->triple = val & 0xff;
-	else
+	else if (port < LINES + BUS_NGSI)
 		bus_irq_set(&h->gsi[port - LINES], val & 1);
+	else if ((val & 1) && !mc146818_nmi_masked(h->rtc))
+		intc_nmi(h->intc);
 }
 
 static const struct bus_io_ops ports = {.write = port_write};
@@ -160,7 +164,7 @@ static struct dev *add(const struct dev_class *cls, const struct dev_host *host)
 static void make_board(struct harness *h)
 {
 	struct dev_host host = {.bus = h->bus, .pci_slot = -1};
-	struct dev *d = add(&intc_class, &host);
+	struct dev *d = h->intc = add(&intc_class, &host);
 	static const struct x86_state any;
 	struct x86_cpuid_regs kvm;
 
@@ -172,7 +176,7 @@ static void make_board(struct harness *h)
 	intc_set_paravirt(d, kvm.eax, h->model.tsc_hz);
 	host.gsi = h->gsi = intc_gsi(d);
 	host.gsi = hpet_gsi(add(&hpet_class, &host));
-	add(&mc146818_class, &host);
+	h->rtc = add(&mc146818_class, &host);
 	add(&i8254_class, &host);
 	host.gsi = h->gsi;
 	host.pci = pci_bus_new(h->bus);
@@ -184,7 +188,7 @@ static void make_board(struct harness *h)
 	bus_set_a20(h->bus, true);
 	bus_io_claim(h->bus, 0xe9, 1, &ports, h);
 	bus_io_claim(h->bus, 0xf4, 2, &ports, h);
-	bus_io_claim(h->bus, LINES, BUS_NGSI, &ports, h);
+	bus_io_claim(h->bus, LINES, BUS_NGSI + 1, &ports, h);
 }
 
 static void *run_timers(void *opaque)

@@ -45,7 +45,9 @@
 #define C_UF	0x10
 #define D_VRT	0x80
 
-#define RTC_UIP_NS 244000 /* before the update; "Update cycle" */
+/* "Update cycle": 244 us of warning, then 1984 us during which the time is not
+ * to be relied upon; it changes at their end. */
+#define RTC_UIP_NS 2228000
 #define NS_PER_S   1000000000ull
 #define DAY_S	   86400
 
@@ -54,6 +56,7 @@ struct mc146818 {
 	uint8_t index; /* with the NMI bit */
 	uint8_t cmos[128];
 	int64_t diff_ns;  /* guest's time of day minus the host's */
+	unsigned weekday; /* what the guest set beyond the date's own */
 	bool stopped;	  /* SET or the divider's reset: time stands */
 	int64_t seen_s;	  /* second up to which UF and AF are known */
 	uint64_t seen_ns; /* bus time up to which PF is known */
@@ -110,7 +113,8 @@ static void mc146818_show(struct mc146818 *r, int64_t seconds)
 	r->cmos[RTC_SECONDS] = mc146818_encode(r, tm.tm_sec % 60);
 	r->cmos[RTC_MINUTES] = mc146818_encode(r, tm.tm_min);
 	r->cmos[RTC_HOURS] = mc146818_encode_hour(r, tm.tm_hour);
-	r->cmos[RTC_WEEKDAY] = mc146818_encode(r, tm.tm_wday + 1);
+	r->cmos[RTC_WEEKDAY] =
+		mc146818_encode(r, ((unsigned)tm.tm_wday + r->weekday) % 7 + 1);
 	r->cmos[RTC_DAY] = mc146818_encode(r, tm.tm_mday);
 	r->cmos[RTC_MONTH] = mc146818_encode(r, tm.tm_mon + 1);
 	r->cmos[RTC_YEAR] = mc146818_encode(r, tm.tm_year % 100);
@@ -118,8 +122,9 @@ static void mc146818_show(struct mc146818 *r, int64_t seconds)
 		mc146818_encode(r, (tm.tm_year + 1900) / 100 % 100);
 }
 
-/* The time in the registers; any rubbish gives some time. */
-static int64_t mc146818_time(const struct mc146818 *r)
+/* The time in the registers; any rubbish gives some time.  The day of the week
+ * is a counter of its own. */
+static int64_t mc146818_time(struct mc146818 *r)
 {
 	struct tm tm = {
 		.tm_sec = mc146818_decode(r, r->cmos[RTC_SECONDS]),
@@ -130,8 +135,12 @@ static int64_t mc146818_time(const struct mc146818 *r)
 		.tm_year = (int)mc146818_decode(r, r->cmos[RTC_CENTURY]) * 100 +
 			   (int)mc146818_decode(r, r->cmos[RTC_YEAR]) - 1900,
 	};
+	int64_t t = timegm(&tm);
 
-	return timegm(&tm);
+	r->weekday = (mc146818_decode(r, r->cmos[RTC_WEEKDAY]) + 6 + 7 -
+			     (unsigned)tm.tm_wday) %
+		     7;
+	return t;
 }
 
 /* ---- flags and interrupts ---- */
@@ -360,6 +369,11 @@ static const struct bus_io_ops mc146818_ops = {
 };
 
 /* ---- for the board ---- */
+
+bool mc146818_nmi_masked(struct dev *d)
+{
+	return ((struct mc146818 *)d)->index & 0x80;
+}
 
 void mc146818_set(struct dev *d, uint8_t addr, uint8_t val)
 {

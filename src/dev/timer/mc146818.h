@@ -12,6 +12,9 @@ extern const struct dev_class mc146818_class;
  * reset. */
 void mc146818_set(struct dev *d, uint8_t addr, uint8_t val);
 
+/* Does bit 7 of port 0x70 hold the NMI line back?  Lock held. */
+bool mc146818_nmi_masked(struct dev *d);
+
 /* What PC firmware looks for.  low: bytes of RAM below 4 GiB, high: above. */
 void mc146818_set_memory(struct dev *d, uint64_t low, uint64_t high);
 void mc146818_set_cpus(struct dev *d, unsigned ncpus);
