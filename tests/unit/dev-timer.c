@@ -412,6 +412,31 @@ static void test_hpet_quiet(void)
 	board_fini(&b);
 }
 
+/* What is due before a register is written has come, however late the host's
+ * timer is. */
+static void test_hpet_due(void)
+{
+	struct bus_irq lines[BUS_NGSI];
+	struct board b;
+
+	board_lines(&b, lines);
+	board_add(&b, "hpet");
+	hwrite(&b, 0x10, 4, 1);
+	hwrite(&b, 0x120, 4, 17 << 9 | 4);
+	hwrite(&b, 0x128, 8, hread(&b, 0xf0, 8) + 1000);
+	hwrite(&b, 0x100, 4, 16 << 9 | 0x40 | 8 | 4);
+	hwrite(&b, 0x108, 8, hread(&b, 0xf0, 8) + 1000);
+	hwrite(&b, 0x108, 8, 50000000);
+	g_usleep(100);
+	line_rises = 0;
+	hwrite(&b, 0x10, 4, 1);
+	g_assert_cmpuint(line_rises, ==, 2);
+	g_assert_cmpuint(hread(&b, 0x108, 8), >=, 50000000);
+	board_sleep(&b, 1000);
+	g_assert_cmpuint(line_rises, ==, 2);
+	board_fini(&b);
+}
+
 static void test_hpet_legacy(void)
 {
 	struct bus_irq lines[BUS_NGSI];
@@ -508,6 +533,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/hpet/counter", test_hpet_counter);
 	g_test_add_func("/hpet/timers", test_hpet_timers);
 	g_test_add_func("/hpet/quiet", test_hpet_quiet);
+	g_test_add_func("/hpet/due", test_hpet_due);
 	g_test_add_func("/hpet/legacy", test_hpet_legacy);
 	g_test_add_func("/acpi", test_acpi);
 	return g_test_run();

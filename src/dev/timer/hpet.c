@@ -101,19 +101,36 @@ static void hpet_lower(struct hpet_timer *t)
 		hpet_drive(t->hpet, hpet_line(t), false);
 }
 
+/* May it interrupt at all? */
+static bool hpet_routed(const struct hpet_timer *t)
+{
+	return (t->config & TN_ENABLE) &&
+	       ((hpet_legacy(t->hpet) && t->n < 2) ||
+		       (HPET_ROUTES >> hpet_line(t) & 1));
+}
+
+/* A level stands as long as its status does. */
+static void hpet_keep_level(struct hpet_timer *t)
+{
+	struct hpet *h = t->hpet;
+
+	if ((t->config & TN_LEVEL) && hpet_running(h) && hpet_routed(t) &&
+		(h->status & (1u << t->n)))
+		hpet_drive(h, hpet_line(t), true);
+}
+
 static void hpet_raise(struct hpet_timer *t)
 {
 	struct hpet *h = t->hpet;
 	unsigned line = hpet_line(t);
-	bool routed = (hpet_legacy(h) && t->n < 2) || (HPET_ROUTES >> line & 1);
 
-	if (t->config & TN_LEVEL)
+	if (t->config & TN_LEVEL) {
 		h->status |= 1u << t->n;
-	if (!(t->config & TN_ENABLE) || !routed)
-		return;
-	hpet_drive(h, line, true);
-	if (!(t->config & TN_LEVEL))
+		hpet_keep_level(t);
+	} else if (hpet_routed(t)) {
+		hpet_drive(h, line, true);
 		hpet_drive(h, line, false);
+	}
 }
 
 static void hpet_other_set(void *opaque, unsigned n, bool level)
@@ -144,13 +161,22 @@ static bool hpet_quiet(const struct hpet_timer *t)
 	return !(t->config & (TN_ENABLE | TN_LEVEL));
 }
 
-/* Bring the comparator of a quiet periodic timer to where it is by now. */
+static void hpet_fire(void *opaque);
+
+/* Before anything is changed: what was due has been, though the host's timer
+ * may come later, and the comparator of a quiet periodic timer is where it is
+ * by now. */
 static void hpet_settle(struct hpet_timer *t)
 {
 	uint64_t now = hpet_now(t->hpet), mask = hpet_mask(t);
 	uint64_t left = (t->comparator - t->since) & mask;
 	uint64_t gone = now - t->since;
 
+	if (t->timer.slot &&
+		t->timer.deadline_ns <= bus_clock_ns(t->hpet->dev.host.bus)) {
+		bus_timer_cancel(&t->timer);
+		hpet_fire(t);
+	}
 	if (!hpet_running(t->hpet) || !hpet_quiet(t) || !t->period ||
 		!(t->config & TN_PERIODIC))
 		return;
@@ -207,8 +233,7 @@ static void hpet_fire(void *opaque)
 static void hpet_write_timer_config(
 	struct hpet_timer *t, uint64_t val, uint64_t mask)
 {
-	struct hpet *h = t->hpet;
-	uint32_t can = TN_WRITABLE & ~(t->n ? TN_PERIODIC : 0);
+	uint32_t can = TN_WRITABLE & ~(t->n ? TN_PERIODIC | TN_SET_VAL : 0);
 	uint32_t was = t->config;
 
 	mask &= can;
@@ -222,9 +247,7 @@ static void hpet_write_timer_config(
 		t->comparator &= 0xffffffff;
 		t->period &= 0xffffffff;
 	}
-	if ((t->config & TN_LEVEL) && (t->config & TN_ENABLE) &&
-		(h->status & (1u << t->n)))
-		hpet_drive(h, hpet_line(t), true);
+	hpet_keep_level(t);
 	hpet_arm(t);
 }
 
@@ -263,8 +286,10 @@ static void hpet_write_config(struct hpet *h, uint64_t val)
 		for (unsigned i = 0; i < 2; i++)
 			bus_irq_set(&h->dev.host.gsi[i ? 8 : 0],
 				!hpet_legacy(h) && h->other[i]);
-	for (unsigned i = 0; i < HPET_NTIMERS; i++)
+	for (unsigned i = 0; i < HPET_NTIMERS; i++) {
+		hpet_keep_level(&h->timer[i]);
 		hpet_arm(&h->timer[i]);
+	}
 }
 
 static void hpet_write_status(struct hpet *h, uint64_t val)
@@ -297,8 +322,8 @@ static uint64_t hpet_read64(struct hpet *h, unsigned off)
 		return 0;
 	switch (off & 0x1f) {
 	case 0x00:
-		return (uint64_t)HPET_ROUTES << 32 | t->config | TN_CAN_64 |
-		       (t->n ? 0 : TN_CAN_PERIOD);
+		return (uint64_t)HPET_ROUTES << 32 | TN_CAN_64 |
+		       (t->config & ~TN_SET_VAL) | (t->n ? 0 : TN_CAN_PERIOD);
 	case 0x08: hpet_settle(t); return t->comparator;
 	}
 	return 0;
