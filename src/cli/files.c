@@ -21,6 +21,7 @@
 #include "conf/error.h"
 
 #define SEABIOS "/usr/share/seabios/bios-256k.bin"
+#define VGABIOS "/usr/share/seabios/vgabios-stdvga.bin"
 
 /* ---- who else has the file open ---- */
 
@@ -188,6 +189,18 @@ static void open_rom(struct conf_nic *n)
 	n->rom.path = g_strdup(roms[n->model]);
 }
 
+/* The card's BIOS; without it there is a screen only for drivers. */
+static void open_vga_rom(struct conf_machine *m)
+{
+	int fd = m->vga == CONF_VGA_NONE ? -1
+					 : open(VGABIOS, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	m->vga_rom.fd = fd;
+	m->vga_rom.path = g_strdup(VGABIOS);
+}
+
 /* ---- serial lines ---- */
 
 static bool listen_unix(struct conf_file *f, GError **err)
@@ -247,6 +260,7 @@ bool cli_files_open(struct conf_machine *m, GError **err)
 	}
 	for (guint i = 0; i < m->nics->len; i++)
 		open_rom(g_ptr_array_index(m->nics, i));
+	open_vga_rom(m);
 	for (guint i = 0; i < m->serial->len; i++) {
 		if (!open_serial(g_ptr_array_index(m->serial, i), err))
 			return false;

@@ -17,6 +17,7 @@ struct run {
 	bool serial_stated;
 	bool source; /* something to boot was named */
 	bool named;
+	char *password; /* the file of the remote screen's */
 };
 
 #define SETTER(name)                                                           \
@@ -168,7 +169,13 @@ SETTER(debugcon)
 
 SETTER(display)
 {
-	return conf_display_parse(MACHINE, v, err);
+	return conf_display_parse(
+		MACHINE, v, &((struct run *)ctx)->password, err);
+}
+
+SETTER(vga)
+{
+	return conf_vga_parse(MACHINE, v, err);
 }
 
 SETTER(acpi)
@@ -269,8 +276,16 @@ const struct cli_flag cli_run_flags[] = {
 		"stdio none file: unix:", set_console},
 	{"debugcon", 0, "TO", "where the firmware's debug port 0x402 goes",
 		"stdio none file: unix:", set_debugcon},
-	{"display", 0, "D", "none (default) or vnc[=ADDRESS]", "none vnc",
-		set_display},
+	{"vga", 0, "CARD",
+		"the display card: std (default; VGA and VBE) or none; option "
+		"vram=SIZE (16M)",
+		"std none", set_vga},
+	{"display", 0, "D",
+		"who may look: none (default; vmeste screenshot can) or "
+		"vnc=WHERE, [HOST:]PORT (default host: 127.0.0.1) or "
+		"unix:PATH; vnc alone: NAME.vnc beside the control socket; "
+		"option password=FILE",
+		"none vnc", set_display},
 	{"acpi", 0, "on|off", "ACPI tables (default: on)", "on off", set_acpi},
 	{"ioapic", 0, "on|off", "the I/O interrupt controller (default: on)",
 		"on off", set_ioapic},
@@ -313,6 +328,7 @@ void *cli_run_new(void)
 void cli_run_free(void *ctx)
 {
 	conf_machine_free(MACHINE);
+	g_free(((struct run *)ctx)->password);
 	g_free(ctx);
 }
 

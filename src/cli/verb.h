@@ -102,4 +102,16 @@ bool cli_dump_positional(void *ctx, const char *word, GError **err);
 int cli_dump(void *ctx, GError **err);
 extern const struct cli_flag cli_dump_flags[];
 
+/* Driving a machine by its screen: screen.c. */
+void *cli_screen_new(void);
+void cli_screen_free(void *ctx);
+bool cli_screen_positional(void *ctx, const char *word, GError **err);
+int cli_screenshot(void *ctx, GError **err);
+int cli_type(void *ctx, GError **err);
+int cli_key(void *ctx, GError **err);
+int cli_wait(void *ctx, GError **err);
+int cli_mouse(void *ctx, GError **err);
+extern const struct cli_flag cli_type_flags[], cli_key_flags[],
+	cli_wait_flags[];
+
 #endif

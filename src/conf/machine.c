@@ -22,6 +22,7 @@ WORDS(format, "format", "raw", "qcow2");
 WORDS(nic, "network card", "virtio", "e1000", "pcnet", "rtl8139", "ne2k");
 WORDS(serial, "serial line", "none", "stdio", "file", "unix");
 WORDS(display, "display", "none", "vnc");
+WORDS(vga, "display card", "std", "none");
 WORDS(boot, "boot medium", "floppy", "cdrom", "disk", "net");
 
 void conf_file_clear(struct conf_file *f)
@@ -97,6 +98,8 @@ struct conf_machine *conf_machine_new(void)
 	m->acpi = m->ioapic = m->hpet = true;
 	m->firmware_file.fd = m->kernel.fd = m->initrd.fd = -1;
 	m->control.fd = m->gdb.fd = m->trace.fd = -1;
+	m->vga_rom.fd = m->screen.fd = -1;
+	m->vram_bytes = 16 << 20;
 	m->console.file.fd = m->console.in_fd = -1;
 	m->debugcon.file.fd = m->debugcon.in_fd = -1;
 	m->drives =
@@ -115,6 +118,8 @@ void conf_machine_free(struct conf_machine *m)
 	conf_file_clear(&m->control);
 	conf_file_clear(&m->gdb);
 	conf_file_clear(&m->trace);
+	conf_file_clear(&m->vga_rom);
+	conf_file_clear(&m->screen);
 	serial_clear(&m->console);
 	serial_clear(&m->debugcon);
 	g_ptr_array_unref(m->drives);
@@ -124,6 +129,7 @@ void conf_machine_free(struct conf_machine *m)
 	g_free(m->cpu_model);
 	g_free(m->append);
 	g_free(m->display_addr);
+	g_free(m->display_password);
 	g_free(m);
 }
 
@@ -148,7 +154,7 @@ static bool check_supported(const struct conf_machine *m, GError **err)
 		return unsupported(err, "firmware uefi", "use --firmware bios");
 	if (m->display != CONF_DISPLAY_NONE)
 		return unsupported(err, "display vnc",
-			"use --display none and --serial stdio");
+			"use --display none and vmeste screenshot");
 	for (guint i = 0; i < m->drives->len; i++) {
 		const struct conf_drive *d = g_ptr_array_index(m->drives, i);
 		g_autofree char *what = g_strdup_printf("%s on bus %s",
@@ -257,9 +263,31 @@ static bool check_ioapic(const struct conf_machine *m, GError **err)
 	return false;
 }
 
+static bool check_display(const struct conf_machine *m, GError **err)
+{
+	uint64_t v = m->vram_bytes;
+
+	if (v < 1 << 20 || v > 256 << 20 || (v & (v - 1))) {
+		g_autofree char *size = conf_format_size(v);
+
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"a display has 1M, 2M, 4M, ... or 256M of memory",
+			"write for example --vga std,vram=16M",
+			"display memory of %s", size);
+		return false;
+	}
+	if (m->display == CONF_DISPLAY_NONE || m->vga != CONF_VGA_NONE)
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE,
+		"without a display card there is nothing to show",
+		"leave out --vga none", "--display vnc with --vga none");
+	return false;
+}
+
 bool conf_machine_check(const struct conf_machine *m, GError **err)
 {
 	return check_limits(m, err) && check_stdio(m, err) &&
 	       check_kernel(m, err) && check_ioapic(m, err) &&
-	       check_gdb(m, err) && check_supported(m, err);
+	       check_gdb(m, err) && check_display(m, err) &&
+	       check_supported(m, err);
 }

@@ -95,6 +95,11 @@ enum conf_display {
 	CONF_DISPLAY_VNC,
 };
 
+enum conf_vga {
+	CONF_VGA_STD, /* VGA with VBE, PCI 1234:1111 */
+	CONF_VGA_NONE,
+};
+
 enum conf_boot {
 	CONF_BOOT_FLOPPY,
 	CONF_BOOT_CDROM,
@@ -107,7 +112,7 @@ enum conf_boot {
 extern const struct conf_word_list conf_engine_words, conf_irqchip_words,
 	conf_hypervisor_words, conf_board_words, conf_firmware_words,
 	conf_media_words, conf_bus_words, conf_format_words, conf_nic_words,
-	conf_serial_words, conf_display_words, conf_boot_words;
+	conf_serial_words, conf_display_words, conf_vga_words, conf_boot_words;
 
 struct conf_file {
 	char *path; /* NULL: absent */
@@ -174,8 +179,13 @@ struct conf_machine {
 		console; /* virtio-console (hvc0); kind NONE = none */
 	struct conf_serial debugcon; /* port 0x402 */
 
+	enum conf_vga vga;
+	uint64_t vram_bytes;	  /* a power of two */
+	struct conf_file vga_rom; /* its BIOS, or absent */
 	enum conf_display display;
-	char *display_addr; /* or NULL */
+	char *display_addr;	 /* or NULL */
+	char *display_password;	 /* or NULL: none is asked for */
+	struct conf_file screen; /* listening socket of the remote screen */
 
 	enum conf_boot boot[CONF_NBOOT]; /* in order */
 	unsigned nboot;			 /* 0 = default order */

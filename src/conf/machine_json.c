@@ -163,6 +163,11 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 		o, "debugcon", serial_to_json(&m->debugcon, fds));
 	put_word(o, "display", &conf_display_words, (int)m->display);
 	put_string(o, "display_addr", m->display_addr);
+	put_string(o, "display_password", m->display_password);
+	put_file(o, "screen", &m->screen, fds);
+	put_word(o, "vga", &conf_vga_words, (int)m->vga);
+	json_object_set_int_member(o, "vram_bytes", (gint64)m->vram_bytes);
+	put_file(o, "vga_rom", &m->vga_rom, fds);
 	put_file(o, "control", &m->control, fds);
 	put_file(o, "gdb", &m->gdb, fds);
 	put_file(o, "trace", &m->trace, fds);
@@ -462,6 +467,13 @@ static void read_hardware(
 	m->display = (enum conf_display)get_word(
 		r, o, "display", &conf_display_words);
 	take_string(r, o, "display_addr", &m->display_addr);
+	take_string(r, o, "display_password", &m->display_password);
+	get_file(r, o, "screen", &m->screen);
+	m->vga = (enum conf_vga)get_word(r, o, "vga", &conf_vga_words);
+	m->vram_bytes = get_int(r, o, "vram_bytes", 256 << 20, m->vram_bytes);
+	if (m->vram_bytes < 1 << 20 || m->vram_bytes & (m->vram_bytes - 1))
+		reader_fail(r, "vram_bytes");
+	get_file(r, o, "vga_rom", &m->vga_rom);
 	read_boot(r, o, m);
 }
 

@@ -256,17 +256,37 @@ bool conf_boot_parse(struct conf_machine *m, const char *text, GError **err)
 	return true;
 }
 
-bool conf_display_parse(struct conf_machine *m, const char *text, GError **err)
+bool conf_display_parse(
+	struct conf_machine *m, const char *text, char **password, GError **err)
 {
-	const char *eq = strchr(text, '=');
+	static const char *const keys[] = {"password", NULL};
+	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
+	const char *value = o && o->value ? o->value : "none";
+	const char *eq = strchr(value, '=');
 	g_autofree char *word =
-		eq ? g_strndup(text, (size_t)(eq - text)) : g_strdup(text);
+		eq ? g_strndup(value, (size_t)(eq - value)) : g_strdup(value);
 	int kind;
 
-	if (!conf_parse_word(word, &conf_display_words, &kind, err))
+	if (!o || !conf_parse_word(word, &conf_display_words, &kind, err))
 		return false;
 	m->display = (enum conf_display)kind;
 	g_free(m->display_addr);
 	m->display_addr = eq ? g_strdup(eq + 1) : NULL;
+	g_free(*password);
+	*password = g_strdup(conf_options_get(o, "password"));
 	return true;
+}
+
+bool conf_vga_parse(struct conf_machine *m, const char *text, GError **err)
+{
+	static const char *const keys[] = {"vram", NULL};
+	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
+	const char *vram = o ? conf_options_get(o, "vram") : NULL;
+	int kind;
+
+	if (!o || !conf_parse_word(o->value ? o->value : "std", &conf_vga_words,
+			  &kind, err))
+		return false;
+	m->vga = (enum conf_vga)kind;
+	return !vram || conf_parse_size(vram, &m->vram_bytes, err);
 }

@@ -22,7 +22,10 @@ bool conf_serial_parse(struct conf_serial *s, const char *text, GError **err);
 bool conf_boot_parse(struct conf_machine *m, const char *text, GError **err);
 /* "FILE,events=N,insns" */
 bool conf_trace_parse(struct conf_machine *m, const char *text, GError **err);
-/* "none", "vnc", "vnc=ADDR" */
-bool conf_display_parse(struct conf_machine *m, const char *text, GError **err);
+/* "none", "vnc", "vnc=ADDR"; *password: the file that holds it, if any */
+bool conf_display_parse(struct conf_machine *m, const char *text,
+	char **password, GError **err);
+/* "std,vram=16M", "none" */
+bool conf_vga_parse(struct conf_machine *m, const char *text, GError **err);
 
 #endif

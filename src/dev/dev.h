@@ -39,6 +39,7 @@ struct dev_host {
 	bool readonly;
 	const char *serial; /* serial number shown to the guest */
 	unsigned queues;
+	uint32_t vram_bytes; /* of a display */
 };
 
 struct dev {

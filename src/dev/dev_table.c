@@ -21,6 +21,7 @@
 #include "dev/timer/hpet.h"
 #include "dev/timer/i8254.h"
 #include "dev/timer/mc146818.h"
+#include "dev/video/vga.h"
 #include "dev/virtio/devices.h"
 
 const struct dev_class *const dev_table[] = {
@@ -38,6 +39,7 @@ const struct dev_class *const dev_table[] = {
 	&apm_port_class,
 	&testdev_class,
 	&fw_cfg_class,
+	&vga_class,
 	&virtio_blk_class,
 	&virtio_net_class,
 	&virtio_console_class,

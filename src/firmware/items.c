@@ -81,13 +81,11 @@ static void item_u64(struct fw_items *l, const char *name, uint64_t v)
 	fw_items_file(l, name, g_bytes_new(&v, sizeof(v)));
 }
 
-/* SeaBIOS's built-in text screen on a serial port: only without a display,
- * or every character would come twice. */
+/* SeaBIOS's text screen on a serial port; with a display it shows on both. */
 static void sercon(struct fw_items *l, const struct fw_board *b)
 {
-	if (b->display || !b->nserial)
-		return;
-	item_u64(l, "etc/sercon-port", 0x3f8);
+	if (b->nserial)
+		item_u64(l, "etc/sercon-port", 0x3f8);
 }
 
 void fw_items_board(struct fw_items *l, const struct fw_board *b)

@@ -65,7 +65,6 @@ struct fw_board {
 	const uint32_t *apic_ids;
 	const char *const *boot_order; /* device paths, NULL-terminated */
 	unsigned boot_menu_ms;	       /* 0: no menu */
-	bool display;		       /* there is a screen */
 	unsigned nserial;	       /* COM ports */
 };
 

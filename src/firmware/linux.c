@@ -35,6 +35,7 @@ enum {
 	HDR_INIT_SIZE = 0x260,
 	HDR_END = 0x290,
 
+	BP_SCREEN = 0x000, /* struct screen_info */
 	BP_ALT_MEM_K = 0x1e0,
 	BP_E820_COUNT = 0x1e8,
 	BP_RSDP = 0x070,
@@ -203,6 +204,17 @@ static bool place_kernel(const struct linux_image *l, const struct fw_boot *b,
 	return true;
 }
 
+/* The screen as setup code would have found it: 80x25, EGA and VGA. */
+static void screen_info(uint8_t *s)
+{
+	s[0x06] = 3; /* mode */
+	s[0x07] = 80;
+	set(s + 0x0a, 3, 2); /* 256 KB */
+	s[0x0e] = 25;
+	s[0x0f] = 1;	      /* VGA */
+	set(s + 0x10, 16, 2); /* lines of a character */
+}
+
 static GBytes *zero_page(const struct linux_image *l, const struct fw_boot *b,
 	gpa_t initrd, gpa_t kernel)
 {
@@ -219,6 +231,8 @@ static GBytes *zero_page(const struct linux_image *l, const struct fw_boot *b,
 	set(bp + HDR_CMDLINE, FW_LOW_CMDLINE, 4);
 	set(bp + BP_ALT_MEM_K, (MIN(b->low_bytes, 1ull << 32) >> 10) - 1024, 4);
 	set(bp + BP_RSDP, b->rsdp_gpa, 8);
+	if (b->text_screen)
+		screen_info(bp + BP_SCREEN);
 	bp[BP_E820_COUNT] = (uint8_t)n;
 	memcpy(bp + BP_E820, map, n * sizeof(map[0]));
 	return g_bytes_new_take(bp, BP_SIZE);

@@ -76,6 +76,7 @@ struct fw_boot {
 	const char *cmdline;			/* never NULL */
 	uint64_t low_bytes, high_bytes;		/* RAM below, from 4 GiB */
 	uint64_t rsdp_gpa;			/* 0: no ACPI */
+	bool text_screen;			/* a VGA is in text mode 3 */
 };
 
 /* Low memory in direct boots. */

@@ -154,8 +154,9 @@ static void adapt_rom(uint8_t *rom, uint32_t size, const struct pci_func *f)
 	}
 }
 
-/* The network boot ROM; one that cannot be read only means no network boot. */
-static void add_rom(struct machine *m, struct conf_nic *nic, struct dev *dev)
+/* One that cannot be read only means that there is none. */
+uint8_t *board_add_rom(struct machine *m, struct conf_file *file,
+	struct dev *dev, uint32_t *bytes)
 {
 	struct pci_func *f = func_of(m, dev);
 	struct fw_image image = {.fd = -1};
@@ -163,10 +164,9 @@ static void add_rom(struct machine *m, struct conf_nic *nic, struct dev *dev)
 	uint32_t size = BUS_PAGE_SIZE;
 	void *rom = NULL;
 
-	if (!f || nic->rom.fd < 0)
-		return;
-	if (!fw_image_open(
-		    &image, take(&nic->rom), nic->rom.path, ROM_MAX, &err)) {
+	if (!f || file->fd < 0)
+		return NULL;
+	if (!fw_image_open(&image, take(file), file->path, ROM_MAX, &err)) {
 		machine_note(m, "%s", err->message);
 	} else if (image.size) {
 		while (size < image.size)
@@ -183,6 +183,8 @@ static void add_rom(struct machine *m, struct conf_nic *nic, struct dev *dev)
 		}
 	}
 	fw_image_close(&image);
+	*bytes = size;
+	return rom;
 }
 
 static bool add_nic(
@@ -196,6 +198,7 @@ static bool add_nic(
 		/* locally administered, one after the other */
 		.mac = {0x52, 0x56, 0x4d, 0x00, 0x00, (uint8_t)(n + 1)}};
 	struct dev *dev;
+	uint32_t rom_bytes;
 
 	if (nic->model != CONF_NIC_VIRTIO) {
 		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
@@ -212,7 +215,7 @@ static bool add_nic(
 	g_ptr_array_add(m->board.nets, h.net);
 	dev = board_add(m, "virtio-net", id, &h, err);
 	if (dev)
-		add_rom(m, nic, dev);
+		board_add_rom(m, &nic->rom, dev, &rom_bytes);
 	return dev != NULL;
 }
 

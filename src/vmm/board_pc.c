@@ -2,8 +2,8 @@
  * board_pc.c - the board `pc`: 440FX host bridge, PIIX3 ISA bridge, PIIX4
  * power management, and what stands on the ISA bus.
  *
- * PCI slots: 0 host bridge, 1 ISA bridge (function 3 power management), 2 kept
- * for a display, from 3 network cards, drives, console and random numbers.
+ * PCI slots: 0 host bridge, 1 ISA bridge (function 3 power management), 2 the
+ * display, from 3 network cards, drives, console and random numbers.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -26,10 +26,12 @@
 #include "dev/timer/hpet.h"
 #include "dev/timer/i8254.h"
 #include "dev/timer/mc146818.h"
+#include "dev/video/vga.h"
 #include "vmm/priv.h"
 
 #define BIOS_UNIT  0x10000u
 #define BIOS_MAX   0x1000000u
+#define VGA_SLOT   2
 #define FIRST_CARD 3
 #define PCI_IO	   0xc000
 #define PCI_IO_END 0xfffc
@@ -136,7 +138,8 @@ static bool add_chipset(
 	if (!b->isa)
 		return false;
 	b->pm = add_class(m, &acpi_pm_class, "pm", h, err);
-	return b->pm && add_class(m, &i8042_class, "kbd", h, err) &&
+	b->kbd = add_class(m, &i8042_class, "kbd", h, err);
+	return b->pm && b->kbd &&
 	       add_class(m, &port92_class, "port92", h, err) &&
 	       add_class(m, &apm_port_class, "apm", h, err);
 }
@@ -191,6 +194,26 @@ static bool add_serial(struct machine *m, struct dev_host h, GError **err)
 		return false;
 	h.chr = add_console(m, &m->conf->console);
 	return !h.chr || board_add(m, "virtio-console", "console", &h, err);
+}
+
+/* ---- the display ---- */
+
+static bool add_vga(struct machine *m, struct dev_host h, GError **err)
+{
+	struct board *b = &m->board;
+	uint32_t bytes;
+	uint8_t *rom;
+
+	if (m->conf->vga == CONF_VGA_NONE)
+		return true;
+	h.pci_slot = VGA_SLOT;
+	h.vram_bytes = (uint32_t)m->conf->vram_bytes;
+	b->vga = add_class(m, &vga_class, "vga", &h, err);
+	if (!b->vga)
+		return false;
+	rom = board_add_rom(m, &m->conf->vga_rom, b->vga, &bytes);
+	b->vga_font = rom ? vga_find_font(rom, bytes) : NULL;
+	return true;
 }
 
 /* ---- firmware ---- */
@@ -280,8 +303,8 @@ bool board_pc_init(struct machine *m, GError **err)
 	b->fw_cfg = add_class(m, &fw_cfg_class, "fw_cfg", &h, err);
 	if (!b->fw_cfg)
 		return false;
-	if (!board_add_nics(m, err) || !board_add_drives(m, err) ||
-		!add_serial(m, h, err))
+	if (!add_vga(m, h, err) || !board_add_nics(m, err) ||
+		!board_add_drives(m, err) || !add_serial(m, h, err))
 		return false;
 	if (dev_class_find("virtio-rng") &&
 		!board_add(m, "virtio-rng", "rng", &h, err))
@@ -337,4 +360,6 @@ void board_pc_setup(struct machine *m)
 		PCI_IO_END);
 	if (b->intc)
 		intc_virtual_wire(b->intc);
+	if (b->vga && b->vga_font)
+		vga_set_text_mode(b->vga, b->vga_font);
 }

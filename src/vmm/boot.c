@@ -50,7 +50,7 @@ static void add_acpi(struct machine *m, bool place)
 		.apic_ids = m->apic_ids,
 		.hpet = m->conf->hpet,
 		.no_ioapic = !m->conf->ioapic,
-		.display = m->conf->display != CONF_DISPLAY_NONE,
+		.display = m->board.vga != NULL,
 		.ncom = MAX(1u, m->conf->serial->len),
 		.pm_base = ACPI_PM_BASE,
 		.smi_cmd_port = ACPI_PM_SMI_CMD,
@@ -139,6 +139,7 @@ static bool plan_kernel(struct machine *m, GError **err)
 		.low_bytes = ram->low,
 		.high_bytes = high_bytes(m),
 		.rsdp_gpa = c->acpi ? RSDP_AT : 0,
+		.text_screen = m->board.vga_font != NULL,
 	};
 
 	if (!fw_image_open(&m->boot.kernel, take_fd(&c->kernel), c->kernel.path,
@@ -180,7 +181,6 @@ bool boot_init(struct machine *m, GError **err)
 		.low_bytes = bus_ram(m->bus)->low,
 		.ncpus = m->ncpus,
 		.apic_ids = m->apic_ids,
-		.display = m->conf->display != CONF_DISPLAY_NONE,
 		.nserial = m->conf->serial->len,
 	};
 	GPtrArray *paths = m->board.boot_paths;

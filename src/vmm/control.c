@@ -8,6 +8,7 @@
  */
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib-unix.h>
@@ -254,6 +255,123 @@ static bool do_monitor(
 	return true;
 }
 
+/* ---- the screen ---- */
+
+static bool have_screen(struct control *c, GError **err)
+{
+	if (c->m->display.source.draw)
+		return true;
+	conf_error_set(err, CONF_ERROR_UNSUPPORTED, NULL,
+		"start it without --vga none", "the machine has no screen");
+	return false;
+}
+
+static bool write_pixels(const struct display_view *v, int fd, GError **err)
+{
+	size_t left = (size_t)v->width * v->height * sizeof(*v->pixels);
+	const char *p = (const char *)v->pixels;
+
+	while (left) {
+		ssize_t n = write(fd, p, left);
+
+		if (n <= 0) {
+			conf_error_set_errno(
+				err, errno, NULL, "cannot write the picture");
+			return false;
+		}
+		p += n;
+		left -= (size_t)n;
+	}
+	return true;
+}
+
+static bool do_screenshot(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	struct display *d = &c->m->display;
+	struct display_view v = {0};
+	struct stat st;
+	bool ok;
+
+	if (!have_screen(c, err))
+		return false;
+	/* A pipe that nobody reads would hold the machine up. */
+	if (q->nfds != 1 || fstat(q->fds[0], &st) || !S_ISREG(st.st_mode)) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
+			"no file to write the picture to");
+		return false;
+	}
+	d->source.draw(d->source.opaque, &v);
+	json_object_set_int_member(a, "width", v.width);
+	json_object_set_int_member(a, "height", v.height);
+	ok = write_pixels(&v, q->fds[0], err);
+	display_view_fini(&v);
+	return ok;
+}
+
+static bool do_screen(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	struct display_text *t;
+	char *text;
+
+	if (!have_screen(c, err))
+		return false;
+	t = g_new0(struct display_text, 1);
+	text = display_read(&c->m->display, t);
+	if (text && strlen(text) > WIRE_MAX_BYTES / 2)
+		text[WIRE_MAX_BYTES / 2] = '\0';
+	json_object_set_string_member(
+		a, "text", text && g_utf8_validate(text, -1, NULL) ? text : "");
+	json_object_set_int_member(a, "cols", t->cols);
+	json_object_set_int_member(a, "rows", t->rows);
+	if (t->cursor_col < t->cols) {
+		json_object_set_int_member(a, "cursor_col", t->cursor_col);
+		json_object_set_int_member(a, "cursor_row", t->cursor_row);
+	}
+	g_free(text);
+	g_free(t);
+	return true;
+}
+
+static bool do_type(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	const char *text = wire_msg_string(q, "text");
+	const char *keys = wire_msg_string(q, "keys");
+	uint64_t delay = (uint64_t)CLAMP(
+		wire_msg_int(q, "delay_ms", SCREEN_DELAY_MS), 0, 10000);
+
+	if (text && screen_type(c->m, text, delay, err) < 0)
+		return false;
+	if (keys && screen_keys(c->m, keys, delay, err) < 0)
+		return false;
+	json_object_set_int_member(a, "waiting", screen_typing(c->m));
+	return true;
+}
+
+static bool do_mouse(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	struct display *d = &c->m->display;
+	struct display_view v = {0};
+	struct display_pointer p = {
+		.x = (int)CLAMP(wire_msg_int(q, "x", d->pointer_x), 0, 65535),
+		.y = (int)CLAMP(wire_msg_int(q, "y", d->pointer_y), 0, 65535),
+		.wheel = (int)CLAMP(wire_msg_int(q, "wheel", 0), -100, 100),
+		.buttons = (unsigned)CLAMP(wire_msg_int(q, "buttons", 0), 0, 7),
+	};
+
+	if (!have_screen(c, err))
+		return false;
+	d->source.draw(d->source.opaque, &v);
+	p.width = v.width;
+	p.height = v.height;
+	display_point(d, &p);
+	display_view_fini(&v);
+	return true;
+}
+
 static const struct {
 	const char *type;
 	control_fn *fn;
@@ -270,6 +388,10 @@ static const struct {
 	{"monitor", do_monitor},
 	{"dump", do_dump},
 	{"trace", do_trace},
+	{"screenshot", do_screenshot},
+	{"screen", do_screen},
+	{"type", do_type},
+	{"mouse", do_mouse},
 };
 
 /* False: drop the peer. */

@@ -162,7 +162,8 @@ static bool machine_build(struct machine *m, GError **err)
 	if (m->host.engine_ready)
 		m->host.engine_ready(
 			m->host.opaque, m->engine == &cpu_kvm || m->dev_kvm);
-	if (!loop_init(m, err) || !board_pc_init(m, err))
+	if (!loop_init(m, err) || !board_pc_init(m, err) ||
+		!screen_init(m, err))
 		return false;
 	board_boot_order(m);
 	return boot_init(m, err) && runloop_init(m, err);
@@ -185,6 +186,7 @@ struct machine *machine_new(struct conf_machine *conf,
 void machine_free(struct machine *m)
 {
 	control_fini(m);
+	screen_fini(m);
 	debugger_fini(m);
 	trace_stop(m);
 	runloop_fini(m);
@@ -283,6 +285,8 @@ bool machine_start(struct machine *m, GError **err)
 		if (!console_start(m->consoles[i], err))
 			return false;
 	control_start(m);
+	if (!screen_start(m, err))
+		return false;
 	if (!debugger_init(m, err) || !trace_init(m, err))
 		return false;
 	machine_go(m);

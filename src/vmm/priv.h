@@ -18,6 +18,7 @@
 #include "cpu/engine.h"
 #include "dev/dev.h"
 #include "dev/pci/pci.h"
+#include "display/display.h"
 #include "firmware/acpi.h"
 #include "firmware/load.h"
 #include "net/net.h"
@@ -40,7 +41,9 @@ struct board {
 	unsigned ndevs;
 	int next_slot; /* of PCI, for cards */
 	struct dev *intc, *hpet, *rtc, *host_bridge, *isa, *pm, *fw_cfg;
-	uint8_t *bios; /* mapped image */
+	struct dev *kbd, *vga;	 /* vga: or NULL */
+	const uint8_t *vga_font; /* out of its ROM, or NULL */
+	uint8_t *bios;		 /* mapped image */
 	uint32_t bios_bytes;
 	GPtrArray *boot_paths;	/* of char *: fw_cfg's bootorder */
 	GPtrArray *blks, *nets; /* back ends, to be closed */
@@ -63,6 +66,9 @@ struct dev *board_add(struct machine *m, const char *cls, const char *id,
 /* board_drives.c: disks and network cards. */
 bool board_add_drives(struct machine *m, GError **err);
 bool board_add_nics(struct machine *m, GError **err);
+/* Give a PCI card an option ROM: the image, in *bytes, or NULL. */
+uint8_t *board_add_rom(struct machine *m, struct conf_file *file,
+	struct dev *dev, uint32_t *bytes);
 /* Fill board.boot_paths. */
 void board_boot_order(struct machine *m);
 
@@ -226,6 +232,24 @@ JsonObject *stat_json(struct machine *m, int cpu);
 void stat_registers(struct machine *m, GString *out);
 void stat_info(struct machine *m, GString *out);
 
+/* ---- screen.c ---- */
+
+#define SCREEN_DELAY_MS 20 /* from key to key */
+
+/* The display with what draws and takes input; before devices are reset. */
+bool screen_init(struct machine *m, GError **err);
+/* Serve remote screens.  Loop. */
+bool screen_start(struct machine *m, GError **err);
+void screen_fini(struct machine *m);
+/* Keys to be typed one after the other, as fast as the guest reads them:
+ * returns how many wait, or -1 and *err if the text has a character that no
+ * key gives, or too many wait.  keys: names as in "ctrl-alt-del". */
+int screen_type(
+	struct machine *m, const char *text, uint64_t delay_ms, GError **err);
+int screen_keys(
+	struct machine *m, const char *keys, uint64_t delay_ms, GError **err);
+unsigned screen_typing(const struct machine *m);
+
 /* ---- the machine ---- */
 
 struct machine {
@@ -260,6 +284,8 @@ struct machine {
 	struct control *control;
 	struct debugger *debugger;
 	struct trace *trace; /* or NULL */
+	struct display display;
+	struct screen *screen;
 };
 
 void machine_note(struct machine *m, const char *fmt, ...) G_GNUC_PRINTF(2, 3);

@@ -250,6 +250,13 @@ void i8042_key(struct dev *d, unsigned code, bool down)
 	i8042_load(k);
 }
 
+bool i8042_keys_idle(const struct dev *d)
+{
+	const struct i8042 *k = (const struct i8042 *)d;
+
+	return !k->kbd.out.n && !(k->status & STS_OBF);
+}
+
 void i8042_mouse(struct dev *d, int dx, int dy, int dz, unsigned buttons)
 {
 	struct i8042 *k = (struct i8042 *)d;

@@ -16,6 +16,9 @@ extern const struct dev_class i8042_class;
 #define I8042_KEY_PAUSE 0x100
 void i8042_key(struct dev *d, unsigned code, bool down);
 
+/* All that keys sent has been read.  Lock held. */
+bool i8042_keys_idle(const struct dev *d);
+
 /* Relative motion (right and down positive), wheel (up positive), buttons:
  * bit 0 left, 1 right, 2 middle. */
 void i8042_mouse(struct dev *d, int dx, int dy, int dz, unsigned buttons);

@@ -8,8 +8,8 @@
  * enabled, the access goes to RAM; disabled, to PCI, where the firmware image
  * answers reads in its last 128 KiB and nothing answers elsewhere.  What lies
  * over RAM is one region a segment and direction that is mapped while the
- * enable is off.  0xa0000-0xbffff is the display's, RAM only while SMRAM is
- * open.
+ * enable is off.  0xa0000-0xbffff is the display's, whatever that maps there;
+ * RAM only while SMRAM is open.
  *
  * The subsystem IDs are those by which firmware knows a QEMU-class board.
  */
@@ -28,6 +28,7 @@
 #define I440FX_SHADOW	  0xc0000
 #define I440FX_SHADOW_END 0x100000
 #define I440FX_PRIO	  2
+#define I440FX_SMRAM_PRIO 8 /* over all that a display maps */
 
 struct i440fx {
 	struct dev dev;
@@ -37,7 +38,7 @@ struct i440fx {
 	struct bus_region bios_region; /* below 4 GiB */
 	struct bus_region read[I440FX_NSEGMENTS];
 	struct bus_region write[I440FX_NSEGMENTS];
-	struct bus_region display;
+	struct bus_region display, smram;
 };
 
 static uint64_t i440fx_nothing_read(
@@ -95,8 +96,7 @@ static void i440fx_update(struct i440fx *h)
 		i440fx_show(h, &h->read[n], !(enable & 1));
 		i440fx_show(h, &h->write[n], !(enable & 2));
 	}
-	i440fx_show(
-		h, &h->display, !(h->pci.config[I440FX_SMRAM] & SMRAM_OPEN));
+	i440fx_show(h, &h->smram, h->pci.config[I440FX_SMRAM] & SMRAM_OPEN);
 }
 
 static void i440fx_config_written(
@@ -201,6 +201,14 @@ static int i440fx_init(struct dev *d, char *err, unsigned errsize)
 		.access = BUS_MAP_R | BUS_MAP_W,
 		.ops = &i440fx_nothing,
 	};
+	bus_region_map(d->host.bus, &h->display);
+	h->smram = (struct bus_region){
+		.name = "smram",
+		.base = h->display.base,
+		.size = h->display.size,
+		.prio = I440FX_SMRAM_PRIO,
+		.access = BUS_MAP_R | BUS_MAP_W,
+	};
 	i440fx_make_segments(h);
 	return pci_func_plug(&h->pci, d->host.pci, 0);
 }
@@ -230,6 +238,7 @@ static void i440fx_fini(struct dev *d)
 		bus_region_unmap(b, &h->write[n]);
 	}
 	bus_region_unmap(b, &h->display);
+	bus_region_unmap(b, &h->smram);
 	bus_region_unmap(b, &h->bios_region);
 	pci_func_unplug(&h->pci);
 }

@@ -65,6 +65,13 @@ static void pci_bar_map(struct pci_func *f, struct pci_bar *bar, uint64_t addr)
 		.ops = bar->mmio,
 		.opaque = bar->opaque,
 	};
+	if (bar->host && bar->trap) {
+		bar->writes = bar->region;
+		bar->writes.access = BUS_MAP_W;
+		bar->writes.host = NULL;
+		bar->region.access = BUS_MAP_R;
+		bus_region_map(b, &bar->writes);
+	}
 	bus_region_map(b, &bar->region);
 }
 
@@ -73,10 +80,25 @@ static void pci_bar_unmap(struct pci_func *f, struct pci_bar *bar)
 	if (!bar->active)
 		return;
 	bar->active = false;
-	if (bar->io)
+	if (bar->io) {
 		bus_io_release(f->bus->bus, bar->addr, bar->size, bar);
-	else
-		bus_region_unmap(f->bus->bus, &bar->region);
+		return;
+	}
+	bus_region_unmap(f->bus->bus, &bar->region);
+	bus_region_unmap(f->bus->bus, &bar->writes);
+}
+
+void pci_bar_trap(struct pci_func *f, unsigned n, bool trap)
+{
+	struct pci_bar *bar = &f->bar[n];
+	bool active = bar->active;
+
+	if (bar->trap == trap && bar->region.host == bar->host)
+		return;
+	bar->trap = trap;
+	pci_bar_unmap(f, bar);
+	if (active)
+		pci_bar_map(f, bar, bar->addr);
 }
 
 /* The address that BAR n holds, or 0 if it does not decode. */

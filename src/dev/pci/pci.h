@@ -22,7 +22,9 @@ struct pci_bar {
 					    relative to the BAR */
 	void *opaque;
 	uint8_t *host; /* memory BAR backed by memory (frame buffers) */
+	bool trap;     /* writes to it go to mmio all the same */
 	struct bus_region region; /* private */
+	struct bus_region writes; /* private: of a trapped BAR */
 	struct bus_io_ops io_ops; /* private */
 	uint64_t addr;		  /* where it is mapped now, private */
 	bool active;		  /* private */
@@ -77,6 +79,8 @@ int pci_func_plug(struct pci_func *f, struct pci_bus *b, int devfn);
 /* Give it an option ROM: page aligned, a power of two of at least a page, the
  * caller's.  Lock held. */
 void pci_set_rom(struct pci_func *f, uint8_t *rom, uint32_t size);
+/* Writes to a BAR backed by memory go there, or to its mmio.  Lock held. */
+void pci_bar_trap(struct pci_func *f, unsigned bar, bool trap);
 void pci_func_unplug(struct pci_func *f);
 void pci_func_reset(struct pci_func *f); /* BARs, command, MSI-X off */
 

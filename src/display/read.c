@@ -1,0 +1,198 @@
+/*
+ * read.c - text out of a screen.
+ *
+ * In a text mode the characters are there to be read.  In a picture they are
+ * looked for on a grid of 8x16 dots, where consoles put them, by comparing
+ * each cell of at most two colours with the glyphs of the card's font.
+ */
+#include <string.h>
+
+#include <glib.h>
+
+#include "display/display.h"
+
+#define CELL_WIDTH 8
+#define GLYPHS	   256
+/* An underlining cursor may stand in these. */
+#define CURSOR_ROWS 2
+
+/* Code page 437, 0x00-0x1f and 0x7f-0xff. */
+static const uint16_t low[32] = {0x0020, 0x263a, 0x263b, 0x2665, 0x2666, 0x2663,
+	0x2660, 0x2022, 0x25d8, 0x25cb, 0x25d9, 0x2642, 0x2640, 0x266a, 0x266b,
+	0x263c, 0x25ba, 0x25c4, 0x2195, 0x203c, 0x00b6, 0x00a7, 0x25ac, 0x21a8,
+	0x2191, 0x2193, 0x2192, 0x2190, 0x221f, 0x2194, 0x25b2, 0x25bc};
+static const uint16_t high[129] = {0x2302, 0x00c7, 0x00fc, 0x00e9, 0x00e2,
+	0x00e4, 0x00e0, 0x00e5, 0x00e7, 0x00ea, 0x00eb, 0x00e8, 0x00ef, 0x00ee,
+	0x00ec, 0x00c4, 0x00c5, 0x00c9, 0x00e6, 0x00c6, 0x00f4, 0x00f6, 0x00f2,
+	0x00fb, 0x00f9, 0x00ff, 0x00d6, 0x00dc, 0x00a2, 0x00a3, 0x00a5, 0x20a7,
+	0x0192, 0x00e1, 0x00ed, 0x00f3, 0x00fa, 0x00f1, 0x00d1, 0x00aa, 0x00ba,
+	0x00bf, 0x2310, 0x00ac, 0x00bd, 0x00bc, 0x00a1, 0x00ab, 0x00bb, 0x2591,
+	0x2592, 0x2593, 0x2502, 0x2524, 0x2561, 0x2562, 0x2556, 0x2555, 0x2563,
+	0x2551, 0x2557, 0x255d, 0x255c, 0x255b, 0x2510, 0x2514, 0x2534, 0x252c,
+	0x251c, 0x2500, 0x253c, 0x255e, 0x255f, 0x255a, 0x2554, 0x2569, 0x2566,
+	0x2560, 0x2550, 0x256c, 0x2567, 0x2568, 0x2564, 0x2565, 0x2559, 0x2558,
+	0x2552, 0x2553, 0x256b, 0x256a, 0x2518, 0x250c, 0x2588, 0x2584, 0x258c,
+	0x2590, 0x2580, 0x03b1, 0x00df, 0x0393, 0x03c0, 0x03a3, 0x03c3, 0x00b5,
+	0x03c4, 0x03a6, 0x0398, 0x03a9, 0x03b4, 0x221e, 0x03c6, 0x03b5, 0x2229,
+	0x2261, 0x00b1, 0x2265, 0x2264, 0x2320, 0x2321, 0x00f7, 0x2248, 0x00b0,
+	0x2219, 0x00b7, 0x221a, 0x207f, 0x00b2, 0x25a0, 0x00a0};
+
+uint32_t display_cp437(uint8_t c)
+{
+	return c < 32 ? low[c] : c < 127 ? c : high[c - 127];
+}
+
+/* ---- glyphs of a picture ---- */
+
+/* Dots that differ from the first one; false: more than two colours. */
+static bool cell_dots(const struct display_view *v, unsigned x, unsigned y,
+	uint8_t dots[DISPLAY_GLYPH_ROWS])
+{
+	const uint32_t *p = v->pixels + (size_t)y * v->width + x;
+	uint32_t back = p[0], ink = back;
+
+	for (unsigned r = 0; r < DISPLAY_GLYPH_ROWS; r++, p += v->width) {
+		dots[r] = 0;
+		for (unsigned c = 0; c < CELL_WIDTH; c++) {
+			if (p[c] == back)
+				continue;
+			if (ink == back)
+				ink = p[c];
+			if (p[c] != ink)
+				return false;
+			dots[r] |= 0x80 >> c;
+		}
+	}
+	return true;
+}
+
+/* The characters by a hash of their upper rows. */
+struct glyphs {
+	const uint8_t *font;
+	uint8_t first[GLYPHS]; /* of a chain, 0: none */
+	uint8_t next[GLYPHS];
+};
+
+static unsigned glyph_hash(const uint8_t *dots)
+{
+	unsigned h = 0;
+
+	for (unsigned r = 0; r < DISPLAY_GLYPH_ROWS - CURSOR_ROWS; r++)
+		h = h * 31 + dots[r];
+	return (h ^ h >> 8) & (GLYPHS - 1);
+}
+
+static void glyphs_init(struct glyphs *g, const uint8_t *font)
+{
+	memset(g, 0, sizeof(*g));
+	g->font = font;
+	/* The ASCII ones last, so that they are found first. */
+	for (unsigned i = 1; i < 2 * GLYPHS; i++) {
+		unsigned c = i & (GLYPHS - 1);
+		bool ascii = c > 32 && c < 127;
+		unsigned h;
+
+		if (!c || ascii != (i >= GLYPHS))
+			continue;
+		h = glyph_hash(font + c * DISPLAY_GLYPH_ROWS);
+		g->next[c] = g->first[h];
+		g->first[h] = (uint8_t)c;
+	}
+}
+
+static int glyph_find(
+	const struct glyphs *g, const uint8_t *dots, unsigned rows)
+{
+	uint8_t c = g->first[glyph_hash(dots)];
+
+	for (; c; c = g->next[c])
+		if (!memcmp(g->font + c * DISPLAY_GLYPH_ROWS, dots, rows))
+			return c;
+	return -1;
+}
+
+static uint8_t cell_read(
+	const struct glyphs *g, uint8_t dots[DISPLAY_GLYPH_ROWS])
+{
+	int found = -1;
+
+	/* The first dot may be the ink. */
+	for (unsigned turn = 0; turn < 4 && found < 0; turn++) {
+		found = glyph_find(g, dots,
+			DISPLAY_GLYPH_ROWS - (turn >= 2 ? CURSOR_ROWS : 0));
+		for (unsigned r = 0; r < DISPLAY_GLYPH_ROWS; r++)
+			dots[r] = ~dots[r];
+	}
+	return found < 0 ? ' ' : (uint8_t)found;
+}
+
+static bool cell_empty(const uint8_t dots[DISPLAY_GLYPH_ROWS])
+{
+	for (unsigned r = 0; r < DISPLAY_GLYPH_ROWS; r++)
+		if (dots[r])
+			return false;
+	return true;
+}
+
+bool display_match(const struct display_view *v, const uint8_t *font,
+	struct display_text *t)
+{
+	struct glyphs g;
+
+	t->cols = v->width / CELL_WIDTH;
+	t->rows = v->height / DISPLAY_GLYPH_ROWS;
+	t->cursor_col = t->cols;
+	t->cursor_row = 0;
+	if (!font || !t->cols || !t->rows ||
+		t->cols * t->rows > DISPLAY_MAX_CELLS)
+		return false;
+	glyphs_init(&g, font);
+	for (unsigned y = 0; y < t->rows; y++)
+		for (unsigned x = 0; x < t->cols; x++) {
+			uint8_t dots[DISPLAY_GLYPH_ROWS];
+			uint16_t *cell = &t->cell[y * t->cols + x];
+
+			*cell = ' ';
+			if (cell_dots(v, x * CELL_WIDTH, y * DISPLAY_GLYPH_ROWS,
+				    dots) &&
+				!cell_empty(dots))
+				*cell = cell_read(&g, dots);
+		}
+	return true;
+}
+
+/* ---- as a string ---- */
+
+static char *text_string(const struct display_text *t)
+{
+	GString *s = g_string_new(NULL);
+
+	for (unsigned y = 0; y < t->rows; y++) {
+		const uint16_t *row = t->cell + y * t->cols;
+		unsigned n = t->cols;
+
+		while (n &&
+			((uint8_t)row[n - 1] == ' ' || !(uint8_t)row[n - 1]))
+			n--;
+		for (unsigned x = 0; x < n; x++)
+			g_string_append_unichar(
+				s, display_cp437((uint8_t)row[x]));
+		g_string_append_c(s, '\n');
+	}
+	return g_string_free(s, FALSE);
+}
+
+char *display_read(struct display *d, struct display_text *t)
+{
+	struct display_view v = {0};
+	bool found;
+
+	if (!d->source.draw)
+		return NULL;
+	if (d->source.text(d->source.opaque, t))
+		return text_string(t);
+	d->source.draw(d->source.opaque, &v);
+	found = display_match(&v, d->font, t);
+	display_view_fini(&v);
+	return found ? text_string(t) : NULL;
+}

@@ -1,0 +1,225 @@
+/*
+ * screen.c - the machine's screen: what draws it, what takes input, keys that
+ * are typed for the user.
+ *
+ * Strokes wait until the guest has read the one before, and a moment longer:
+ * a BIOS keeps only fifteen.
+ */
+#include <string.h>
+
+#include "conf/error.h"
+#include "dev/input/i8042.h"
+#include "dev/video/vga.h"
+#include "vmm/priv.h"
+
+#define MAX_STROKES 65536u
+#define MAX_CHORD   6 /* keys held together */
+#define RETRY_NS    2000000u
+
+/* Keys pressed one after the other, then released in turn. */
+struct stroke {
+	uint16_t code[MAX_CHORD];
+	uint8_t n;
+};
+
+struct screen {
+	struct machine *m;
+	struct bus_timer timer;
+	GArray *strokes; /* bus lock */
+	guint next;
+	uint64_t delay_ns;
+};
+
+/* ---- input devices ---- */
+
+static void input_key(void *opaque, unsigned code, bool down)
+{
+	struct machine *m = opaque;
+
+	bus_lock(m->bus);
+	i8042_key(m->board.kbd, code, down);
+	bus_unlock(m->bus);
+}
+
+static void input_move(
+	void *opaque, int dx, int dy, int wheel, unsigned buttons)
+{
+	struct machine *m = opaque;
+
+	bus_lock(m->bus);
+	i8042_mouse(m->board.kbd, dx, dy, wheel, buttons);
+	bus_unlock(m->bus);
+}
+
+/* ---- typing ---- */
+
+static void screen_strike(struct machine *m, const struct stroke *s)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		i8042_key(m->board.kbd, s->code[i], true);
+	for (unsigned i = s->n; i-- > 0;)
+		i8042_key(m->board.kbd, s->code[i], false);
+}
+
+static void screen_fire(void *opaque)
+{
+	struct screen *s = opaque;
+	uint64_t now = bus_clock_ns(s->m->bus);
+
+	if (!i8042_keys_idle(s->m->board.kbd)) {
+		bus_timer_arm(&s->timer, now + RETRY_NS);
+		return;
+	}
+	if (s->next < s->strokes->len) {
+		screen_strike(s->m,
+			&g_array_index(s->strokes, struct stroke, s->next++));
+		bus_timer_arm(&s->timer, now + s->delay_ns);
+		return;
+	}
+	g_array_set_size(s->strokes, 0);
+	s->next = 0;
+}
+
+unsigned screen_typing(const struct machine *m)
+{
+	unsigned n;
+
+	bus_lock(m->bus);
+	n = m->screen->strokes->len - m->screen->next;
+	/* The last one still has to be read. */
+	n += !n && m->screen->timer.slot;
+	bus_unlock(m->bus);
+	return n;
+}
+
+static int screen_queue(
+	struct machine *m, const GArray *add, uint64_t delay_ms, GError **err)
+{
+	struct screen *s = m->screen;
+	unsigned n = 0;
+
+	bus_lock(m->bus);
+	if (s->strokes->len + add->len <= MAX_STROKES) {
+		g_array_append_vals(s->strokes, add->data, add->len);
+		s->delay_ns = MAX(delay_ms, 1) * 1000000;
+		if (!s->timer.slot)
+			bus_timer_arm(&s->timer, bus_clock_ns(m->bus));
+		n = s->strokes->len - s->next;
+	}
+	bus_unlock(m->bus);
+	if (n || !add->len)
+		return (int)n;
+	conf_error_set(err, CONF_ERROR_CONFLICT, NULL,
+		"wait until the machine has taken what was typed",
+		"too many keys wait");
+	return -1;
+}
+
+int screen_type(
+	struct machine *m, const char *text, uint64_t delay_ms, GError **err)
+{
+	g_autoptr(GArray) add = g_array_new(FALSE, TRUE, sizeof(struct stroke));
+	g_autofree gunichar *c = g_utf8_to_ucs4_fast(text, -1, NULL);
+
+	for (unsigned i = 0; c[i]; i++) {
+		struct stroke s = {0};
+		bool shift;
+		int code = display_key_by_char(c[i], &shift);
+
+		if (code < 0) {
+			conf_error_set(err, CONF_ERROR_USAGE,
+				"keys are pressed as on a US keyboard", NULL,
+				"no key gives U+%04X", c[i]);
+			return -1;
+		}
+		if (shift)
+			s.code[s.n++] = (uint16_t)display_key_by_name("shift");
+		s.code[s.n++] = (uint16_t)code;
+		g_array_append_val(add, s);
+	}
+	return screen_queue(m, add, delay_ms, err);
+}
+
+/* "ctrl-alt-del"; the key "-" is called minus. */
+static bool parse_chord(const char *word, struct stroke *s, GError **err)
+{
+	g_auto(GStrv) names = g_strsplit(word, "-", MAX_CHORD + 1);
+
+	for (unsigned i = 0; names[i]; i++) {
+		int code = display_key_by_name(names[i]);
+
+		if (code < 0 || s->n == MAX_CHORD) {
+			conf_error_set(err, CONF_ERROR_USAGE, NULL,
+				"write for example ret, f2, ctrl-alt-del; "
+				"vmeste help key lists the names",
+				code < 0 ? "there is no key '%s'"
+					 : "too many keys at once at '%s'",
+				names[i]);
+			return false;
+		}
+		s->code[s->n++] = (uint16_t)code;
+	}
+	return true;
+}
+
+int screen_keys(
+	struct machine *m, const char *keys, uint64_t delay_ms, GError **err)
+{
+	g_autoptr(GArray) add = g_array_new(FALSE, TRUE, sizeof(struct stroke));
+	g_auto(GStrv) words = g_strsplit(keys, " ", 1024);
+
+	for (unsigned i = 0; words[i]; i++) {
+		struct stroke s = {0};
+
+		if (!*words[i])
+			continue;
+		if (!parse_chord(words[i], &s, err))
+			return -1;
+		g_array_append_val(add, s);
+	}
+	return screen_queue(m, add, delay_ms, err);
+}
+
+/* ---- life ---- */
+
+bool screen_init(struct machine *m, GError **err)
+{
+	struct screen *s = m->screen = g_new0(struct screen, 1);
+	struct display *d = &m->display;
+
+	s->m = m;
+	s->strokes = g_array_new(FALSE, TRUE, sizeof(struct stroke));
+	bus_timer_init(&s->timer, m->bus, screen_fire, s);
+	d->keyboard = (struct display_input){.key = input_key, .opaque = m};
+	d->mouse = (struct display_input){.move = input_move, .opaque = m};
+	if (!m->board.vga)
+		return true;
+	vga_source(m->board.vga, &d->source);
+	d->font = m->board.vga_font;
+	/* Its two engines read and write memory one after the other. */
+	if (m->conf->engine == CONF_ENGINE_LOCKSTEP) {
+		bus_lock(m->bus);
+		vga_set_direct(m->board.vga, false);
+		bus_unlock(m->bus);
+	}
+	return true;
+}
+
+bool screen_start(struct machine *m, GError **err)
+{
+	return true;
+}
+
+void screen_fini(struct machine *m)
+{
+	struct screen *s = m->screen;
+
+	if (!s)
+		return;
+	bus_lock(m->bus);
+	bus_timer_cancel(&s->timer);
+	bus_unlock(m->bus);
+	g_array_unref(s->strokes);
+	g_free(s);
+	m->screen = NULL;
+}
