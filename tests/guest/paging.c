@@ -361,6 +361,42 @@ static void check_tlb(void)
 	write_cr4(cr4);
 }
 
+/* What calls in the page return: 8 functions, mov eax, imm32; ret. */
+static bool calls(word what)
+{
+	bool good = true;
+
+	for (unsigned at = 32; at < 4096; at += 520)
+		good &= ((word(*)(void))(target + at))() == what + at;
+	return good;
+}
+
+static void fill_code(uint8_t *p, uint32_t what)
+{
+	for (unsigned at = 32; at < 4096; at += 520) {
+		p[at] = 0xb8;
+		*(volatile uint32_t *)(p + at + 1) = what + at;
+		p[at + 5] = 0xc3;
+	}
+}
+
+static void check_code_tlb(void)
+{
+	bool good = true;
+
+	fill_code(page, 1 << 16);
+	fill_code(page2, 2 << 16);
+	for (unsigned i = 0; i < 50; i++) {
+		map(i & 1 ? page2 : page, 0);
+		invlpg(target + i * 8);
+		good &= calls(((i & 1) + 1) << 16);
+		good &= calls(((i & 1) + 1) << 16);
+	}
+	ok(good, "INVLPG of a page of code");
+	map(page, 0);
+	invlpg(target);
+}
+
 static void set_pcide(void)
 {
 	write_cr4(read_cr4() | PCIDE);
@@ -532,6 +568,7 @@ void test_main(void)
 	check_matrix();
 	check_reserved();
 	check_tlb();
+	check_code_tlb();
 	check_pcid();
 	check_split();
 }

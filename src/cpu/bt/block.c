@@ -538,3 +538,25 @@ void bt_jc_flush(struct soft_cpu *c, unsigned mode)
 	cpu->jc_fills[mode] = 0;
 	cpu->counters[BT_CNT_JC_FLUSH]++;
 }
+
+/* Entries into a page are within one part of the cache, in some order. */
+static void bt_jc_drop_page(struct bt_jc *jc, gva_t page)
+{
+	struct bt_jc *e = &jc[bt_jc_index(page) & ~(BT_JC_PAGE - 1)];
+
+	for (unsigned i = 0; i < BT_JC_PAGE; i++)
+		if (((uint32_t)e[i].rip ^ (uint32_t)page) < BUS_PAGE_SIZE)
+			__atomic_store_n(&e[i].rip, 0, __ATOMIC_RELAXED);
+}
+
+void bt_jc_sync(struct soft_cpu *c, unsigned mode)
+{
+	if (c->exec_stale >> mode & 1) {
+		bt_jc_flush(c, mode);
+		return;
+	}
+	for (unsigned i = 0; i < c->exec_npages; i++)
+		if (c->exec_page[i] >> mode & 1)
+			bt_jc_drop_page(bt_area(c)->jc[mode],
+				c->exec_page[i] & ~(BUS_PAGE_SIZE - 1));
+}

@@ -17,7 +17,7 @@
 
 #include "cpu/bt/priv.h"
 
-#define DEFAULT_BYTES (64ull << 20)
+#define DEFAULT_BYTES (128ull << 20)
 #define MAX_BYTES     (1ull << 30)
 #define HASH_BITS     17
 #define STUB_BYTES    (64u << 10)

@@ -38,6 +38,7 @@
 #define BT_JC_JOURNAL 8192
 #define BT_JC_HINTS   8192
 #define BT_JC_SIZE    (1u << BT_JC_BITS)
+#define BT_JC_PAGE    (BUS_PAGE_SIZE >> 2) /* for entries into one page */
 #define BT_JC_MASK    ((BT_JC_SIZE - 1) << 4)
 
 /* Jump cache entry: guest RIP -> host code.  Empty: rip = 0 in any entry but
@@ -456,6 +457,8 @@ void bt_jc_fill(struct soft_cpu *c, struct bt_block *b); /* for st.rip */
 uint64_t bt_jc_tag(const struct soft_cpu *c, uint32_t key);
 
 void bt_jc_flush(struct soft_cpu *c, unsigned mode);
+/* Drop what c->exec_stale and exec_page tell. */
+void bt_jc_sync(struct soft_cpu *c, unsigned mode);
 
 /* ---- smc.c ---- */
 

@@ -136,9 +136,10 @@ void bt_sync(struct soft_cpu *c)
 	if (cpu->exec_gen != c->exec_gen) {
 		cpu->exec_gen = c->exec_gen;
 		for (unsigned m = 0; m < SOFT_NMODES; m++)
-			if (cpu->jc_fills[m] && (c->exec_stale >> m & 1))
-				bt_jc_flush(c, m);
+			if (cpu->jc_fills[m])
+				bt_jc_sync(c, m);
 		c->exec_stale = 0;
+		c->exec_npages = 0;
 	}
 }
 

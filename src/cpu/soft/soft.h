@@ -61,6 +61,7 @@ enum soft_mode {
 };
 
 #define SOFT_TLB_JOURNAL 8192
+#define SOFT_EXEC_PAGES	 4
 
 /* Hashed sets of addresses filled since the flush that concerns them: 4 KiB
  * pages of code (of the kernel's modes, of the user's), 2 MiB and 1 GiB regions
@@ -212,6 +213,9 @@ struct soft_cpu {
 	uint32_t tlb_gen;   /* counts flushes of any kind */
 	uint32_t exec_gen;  /* counts changes that unmap or remap code */
 	uint8_t exec_stale; /* in which modes (bits); engines clear it */
+	/* Beside those, single pages, with bits of modes; engines clear it. */
+	uint8_t exec_npages;
+	gva_t exec_page[SOFT_EXEC_PAGES];
 
 	/* Statistics, written by this processor's thread only. */
 	uint64_t insns; /* interpreted */

@@ -72,6 +72,26 @@ static bool soft_tlb_large(const struct soft_tlb_seen *seen, gva_t a)
 	       (seen->giant >> ((a >> 30) & 63) & 1);
 }
 
+/* Tell the engine if code may have been fetched from there. */
+static void soft_tlb_exec_page(struct soft_cpu *c, gva_t page)
+{
+	unsigned modes = 0;
+
+	for (unsigned user = 0; user < 2; user++)
+		if (soft_filter_has(c->tlb_seen[0].exec[user], page >> 12) ||
+			soft_filter_has(c->tlb_seen[1].exec[user], page >> 12))
+			modes |=
+				user ? 1u << SOFT_USER | 1u << SOFT_USER_AC
+				     : 1u << SOFT_KERNEL | 1u << SOFT_KERNEL_AC;
+	if (!modes)
+		return;
+	if (c->exec_npages < SOFT_EXEC_PAGES)
+		c->exec_page[c->exec_npages++] = page | modes;
+	else
+		c->exec_stale |= modes;
+	c->exec_gen++;
+}
+
 void soft_tlb_flush_page(struct soft_cpu *c, gva_t a)
 {
 	unsigned idx = soft_tlb_index(a);
@@ -88,15 +108,7 @@ void soft_tlb_flush_page(struct soft_cpu *c, gva_t a)
 			if (c->tlb[m][acc][idx].tag == page)
 				c->tlb[m][acc][idx].tag = soft_tlb_empty(idx);
 	c->tlb_gen++;
-	for (unsigned user = 0; user < 2; user++) {
-		if (!soft_filter_has(c->tlb_seen[0].exec[user], page >> 12) &&
-			!soft_filter_has(c->tlb_seen[1].exec[user], page >> 12))
-			continue;
-		c->exec_stale |=
-			user ? 1u << SOFT_USER | 1u << SOFT_USER_AC
-			     : 1u << SOFT_KERNEL | 1u << SOFT_KERNEL_AC;
-		c->exec_gen++;
-	}
+	soft_tlb_exec_page(c, page);
 	c->counters[SOFT_CNT_TLB_FLUSH_PAGE]++;
 }
 
