@@ -448,9 +448,82 @@ static void check_stack(void)
 }
 #endif
 
+/* ---- LAR, LSL, VERR, VERW (SDM vol. 2) ---- */
+
+#define USED __attribute__((used))
+
+uint32_t peek_sel USED, lar_got USED, lsl_got USED;
+uint8_t peek_zf[4] USED;
+
+FN(peek_all, "mov peek_sel, %ecx\n"
+	     "lar %ecx, %eax; mov %eax, lar_got; setz peek_zf\n"
+	     "lsl %ecx, %eax; mov %eax, lsl_got; setz peek_zf + 1\n"
+	     "verr %cx; setz peek_zf + 2; verw %cx; setz peek_zf + 3");
+
+/* Which of the four succeed, as bits. */
+static unsigned peeks(unsigned type, unsigned dpl, unsigned rpl, unsigned cpl)
+{
+	bool wide = sizeof(word) == 8, s = type & 16, code = type & 8;
+	unsigned can = 0;
+
+	if (dpl < (rpl > cpl ? rpl : cpl) && (type & 28) != 28)
+		return 0;
+	if (!s) {
+		can |= (wide ? 0x1a04u : 0x1a3eu) >> type & 1;
+		can |= ((wide ? 0x0a04u : 0x0a0eu) >> type & 1) << 1;
+		return can;
+	}
+	can = 3;
+	can |= (!code || type & 2) << 2;
+	can |= (!code && type & 2) << 3;
+	return can;
+}
+
+static unsigned try_peek(unsigned type, unsigned dpl, unsigned rpl, bool user)
+{
+	unsigned got = 0, access = type | dpl << 5;
+
+	/* P does not matter: clear in every other one */
+	access |= (type ^ dpl) & 1 ? 0x80 : 0;
+	gdt[FREE(0) / 8] = descriptor(0x1234, 0x56789, access, 0xc);
+	gdt[FREE(1) / 8] = 0;
+	peek_sel = FREE(0) | rpl;
+	if (user)
+		guarded_user(peek_all);
+	else
+		guarded(peek_all);
+	for (unsigned i = 0; i < 4; i++)
+		got |= (unsigned)peek_zf[i] << i;
+	if (got != peeks(type, dpl, rpl, user ? 3 : 0))
+		return 1;
+	if (got & 1 && (lar_got & 0xf0ffff) != (0xc00000 | access << 8))
+		return 1;
+	return got & 2 && lsl_got != 0x56789fff;
+}
+
+static void check_peeks(void)
+{
+	unsigned bad = 0;
+
+	for (unsigned n = 0; n < 32 * 4 * 4; n++) {
+		bad += try_peek(n >> 4, n >> 2 & 3, n & 3, false);
+		bad += try_peek(n >> 4, n >> 2 & 3, n & 3, true);
+	}
+	ok_eq(bad, 0, "LAR, LSL, VERR, VERW of each type, DPL, RPL and CPL");
+	for (unsigned i = 0; i < 3; i++) {
+		static const uint16_t none[] = {0, 3, sizeof(gdt)};
+
+		peek_sel = none[i];
+		guarded(peek_all);
+		bad += peek_zf[0] | peek_zf[1] | peek_zf[2] | peek_zf[3];
+	}
+	ok_eq(bad, 0, "of none: ZF is clear");
+}
+
 void test_main(void)
 {
 	check_loads();
+	check_peeks();
 	check_accessed();
 	check_ldt();
 	check_gates();
