@@ -203,6 +203,75 @@ static void test_watch(gconstpointer e)
 	rig_close(&r);
 }
 
+/* Instructions interpreted so far. */
+static uint64_t rig_interpreted(struct rig *r)
+{
+	struct cpu_stat list[CPU_STATS_MAX];
+	struct cpu_stats s = {list, CPU_STATS_MAX, 0};
+
+	r->e->stats(r->cpu, &s);
+	for (unsigned i = 0; i < s.n; i++)
+		if (!strcmp(list[i].group, "exit") &&
+			!strcmp(list[i].name, "interpreted"))
+			return list[i].value;
+	g_assert_not_reached();
+}
+
+/* What touches other pages, or the watched one otherwise, goes on in code that
+ * was made before. */
+static void test_watch_code(gconstpointer e)
+{
+	static const uint8_t code[] = {
+		0xb9, 0xe8, 3, 0, 0,	      /* 1000 mov ecx, 1000 */
+		0x89, 0x0d, 0, 0x50, 0, 0,    /* 1005 mov [5000], ecx */
+		0x8b, 0x1d, 0x10, 0x60, 0, 0, /* 100b mov ebx, [6010] */
+		0x49,			      /* 1011 dec ecx */
+		0x75, 0xf1,		      /* 1012 jnz 1005 */
+		0xff, 0x05, 0, 0x60, 0, 0,    /* 1014 inc dword [6000] */
+		0xff, 0x05, 0x10, 0x60, 0, 0, /* 101a inc dword [6010] */
+		0xf4,			      /* 1020 hlt */
+	};
+	struct rig r;
+	uint64_t was;
+
+	rig_open(&r, e, code, sizeof(code));
+	g_assert_cmpint(rig_run(&r), ==, CPU_EXIT_HALT);
+	rig_start_state(r.s);
+	r.e->set(r.cpu, r.s);
+	rig_break(&r, CPU_BREAK_WRITE, 0x6010, 4);
+	was = rig_interpreted(&r);
+	g_assert_cmpint(rig_run(&r), ==, CPU_EXIT_DEBUG);
+	g_assert_cmphex(r.s->rip, ==, 0x1020);
+	if (e == &cpu_bt)
+		g_assert_cmpuint(rig_interpreted(&r) - was, <, 20);
+	g_assert_cmpint(rig_run(&r), ==, CPU_EXIT_HALT);
+	/* the last of several that are set one after the other */
+	rig_start_state(r.s);
+	r.e->set(r.cpu, r.s);
+	rig_break(&r, CPU_BREAK_READ, 0x6010, 4);
+	g_assert_cmpint(rig_run(&r), ==, CPU_EXIT_DEBUG);
+	g_assert_cmphex(r.s->rip, ==, 0x1011);
+	g_assert_cmpint(r.exit.debug.kind, ==, CPU_BREAK_READ);
+	rig_close(&r);
+}
+
+/* The frame of an interrupt, before its handler. */
+static void test_watch_frame(gconstpointer e)
+{
+	static const uint8_t code[] = {0xfb, 0x90, 0xeb, 0xfd}, iret = 0xcf;
+	struct rig r;
+
+	rig_open(&r, e, code, sizeof(code)); /* sti; nop; jmp */
+	rig_gate(&r, 0x90, 0x1300);
+	rig_put(&r, 0x1300, &iret, 1);
+	rig_break(&r, CPU_BREAK_WRITE, 0x7ff8, 4);
+	bus_cpu_raise(r.bc, BUS_EV_INTR);
+	g_assert_cmpint(rig_run(&r), ==, CPU_EXIT_DEBUG);
+	g_assert_cmpint(r.exit.debug.kind, ==, CPU_BREAK_WRITE);
+	g_assert_cmphex(r.s->rip, ==, 0x1300);
+	rig_close(&r);
+}
+
 static const uint8_t step_code[] = {
 	0xfb,		     /* 1000 sti */
 	0x8e, 0xd0,	     /* 1001 mov ss, ax */
@@ -272,7 +341,9 @@ int main(int argc, char **argv)
 		const char *name;
 		GTestDataFunc fn;
 	} tests[] = {{"break", test_break}, {"watch", test_watch},
-		{"step", test_step}, {"step-events", test_step_events}};
+		{"watch-code", test_watch_code},
+		{"watch-frame", test_watch_frame}, {"step", test_step},
+		{"step-events", test_step_events}};
 
 	g_test_init(&argc, &argv, NULL);
 	for (unsigned i = 0; i < 2; i++)

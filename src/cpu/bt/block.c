@@ -129,7 +129,7 @@ uint32_t bt_key(const struct soft_cpu *c)
 
 	if (s->rflags & (X86_FL_TF | X86_FL_RF))
 		return 0;
-	if (c->insn_bp || c->data_bp || s->activity || s->sti_shadow ||
+	if (c->insn_bp || c->db_pending || s->activity || s->sti_shadow ||
 		s->movss_shadow)
 		return 0;
 	key = c->code64 ? 2 : bt_key_segs(c);

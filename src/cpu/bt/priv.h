@@ -510,7 +510,8 @@ static inline bool bt_attention(struct soft_cpu *c)
 		ev &= ~(uint32_t)BUS_EV_INTR;
 	if (c->st.nmi_blocked)
 		ev &= ~(uint32_t)BUS_EV_NMI;
-	return ev | c->st.sti_shadow | c->st.movss_shadow | c->st.activity;
+	return ev | c->st.sti_shadow | c->st.movss_shadow | c->st.activity |
+	       (c->debug & SOFT_DBG_HIT);
 }
 
 /* ---- x87.c ---- */

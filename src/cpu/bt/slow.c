@@ -375,6 +375,8 @@ static const uint8_t *bt_h_sys(struct soft_cpu *c, const uint8_t *site)
 		case BT_SYS_IRET8: soft_iret(c, 8, next); break;
 		case BT_NSYS: break;
 		}
+		if (c->db_pending)
+			soft_end_insn_traps(c, false);
 	}
 	bt_cpu(c)->done++;
 	return bt_go(c);

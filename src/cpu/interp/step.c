@@ -158,7 +158,7 @@ interp_inline void step_exec(struct soft_cpu *c, const struct step_entry *e)
 	c->ops[e->insn.op]++;
 }
 
-/* With breakpoints, single-stepping or RF. */
+/* With instruction breakpoints, single-stepping or RF. */
 static __attribute__((noinline)) void step_slow(struct soft_cpu *c)
 {
 	bool tf;
@@ -178,14 +178,13 @@ static __attribute__((noinline)) void step_slow(struct soft_cpu *c)
 
 interp_inline void step_one(struct soft_cpu *c)
 {
-	if (interp_unlikely(c->st.rflags & (X86_FL_TF | X86_FL_RF) ||
-			    c->insn_bp || c->data_bp || c->db_pending)) {
+	if (interp_unlikely(
+		    c->st.rflags & (X86_FL_TF | X86_FL_RF) || c->insn_bp)) {
 		step_slow(c);
 		return;
 	}
 	step_exec(c, step_fetch(c));
-	/* An instruction may have met breakpoints that it enabled itself, or
-	 * soft/ a task switch's trap bit. */
+	/* Data breakpoints, or a task switch's trap bit. */
 	if (interp_unlikely(c->db_pending))
 		soft_end_insn_traps(c, false);
 }

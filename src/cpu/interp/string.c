@@ -327,10 +327,10 @@ struct string_kind {
 	bool compares, io;
 };
 
-/* Must traps be looked at after every single iteration? */
-static bool string_by_one(const struct soft_cpu *c)
+/* Is something to be looked at after this iteration? */
+static bool string_stops(struct soft_cpu *c)
 {
-	return c->st.rflags & X86_FL_TF || c->data_bp;
+	return soft_attention(c) || c->db_pending || (c->debug & SOFT_DBG_HIT);
 }
 
 static bool string_done(const struct x86_insn *i, const struct string_kind *k,
@@ -372,7 +372,7 @@ static bool string_some(struct soft_cpu *c, const struct x86_insn *i,
 	bool done = !left;
 
 	string_truncate(c, i, k);
-	if (string_by_one(c))
+	if (c->st.rflags & X86_FL_TF)
 		budget = 1;
 	while (!done && budget) {
 		uint64_t n = 0;
@@ -387,7 +387,7 @@ static bool string_some(struct soft_cpu *c, const struct x86_insn *i,
 		budget--;
 		interp_set_reg(c, X86_RCX, i->asize, left);
 		done = string_done(i, k, left, fl);
-		if (soft_attention(c))
+		if (string_stops(c))
 			break;
 	}
 	/* Flags are written once, at the end. */

@@ -216,7 +216,9 @@ void *soft_host(struct soft_cpu *c, gva_t a, unsigned size,
 	if (acc != SOFT_EXEC && size <= 8)
 		soft_check_alignment(c, a, size, m);
 	soft_tlb_place(c, a, acc, m, &p);
-	return p.ram >= 0 ? NULL : p.host;
+	if (p.ram >= 0 || (c->data_bp && soft_page_watched(c, a, acc)))
+		return NULL;
+	return p.host;
 }
 
 void *soft_host_rmw(struct soft_cpu *c, gva_t a, unsigned size,

@@ -29,17 +29,26 @@ static unsigned bp_len(const struct soft_cpu *c, unsigned i)
 
 void soft_update_dr7(struct soft_cpu *c)
 {
+	static const uint8_t acc[] = {
+		[BP_WRITE] = SOFT_ACC(SOFT_WRITE),
+		[BP_ACCESS] = SOFT_ACC(SOFT_READ) | SOFT_ACC(SOFT_WRITE),
+	};
+
 	c->insn_bp &= SOFT_BP_DEBUGGER;
 	c->data_bp &= SOFT_BP_DEBUGGER;
 	c->bp_inhibit = false; /* nobody looked while none was enabled */
 	for (unsigned i = 0; i < 4; i++) {
+		c->bp_acc[i] = 0;
 		if (!bp_enabled(c, i))
 			continue;
+		c->bp_acc[i] = acc[bp_type(c, i)];
 		if (bp_type(c, i) == BP_EXEC)
 			c->insn_bp |= 1;
 		else
 			c->data_bp |= 1;
 	}
+	if (c->data_bp & 1)
+		soft_tlb_flush(c); /* of the watched pages' entries */
 }
 
 static bool bp_overlaps(
@@ -79,15 +88,9 @@ void soft_check_data_bp(
 {
 	if (c->data_bp & SOFT_BP_DEBUGGER)
 		soft_watch(c, a, size, acc);
-	for (unsigned i = 0; i < 4; i++) {
-		enum bp_type t = bp_type(c, i);
-
-		if (bp_enabled(c, i) &&
-			(t == BP_ACCESS ||
-				(t == BP_WRITE && acc == SOFT_WRITE)) &&
-			bp_overlaps(c, i, a, size))
+	for (unsigned i = 0; i < 4; i++)
+		if ((c->bp_acc[i] >> acc & 1) && bp_overlaps(c, i, a, size))
 			c->db_pending |= 1u << i;
-	}
 }
 
 void soft_check_io_bp(struct soft_cpu *c, uint16_t port, unsigned size)
@@ -147,6 +150,8 @@ void soft_write_dr(struct soft_cpu *c, unsigned n, uint64_t val)
 		val = (uint32_t)val;
 	if (n < 4) {
 		c->st.dr[n] = val;
+		if (c->bp_acc[n])
+			soft_tlb_flush(c);
 		return;
 	}
 	if (val >> 32)
@@ -157,5 +162,4 @@ void soft_write_dr(struct soft_cpu *c, unsigned n, uint64_t val)
 	}
 	c->st.dr7 = (val & 0xffff23ff) | DR7_ONE;
 	soft_update_dr7(c);
-	c->tlb_gen++;
 }

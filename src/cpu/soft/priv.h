@@ -201,6 +201,20 @@ void soft_inject_v86_redirected(
 /* ---- debug.c ---- */
 
 void soft_update_dr7(struct soft_cpu *c);
+
+#define SOFT_ACC(acc) (1u << (acc))
+
+/* Which accesses to its bytes meet the debugger's b, as in bp_acc. */
+static inline unsigned soft_break_acc(const struct cpu_break *b)
+{
+	switch (b->kind) {
+	case CPU_BREAK_WRITE: return SOFT_ACC(SOFT_WRITE);
+	case CPU_BREAK_READ: return SOFT_ACC(SOFT_READ);
+	case CPU_BREAK_ACCESS:
+		return SOFT_ACC(SOFT_READ) | SOFT_ACC(SOFT_WRITE);
+	default: return 0;
+	}
+}
 void soft_check_io_bp(struct soft_cpu *c, uint16_t port, unsigned size);
 
 /* Load RFLAGS: bits of mask come from val; recomputes the mode. */

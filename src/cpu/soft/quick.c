@@ -19,6 +19,31 @@
 /* Page flags of which nothing is known here. */
 #define FLAGS_OVERLAID (0xffu & ~(BUS_PAGE_CODE | BUS_PAGE_CLEAN))
 
+/* ---- data breakpoints ---- */
+
+bool soft_page_watched(const struct soft_cpu *c, gva_t a, enum soft_access acc)
+{
+	const struct cpu_debug *d =
+		c->data_bp & SOFT_BP_DEBUGGER ? c->debugger : NULL;
+	gva_t page = a >> BUS_PAGE_SHIFT;
+
+	for (unsigned i = 0; i < 4; i++) {
+		gva_t at = c->long_mode ? c->st.dr[i] : (uint32_t)c->st.dr[i];
+
+		if ((c->bp_acc[i] >> acc & 1) && at >> BUS_PAGE_SHIFT == page)
+			return true;
+	}
+	for (unsigned i = 0; d && i < d->nbrk; i++) {
+		const struct cpu_break *b = &d->brk[i];
+
+		if ((soft_break_acc(b) >> acc & 1) &&
+			page >= b->addr >> BUS_PAGE_SHIFT &&
+			page <= (b->addr + b->len - 1) >> BUS_PAGE_SHIFT)
+			return true;
+	}
+	return false;
+}
+
 /* ---- translation ---- */
 
 static unsigned soft_page_flags(const struct soft_cpu *c, uint64_t ram)
@@ -168,6 +193,8 @@ void soft_tlb_fill(struct soft_cpu *c, gva_t a, enum soft_access acc,
 	struct soft_tlb_entry *e = &c->tlb[m][acc][idx];
 
 	if (m == SOFT_USER_AC && acc != SOFT_EXEC)
+		return;
+	if (c->data_bp && soft_page_watched(c, a, acc))
 		return;
 	if (acc == SOFT_WRITE && c->vm->write_slots)
 		soft_tlb_wrote(c, host_page, idx);
@@ -493,8 +520,7 @@ bool soft_quick_page_fault(
 	struct soft_walk w;
 	uint32_t err;
 
-	if (!c->long_mode || ~c->a20 || !soft_canonical(a) || c->data_bp ||
-		m == SOFT_USER_AC)
+	if (!c->long_mode || ~c->a20 || !soft_canonical(a) || m == SOFT_USER_AC)
 		return false;
 	err = quick_walk(c, a, acc, m, &w);
 	if (!(err >> 31) ||

@@ -30,7 +30,8 @@
  * crossing.  Then host = a + addend.  Empty: tag = soft_tlb_empty(index), which
  * never hits: it is not canonical, and an address that equals it nevertheless
  * (guests may compute any) belongs to another index.  Pages that are not
- * memory, and for writes pages that hold translated code, never get an entry.
+ * memory, for writes pages that hold translated code, and for accesses that a
+ * data breakpoint in the page watches, never get an entry.
  * A and D bits are set before an entry is made (write entries only after D is
  * set).
  */
@@ -177,9 +178,11 @@ struct soft_cpu {
 	bool long_mode;	    /* EFER.LMA */
 	bool code64;	    /* long_mode and CS.L */
 	bool pae, paging, protected_mode, v86;
-	uint8_t insn_bp; /* DR7 enables an instruction breakpoint */
-	uint8_t data_bp; /* DR7 enables a data or I/O breakpoint */
-	uint8_t debug;	 /* SOFT_DBG_*: call soft_poll before instructions */
+	uint8_t insn_bp;   /* DR7 enables an instruction breakpoint */
+	uint8_t data_bp;   /* DR7 enables a data or I/O breakpoint */
+	uint8_t bp_acc[4]; /* of DR7's data breakpoints: 1 << enum
+			      soft_access for those that meet them */
+	uint8_t debug;	   /* SOFT_DBG_*: call soft_poll before instructions */
 	uint8_t phys_bits;
 	gpa_t a20;	   /* bus_a20_mask() at the last flush */
 	uint64_t mode_key; /* the bits that TLB entries depend on */
@@ -305,8 +308,8 @@ void soft_probe_write(
 	struct soft_cpu *c, gva_t a, unsigned n, enum soft_mode m);
 
 /* Host pointer for an access wholly inside one page of plain memory with the
- * rights of m, filling the TLB; NULL if the page is MMIO, crosses, or (write)
- * is watched for code.  May raise #PF. */
+ * rights of m, filling the TLB; NULL if the page is MMIO, crosses, (write)
+ * is watched for code, or has data breakpoints.  May raise #PF. */
 void *soft_host(struct soft_cpu *c, gva_t a, unsigned size,
 	enum soft_access acc, enum soft_mode m);
 
@@ -436,6 +439,9 @@ void soft_check_insn_bp(struct soft_cpu *c);
  * not.  What soft/ itself pushes and pops and ports are covered. */
 void soft_check_data_bp(
 	struct soft_cpu *c, gva_t a, unsigned size, enum soft_access acc);
+/* Does a data breakpoint in the page at a watch such accesses?  Ask only if
+ * c->data_bp. */
+bool soft_page_watched(const struct soft_cpu *c, gva_t a, enum soft_access acc);
 /* After a completed instruction: raise #DB trap for TF and db_pending (needed
  * only if one of them is set).  tf = RFLAGS.TF before the instruction.  With a
  * fresh MOV SS shadow nothing is raised: db_pending waits. */

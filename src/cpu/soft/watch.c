@@ -5,8 +5,9 @@
  * All of it is looked at between instructions, by soft_poll, which the run
  * loops call before each instruction while soft_cpu.debug is not 0.  The
  * translator ends its blocks before instructions that a breakpoint may mean,
- * and interprets while something is stepped or watched: SOFT_BP_DEBUGGER in
- * insn_bp and data_bp says so.
+ * and interprets while something is stepped: SOFT_BP_DEBUGGER in insn_bp says
+ * so.  Accesses to watched pages, which the TLB leaves out, go to the
+ * interpreter one by one, the guest's own data breakpoints' too.
  */
 #include <stdlib.h>
 
@@ -38,6 +39,8 @@ static void watch_update(struct soft_cpu *c)
 		c->debug |= SOFT_DBG_STEP;
 	if (c->debug & (SOFT_DBG_STEP | SOFT_DBG_TRACE))
 		c->insn_bp |= SOFT_BP_DEBUGGER;
+	if (c->data_bp & SOFT_BP_DEBUGGER)
+		soft_tlb_flush(c); /* of the watched pages' entries */
 }
 
 void soft_set_debug(struct soft_cpu *c, const struct cpu_debug *d)
@@ -111,11 +114,8 @@ void soft_watch(
 	for (unsigned i = 0; i < d->nbrk; i++) {
 		const struct cpu_break *b = &d->brk[i];
 
-		if (b->kind == CPU_BREAK_EXEC ||
-			(b->kind == CPU_BREAK_WRITE && acc != SOFT_WRITE) ||
-			(b->kind == CPU_BREAK_READ && acc != SOFT_READ))
-			continue;
-		if (a >= b->addr + b->len || b->addr >= a + size)
+		if (!(soft_break_acc(b) >> acc & 1) || a >= b->addr + b->len ||
+			b->addr >= a + size)
 			continue;
 		c->debug_hit = *b;
 		c->debug |= SOFT_DBG_HIT;
@@ -162,6 +162,8 @@ bool soft_debug_before(
 	const struct cpu_debug *d = c->debugger;
 	gva_t a = c->st.rip;
 
+	if (c->debug & SOFT_DBG_HIT) /* by the frame of what was delivered */
+		return soft_debug_after(c, exit);
 	if (!c->code64)
 		a = (uint32_t)(a + c->st.seg[X86_CS].base);
 	if ((c->debug & SOFT_DBG_TRACE) &&
