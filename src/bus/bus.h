@@ -259,6 +259,9 @@ struct bus_cpu_intc {
 		void *opaque, uint64_t nr, const uint64_t arg[4], bool wide);
 	/* bus_cpu.tsc_offset has changed. */
 	void (*tsc_moved)(void *opaque);
+	/* Time stood still for so many ticks of the host's TSC: tsc_offset has
+	 * become less, but nothing has moved for the guest. */
+	void (*stood_still)(void *opaque, uint64_t ticks);
 };
 
 struct bus_cpu {
@@ -318,7 +321,14 @@ void bus_cpu_set_tpr(struct bus_cpu *c, uint8_t cr8);
 
 /* Virtual nanoseconds since the machine started; stands still while paused. */
 uint64_t bus_clock_ns(const struct bus *b);
-void bus_clock_pause(struct bus *b, bool pause); /* lock held */
+/* The host's TSC, which stands still likewise.  Lock held. */
+uint64_t bus_clock_tsc(const struct bus *b);
+/*
+ * Lock held; processors stand.  When time goes on: by how many ticks of the
+ * host's TSC it stood still, else 0.  What the bus and the interrupt
+ * controllers keep in such ticks has been moved; the engines' is the caller's.
+ */
+uint64_t bus_clock_pause(struct bus *b, bool pause);
 
 struct bus_timer {
 	struct bus *bus;

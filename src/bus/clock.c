@@ -62,19 +62,30 @@ static void bus_timers_program(struct bus *b)
 	timerfd_settime(b->timerfd, TFD_TIMER_ABSTIME, &it, NULL);
 }
 
-void bus_clock_pause(struct bus *b, bool pause)
+uint64_t bus_clock_tsc(const struct bus *b)
 {
-	uint64_t paused = atomic_load(&b->paused_at_ns);
+	return atomic_load(&b->paused_at_ns) ? b->paused_tsc
+					     : __builtin_ia32_rdtsc();
+}
+
+uint64_t bus_clock_pause(struct bus *b, bool pause)
+{
+	uint64_t paused = atomic_load(&b->paused_at_ns), ticks = 0;
 
 	if (pause == !!paused)
-		return;
+		return 0;
 	if (pause) {
+		b->paused_tsc = __builtin_ia32_rdtsc();
 		atomic_store(&b->paused_at_ns, MAX(bus_clock_ns(b), 1));
 	} else {
+		ticks = __builtin_ia32_rdtsc() - b->paused_tsc;
 		atomic_store(&b->clock_offset_ns, host_ns() - paused);
 		atomic_store(&b->paused_at_ns, 0);
+		for (unsigned i = 0; i < b->ncpus; i++)
+			bus_cpu_stood_still(b->cpus[i], ticks);
 	}
 	bus_timers_program(b);
+	return ticks;
 }
 
 static void heap_put(struct bus *b, unsigned i, struct bus_timer *t)

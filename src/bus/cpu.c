@@ -184,6 +184,13 @@ void bus_cpu_tsc_moved(struct bus_cpu *c, uint64_t tsc_offset)
 	bus_unlock(c->bus);
 }
 
+void bus_cpu_stood_still(struct bus_cpu *c, uint64_t ticks)
+{
+	c->tsc_offset -= ticks;
+	if (c->intc && c->intc->stood_still)
+		c->intc->stood_still(c->intc_opaque, ticks);
+}
+
 uint8_t bus_cpu_get_tpr(struct bus_cpu *c)
 {
 	uint8_t tpr = 0;

@@ -51,6 +51,7 @@ struct bus {
 	/* clock and timers */
 	_Atomic(int64_t) clock_offset_ns; /* subtracted from CLOCK_MONOTONIC */
 	_Atomic(uint64_t) paused_at_ns;	  /* virtual time, 0 = running */
+	uint64_t paused_tsc;		  /* the host's TSC then */
 	struct bus_timer **heap;
 	unsigned ntimers, heap_room;
 	uint64_t armed_ns; /* what the timerfd is set to */
@@ -67,6 +68,7 @@ void bus_io_fini(struct bus *b);
 bool bus_clock_init(struct bus *b);
 void bus_clock_fini(struct bus *b);
 void bus_cpus_fini(struct bus *b);
+void bus_cpu_stood_still(struct bus_cpu *c, uint64_t ticks);
 
 /* Tell all listeners that cached resolutions are stale. */
 void bus_tell_map_changed(struct bus *b);

@@ -8,7 +8,6 @@
  *   0xf0000  SMBIOS entry point, structures behind it
  */
 #include <string.h>
-#include <x86intrin.h>
 
 #include "conf/error.h"
 #include "dev/misc/fw_cfg.h"
@@ -253,7 +252,7 @@ bool boot_place(struct machine *m, GError **err)
 	bool direct = m->boot.plan.entry == FW_ENTRY_PROTECTED;
 	/* one offset for all: their time stamps agree */
 	/* Not every KVM can move a guest's TSC. */
-	uint64_t tsc_offset = m->dev_kvm ? 0 : -__rdtsc();
+	uint64_t tsc_offset = m->dev_kvm ? 0 : -bus_clock_tsc(m->bus);
 	g_autofree struct x86_state *s = g_new0(struct x86_state, 1);
 
 	if (direct) {

@@ -227,8 +227,6 @@ static bool machine_restart(struct machine *m, GError **err)
 		bus_cpu_clear(bus_cpu_at(m->bus, i),
 			BUS_EV_NMI | BUS_EV_INIT | BUS_EV_SIPI | BUS_EV_INTR);
 	board_pc_reset(m);
-	if (m->frozen_tsc)
-		m->frozen_tsc = __builtin_ia32_rdtsc();
 	ok = boot_place(m, err);
 	bus_unlock(m->bus);
 	return ok;
@@ -237,15 +235,12 @@ static bool machine_restart(struct machine *m, GError **err)
 /* Time goes on where it stopped: for timers, and for the TSC. */
 static void machine_thaw(struct machine *m)
 {
-	uint64_t ticks = __builtin_ia32_rdtsc() - m->frozen_tsc;
+	uint64_t ticks;
 
-	if (!m->frozen_tsc)
-		return;
-	m->frozen_tsc = 0;
-	for (unsigned i = 0; i < m->ncpus; i++)
-		runloop_shift_tsc(m, i, ticks);
 	bus_lock(m->bus);
-	bus_clock_pause(m->bus, false);
+	ticks = bus_clock_pause(m->bus, false);
+	for (unsigned i = 0; ticks && i < m->ncpus; i++)
+		runloop_shift_tsc(m, i, ticks);
 	bus_unlock(m->bus);
 }
 
@@ -263,9 +258,6 @@ void machine_hold(struct machine *m, enum machine_hold who)
 		return;
 	runloop_pause(m);
 	m->holds |= who;
-	if (m->frozen_tsc)
-		return;
-	m->frozen_tsc = __builtin_ia32_rdtsc();
 	bus_lock(m->bus);
 	bus_clock_pause(m->bus, true);
 	bus_unlock(m->bus);

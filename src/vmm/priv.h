@@ -279,8 +279,7 @@ struct machine {
 	/* May change to kvm: /dev/kvm, and what it can; else 0, NULL. */
 	int dev_kvm;
 	struct cpu_probe *kvm;
-	unsigned holds;	     /* enum machine_hold: who wants it to stand */
-	uint64_t frozen_tsc; /* host's TSC when time stopped, 0 = it runs */
+	unsigned holds; /* enum machine_hold: who wants it to stand */
 	struct control *control;
 	struct debugger *debugger;
 	struct trace *trace; /* or NULL */

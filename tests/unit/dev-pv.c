@@ -7,12 +7,13 @@
 
 #define FEATURES                                                               \
 	(1u << 0 | 1u << 3 | 1u << 6 | 1u << 7 | 1u << 11 | 1u << 12 | 1u << 13)
-#define WALL_CLOCK  0x4b564d00
-#define SYSTEM_TIME 0x4b564d01
-#define STEAL_TIME  0x4b564d03
-#define EOI	    0x4b564d04
-#define POLL	    0x4b564d05
-#define ENOSYS_KVM  1000
+#define WALL_CLOCK   0x4b564d00
+#define SYSTEM_TIME  0x4b564d01
+#define STEAL_TIME   0x4b564d03
+#define TSC_DEADLINE 0x6e0
+#define EOI	     0x4b564d04
+#define POLL	     0x4b564d05
+#define ENOSYS_KVM   1000
 
 static struct board b;
 
@@ -213,6 +214,39 @@ static void test_clock(void)
 	board_fini(&b);
 }
 
+/* Time stands still: nothing that a guest sees has moved then, and what is
+ * shown later continues it. */
+static void test_pause(void)
+{
+	uint64_t off[2] = {-12345ull, 777}, ticks, deadline;
+	uint8_t was[PVCLOCK_BYTES];
+
+	setup(2);
+	for (unsigned i = 0; i < 2; i++) {
+		bus_cpu_tsc_moved(cpu(i), off[i]);
+		g_assert_true(wr(i, SYSTEM_TIME, 0x1001 + i * 0x40));
+	}
+	bus_mmio_write(b.bus, cpu(1), 0xfee00320, 4, 0x40031);
+	deadline = __builtin_ia32_rdtsc() + (1ull << 50);
+	g_assert_true(wr(1, TSC_DEADLINE, deadline));
+	memcpy(was, ram(0x1040), sizeof(was));
+	bus_lock(b.bus);
+	g_assert_cmpuint(bus_clock_pause(b.bus, true), ==, 0);
+	g_assert_cmpuint(bus_clock_tsc(b.bus), ==, bus_clock_tsc(b.bus));
+	ticks = bus_clock_pause(b.bus, false);
+	bus_unlock(b.bus);
+	g_assert_cmpuint(ticks, >, 0);
+	for (unsigned i = 0; i < 2; i++)
+		g_assert_cmpuint(cpu(i)->tsc_offset, ==, off[i] - ticks);
+	g_assert_cmpmem(was, sizeof(was), ram(0x1040), sizeof(was));
+	g_assert_cmpuint(rd(1, TSC_DEADLINE), ==, deadline + ticks);
+	bus_cpu_tsc_moved(cpu(1), off[1] - ticks + 5);
+	g_assert_cmpmem(was + 16, 16, ram(0x1050), 16);
+	memcpy(&off[1], was + 8, 8);
+	g_assert_cmpuint(get(0x1048, 8), ==, off[1] + 5);
+	board_fini(&b);
+}
+
 /* ---- end of interrupt ---- */
 
 static uint32_t isr(unsigned n, uint8_t vector)
@@ -328,6 +362,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/pv/clock/correct", test_correct);
 	g_test_add_func("/pv/clock/structure", test_structure);
 	g_test_add_func("/pv/clock/published", test_clock);
+	g_test_add_func("/pv/clock/pause", test_pause);
 	g_test_add_func("/pv/msrs", test_msrs);
 	g_test_add_func("/pv/eoi", test_eoi);
 	g_test_add_func("/pv/eoi-taken-back", test_eoi_taken_back);

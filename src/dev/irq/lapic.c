@@ -615,6 +615,15 @@ static void lapic_set_tpr(void *opaque, uint8_t cr8)
 	lapic_update(l);
 }
 
+static void lapic_stood_still(void *opaque, uint64_t ticks)
+{
+	struct lapic *l = opaque;
+
+	lapic_timer_stood_still(l, ticks);
+	if (l == l->set->apic[0])
+		pv_stood_still(l->set, ticks);
+}
+
 static const struct bus_cpu_intc lapic_intc = {
 	.ack = lapic_ack,
 	.rdmsr = lapic_rdmsr,
@@ -623,6 +632,7 @@ static const struct bus_cpu_intc lapic_intc = {
 	.set_tpr = lapic_set_tpr,
 	.hypercall = pv_hypercall,
 	.tsc_moved = pv_tsc_moved,
+	.stood_still = lapic_stood_still,
 };
 
 /* 11.4.7.1 and 11.4.7.3: all but the ID and APIC_BASE */

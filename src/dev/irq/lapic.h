@@ -133,6 +133,7 @@ void lapic_timer_set_lvt(struct lapic *l, uint32_t val);
 uint32_t lapic_timer_current(struct lapic *l);
 void lapic_timer_set_deadline(struct lapic *l, uint64_t tsc);
 uint64_t lapic_timer_deadline(const struct lapic *l);
+void lapic_timer_stood_still(struct lapic *l, uint64_t ticks);
 void lapic_clock_start(struct lapic_set *s);
 
 #endif

@@ -239,3 +239,9 @@ uint64_t lapic_timer_deadline(const struct lapic *l)
 {
 	return l->timer.deadline_tsc;
 }
+
+void lapic_timer_stood_still(struct lapic *l, uint64_t ticks)
+{
+	if (l->timer.deadline_tsc)
+		l->timer.deadline_tsc += ticks;
+}

@@ -159,6 +159,14 @@ void pv_tsc_moved(void *opaque)
 	pv_publish(opaque);
 }
 
+/* The clock goes on where it stopped: the guest's copies, which are in its own
+ * ticks, are as they shall be. */
+void pv_stood_still(struct lapic_set *s, uint64_t ticks)
+{
+	s->pv.tsc0 += ticks;
+	s->pv.clock.base_tsc += ticks;
+}
+
 /* Time of day when the clock showed zero. */
 static bool pv_set_wall_clock(struct lapic *l, uint64_t val)
 {

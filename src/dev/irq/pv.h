@@ -56,6 +56,7 @@ bool pv_wrmsr(struct lapic *l, uint32_t msr, uint64_t val);
 int64_t pv_hypercall(
 	void *opaque, uint64_t nr, const uint64_t arg[4], bool wide);
 void pv_tsc_moved(void *opaque);
+void pv_stood_still(struct lapic_set *s, uint64_t ticks);
 
 /*
  * PV EOI: give lets the guest end the interrupt that was just acknowledged by
