@@ -17,6 +17,7 @@
 #include "dev/pci/piix3.h"
 #include "dev/serial/debugcon.h"
 #include "dev/serial/uart16550.h"
+#include "dev/storage/ide.h"
 #include "dev/timer/acpi_pm.h"
 #include "dev/timer/hpet.h"
 #include "dev/timer/i8254.h"
@@ -40,6 +41,7 @@ const struct dev_class *const dev_table[] = {
 	&testdev_class,
 	&fw_cfg_class,
 	&vga_class,
+	&ide_class,
 	&virtio_blk_class,
 	&virtio_net_class,
 	&virtio_console_class,

@@ -195,7 +195,7 @@ static void *virtio_blk_worker(void *opaque)
 	struct virtio_blk_req *r = g_new0(struct virtio_blk_req, 1);
 	struct virtio_blk_owed owed = {0};
 
-	r->bus = d->v.dev.host.bus;
+	r->v.bus = d->v.dev.host.bus;
 	r->blk = d->blk;
 	r->readonly = d->readonly;
 	r->serial = d->v.dev.host.serial;

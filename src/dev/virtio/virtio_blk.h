@@ -5,25 +5,23 @@
 #ifndef DEV_VIRTIO_VIRTIO_BLK_H
 #define DEV_VIRTIO_VIRTIO_BLK_H
 
-#include <sys/uio.h>
-
 #include "block/blk.h"
+#include "dev/storage/dma_iov.h"
 #include "dev/virtio/virtio.h"
 
 #define VIRTIO_BLK_MAX_DISCARD_SEG 64
 #define VIRTIO_BLK_ID_BYTES	   20
 
+_Static_assert(DMA_IOV_MAX >= VIRTQ_MAX_SEGS, "a chain fits the vector");
+
 /* One request at work; each worker thread has one.  Too big for a stack. */
 struct virtio_blk_req {
-	struct bus *bus;
 	struct blk *blk;
 	const char *serial;
 	bool readonly, write_through;
 	struct virtq *q; /* only for its bus in virtq_read and virtq_write */
 	struct virtq_chain chain;
-	struct iovec iov[VIRTQ_MAX_SEGS];
-	void *bounce[VIRTQ_MAX_SEGS]; /* for what is not plain RAM */
-	unsigned niov;
+	struct dma_iov v;
 };
 
 /* Carry out r->chain.  No lock held; may block.  Writes data and status into

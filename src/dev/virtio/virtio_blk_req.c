@@ -23,9 +23,8 @@
 
 #define WRITE_ZEROES_F_UNMAP 1
 
-#define SECTOR	   512u
-#define MAX_BYTES  (256u << 20) /* of data in one request */
-#define MAX_BOUNCE (4u << 20)	/* of it through bounce buffers */
+#define SECTOR	  512u
+#define MAX_BYTES (256u << 20) /* of data in one request */
 
 struct blk_header {
 	uint32_t type, ioprio;
@@ -39,42 +38,12 @@ struct blk_range {
 
 /* ---- guest buffers as an I/O vector ---- */
 
-static void blk_req_unmap(struct virtio_blk_req *r)
-{
-	for (unsigned i = 0; i < r->niov; i++)
-		g_clear_pointer(&r->bounce[i], g_free);
-	r->niov = 0;
-}
-
-static bool blk_req_map_seg(struct virtio_blk_req *r, gpa_t gpa, size_t len,
-	size_t *bounced, bool fetch)
-{
-	unsigned n = r->niov;
-	void *p = bus_dma_map(r->bus, gpa, len);
-
-	r->bounce[n] = NULL;
-	if (!p) {
-		*bounced += len;
-		if (*bounced > MAX_BOUNCE)
-			return false;
-		p = r->bounce[n] = g_malloc(len);
-		if (fetch)
-			bus_dma_read(r->bus, gpa, p, len);
-	}
-	r->iov[n].iov_base = p;
-	r->iov[n].iov_len = len;
-	r->niov++;
-	return true;
-}
-
-/* Bytes [skip, skip + len) of n segments into r->iov.  fetch: the disk will
+/* Bytes [skip, skip + len) of n segments into r->v.  fetch: the disk will
  * read them. */
 static bool blk_req_map(struct virtio_blk_req *r, const struct virtq_seg *seg,
 	unsigned n, uint64_t skip, uint64_t len, bool fetch)
 {
-	size_t bounced = 0;
-
-	r->niov = 0;
+	dma_iov_clear(&r->v);
 	for (unsigned i = 0; i < n && len; i++) {
 		uint64_t l = seg[i].len;
 
@@ -83,27 +52,12 @@ static bool blk_req_map(struct virtio_blk_req *r, const struct virtq_seg *seg,
 			continue;
 		}
 		l = MIN(l - skip, len);
-		if (!blk_req_map_seg(r, seg[i].gpa + skip, l, &bounced, fetch))
+		if (!dma_iov_add(&r->v, seg[i].gpa + skip, l, fetch))
 			return false;
 		len -= l;
 		skip = 0;
 	}
 	return true;
-}
-
-/* The disk has filled the vector: tell who watches, empty the bounces. */
-static void blk_req_written(struct virtio_blk_req *r)
-{
-	const struct virtq_seg *s = r->chain.seg + r->chain.nout;
-
-	/* Data for the driver starts at the first writable buffer. */
-	for (unsigned i = 0; i < r->niov; i++, s++) {
-		if (r->bounce[i])
-			bus_dma_write(r->bus, s->gpa, r->bounce[i],
-				r->iov[i].iov_len);
-		else
-			bus_dma_written(r->bus, s->gpa, r->iov[i].iov_len);
-	}
 }
 
 /* ---- the kinds of requests ---- */
@@ -126,12 +80,12 @@ static uint8_t blk_req_read(
 	if (!blk_req_range(r, sector, len))
 		return S_IOERR;
 	if (blk_req_map(r, c->seg + c->nout, c->nin, 0, len, false) &&
-		!blk_preadv(r->blk, r->iov, r->niov, sector * SECTOR)) {
-		blk_req_written(r);
+		!blk_preadv(r->blk, r->v.iov, (int)r->v.n, sector * SECTOR)) {
+		dma_iov_written(&r->v);
 		*used += len;
 		status = S_OK;
 	}
-	blk_req_unmap(r);
+	dma_iov_clear(&r->v);
 	return status;
 }
 
@@ -145,10 +99,11 @@ static uint8_t blk_req_write(struct virtio_blk_req *r, uint64_t sector)
 		return S_IOERR;
 	if (blk_req_map(
 		    r, c->seg, c->nout, sizeof(struct blk_header), len, true))
-		rc = blk_pwritev(r->blk, r->iov, r->niov, sector * SECTOR);
+		rc = blk_pwritev(
+			r->blk, r->v.iov, (int)r->v.n, sector * SECTOR);
 	if (!rc && r->write_through)
 		rc = blk_flush(r->blk);
-	blk_req_unmap(r);
+	dma_iov_clear(&r->v);
 	return rc ? S_IOERR : S_OK;
 }
 
