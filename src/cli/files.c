@@ -157,7 +157,7 @@ static bool open_scratch(struct conf_file *cow, GError **err)
 	return false;
 }
 
-static bool open_drive(struct conf_drive *d, GError **err)
+bool cli_files_open_drive(struct conf_drive *d, GError **err)
 {
 	const char *what = conf_media_words.words[d->media];
 	bool writable = !d->readonly && !d->snapshot;
@@ -165,6 +165,8 @@ static bool open_drive(struct conf_drive *d, GError **err)
 		writable ? "check the path, or add ,readonly or ,snapshot"
 			 : "check the path";
 
+	if (!d->file.path) /* an empty drive */
+		return true;
 	if (!open_file(&d->file, what, writable ? O_RDWR : O_RDONLY, fix, err))
 		return false;
 	if (!lock_image(&d->file, writable, err))
@@ -255,7 +257,7 @@ bool cli_files_open(struct conf_machine *m, GError **err)
 	if (!open_kernel(m, err) || !open_firmware(m, err))
 		return false;
 	for (guint i = 0; i < m->drives->len; i++) {
-		if (!open_drive(g_ptr_array_index(m->drives, i), err))
+		if (!cli_files_open_drive(g_ptr_array_index(m->drives, i), err))
 			return false;
 	}
 	for (guint i = 0; i < m->nics->len; i++)

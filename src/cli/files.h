@@ -12,6 +12,9 @@
  * output.  Descriptors are put into *m. */
 bool cli_files_open(struct conf_machine *m, GError **err);
 
+/* One drive's image, with its lock. */
+bool cli_files_open_drive(struct conf_drive *d, GError **err);
+
 /* Removes what cli_files_open put into the file system (sockets). */
 void cli_files_remove(const struct conf_machine *m);
 

@@ -258,10 +258,16 @@ const struct cli_flag cli_run_flags[] = {
 	{"append", 0, "TEXT", "command line for the kernel", NULL, set_append},
 	{"disk", 0, "FILE",
 		"a disk; options format=raw|qcow2, "
-		"bus=virtio|ide|sata|scsi|nvme, readonly, snapshot, serial=S",
+		"bus=virtio|ide|sata (or a place: ide0:1, sata3), readonly, "
+		"snapshot, serial=S",
 		"@file", set_disk},
-	{"cdrom", 0, "FILE", "a CD in its drive", "@file", set_cdrom},
-	{"floppy", 0, "FILE", "a floppy in its drive", "@file", set_floppy},
+	{"cdrom", 0, "FILE",
+		"a CD in its drive, or none for an empty one; options "
+		"bus=ide|sata",
+		"@file", set_cdrom},
+	{"floppy", 0, "FILE",
+		"a floppy in its drive, or none; options readonly, snapshot",
+		"@file", set_floppy},
 	{"boot", 0, "LIST", "boot order out of floppy,cdrom,disk,net",
 		"floppy cdrom disk net", set_boot},
 	{"nic", 0, "NET",
@@ -363,7 +369,8 @@ int cli_run(void *ctx, GError **err)
 				: CONF_SERIAL_STDIO;
 		g_ptr_array_add(r->m->serial, s);
 	}
-	if (!conf_machine_check(r->m, err) || !cli_ports_check(r->m, err) ||
+	if (!conf_machine_check(r->m, err) || !conf_drives_place(r->m, err) ||
+		!cli_ports_check(r->m, err) ||
 		(r->named && !cli_control_listen(r->m, err)) ||
 		!cli_gdb_listen(r->m, err) || !cli_files_open(r->m, err)) {
 		cli_gdb_remove(r->m);

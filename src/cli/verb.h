@@ -90,6 +90,13 @@ int cli_resume(void *ctx, GError **err);
 int cli_reset(void *ctx, GError **err);
 extern const struct cli_flag cli_stop_flags[];
 
+void *cli_media_new(void);
+void cli_media_free(void *ctx);
+bool cli_media_positional(void *ctx, const char *word, GError **err);
+int cli_insert(void *ctx, GError **err);
+int cli_eject(void *ctx, GError **err);
+extern const struct cli_flag cli_media_flags[];
+
 void *cli_trace_new(void);
 void cli_trace_free(void *ctx);
 bool cli_trace_positional(void *ctx, const char *word, GError **err);

@@ -46,6 +46,7 @@ struct conf_drive *conf_drive_new(void)
 	struct conf_drive *d = g_new0(struct conf_drive, 1);
 
 	d->file.fd = d->cow.fd = -1;
+	d->slot = -1;
 	return d;
 }
 
@@ -145,6 +146,26 @@ static bool unsupported(GError **err, const char *what, const char *fix)
 	return false;
 }
 
+static bool check_drive(const struct conf_drive *d, GError **err)
+{
+	bool ata = d->bus == CONF_BUS_IDE || d->bus == CONF_BUS_SATA;
+	const char *media = conf_media_words.words[d->media];
+	const char *bus = conf_bus_words.words[d->bus];
+	g_autofree char *what = g_strdup_printf("%s on bus %s", media, bus);
+
+	if (d->bus == CONF_BUS_SCSI || d->bus == CONF_BUS_NVME)
+		return unsupported(err, what, "use bus=virtio, ide or sata");
+	if (d->media == CONF_MEDIA_DISK ? ata || d->bus == CONF_BUS_VIRTIO
+		: d->media == CONF_MEDIA_CDROM ? ata
+					       : d->bus == CONF_BUS_FLOPPY)
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE,
+		"disks go on virtio, ide or sata, CDs on ide or sata, floppies "
+		"on floppy",
+		"leave bus= out", "there is no %s", what);
+	return false;
+}
+
 /* Known words whose hardware does not exist yet. */
 static bool check_supported(const struct conf_machine *m, GError **err)
 {
@@ -155,16 +176,9 @@ static bool check_supported(const struct conf_machine *m, GError **err)
 	if (m->display != CONF_DISPLAY_NONE)
 		return unsupported(err, "display vnc",
 			"use --display none and vmeste screenshot");
-	for (guint i = 0; i < m->drives->len; i++) {
-		const struct conf_drive *d = g_ptr_array_index(m->drives, i);
-		g_autofree char *what = g_strdup_printf("%s on bus %s",
-			conf_media_words.words[d->media],
-			conf_bus_words.words[d->bus]);
-
-		if (d->bus != CONF_BUS_VIRTIO)
-			return unsupported(
-				err, what, "use --disk FILE,bus=virtio");
-	}
+	for (guint i = 0; i < m->drives->len; i++)
+		if (!check_drive(g_ptr_array_index(m->drives, i), err))
+			return false;
 	for (guint i = 0; i < m->nics->len; i++) {
 		const struct conf_nic *n = g_ptr_array_index(m->nics, i);
 		g_autofree char *what = g_strdup_printf(

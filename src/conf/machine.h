@@ -25,6 +25,11 @@
 #define CONF_MAX_NICS	8
 #define CONF_MAX_SERIAL 4
 
+/* Places on a bus.  IDE: channel * 2 + unit. */
+#define CONF_IDE_SLOTS	  4
+#define CONF_SATA_SLOTS	  6
+#define CONF_FLOPPY_SLOTS 2
+
 enum conf_engine {
 	CONF_ENGINE_AUTO,
 	CONF_ENGINE_BT,
@@ -124,6 +129,7 @@ struct conf_drive {
 	struct conf_file file; /* cdrom, floppy: path NULL = no medium */
 	enum conf_format format;
 	enum conf_bus bus;
+	int slot;      /* on the bus; -1: any, see conf_drives_place */
 	bool readonly; /* the guest sees a read-only drive */
 	bool snapshot; /* writes go to cow.fd (empty, unlinked) and vanish */
 	struct conf_file cow;
@@ -208,6 +214,13 @@ struct conf_machine *conf_machine_new(void);
 void conf_machine_free(struct conf_machine *m);
 
 unsigned conf_machine_ncpus(const struct conf_machine *m);
+
+/* Give every drive that names none a place on its bus; two in one place, or
+ * more than there are, are errors. */
+bool conf_drives_place(struct conf_machine *m, GError **err);
+/* "disk0", "cd1", "floppy0": drive n of the machine among those of its medium.
+ * Free with g_free. */
+char *conf_drive_name(const struct conf_machine *m, guint n);
 
 /* Contradictions and limits; *err says what, why and how to mend.  What is
  * known but not built yet is CONF_ERROR_UNSUPPORTED. */

@@ -91,55 +91,12 @@ bool conf_cpus_parse(struct conf_machine *m, const char *text, GError **err)
 	return true;
 }
 
-static bool flag_option(
-	const struct conf_options *o, const char *key, bool *out, GError **err)
-{
-	const char *v = conf_options_get(o, key);
-
-	return !v || conf_parse_bool(v, out, err);
-}
-
 static bool word_option(const struct conf_options *o, const char *key,
 	const struct conf_word_list *list, int *out, GError **err)
 {
 	const char *v = conf_options_get(o, key);
 
 	return !v || conf_parse_word(v, list, out, err);
-}
-
-bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
-	const char *text, GError **err)
-{
-	static const char *const keys[] = {
-		"format", "bus", "readonly", "snapshot", "serial", NULL};
-	static const int default_bus[] = {[CONF_MEDIA_DISK] = CONF_BUS_VIRTIO,
-		[CONF_MEDIA_CDROM] = CONF_BUS_IDE,
-		[CONF_MEDIA_FLOPPY] = CONF_BUS_FLOPPY};
-	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
-	int bus = default_bus[media], format = CONF_FORMAT_RAW;
-	struct conf_drive *d;
-
-	if (!o)
-		return false;
-	if (!o->value || !*o->value)
-		return bad(err, conf_media_words.words[media], text,
-			"begin with the name of the image file");
-	/* Never guessed from bytes that a guest can write: the name says. */
-	if (g_str_has_suffix(o->value, ".qcow2"))
-		format = CONF_FORMAT_QCOW2;
-	if (!word_option(o, "bus", &conf_bus_words, &bus, err) ||
-		!word_option(o, "format", &conf_format_words, &format, err))
-		return false;
-	d = conf_drive_new();
-	d->media = media;
-	d->bus = (enum conf_bus)bus;
-	d->format = (enum conf_format)format;
-	d->file.path = g_strdup(o->value);
-	d->serial = g_strdup(conf_options_get(o, "serial"));
-	d->readonly = media == CONF_MEDIA_CDROM;
-	g_ptr_array_add(m->drives, d);
-	return flag_option(o, "readonly", &d->readonly, err) &&
-	       flag_option(o, "snapshot", &d->snapshot, err);
 }
 
 /* tcp:8080:80, udp:127.0.0.1:5353:53 */

@@ -9,6 +9,7 @@
 
 #include "block/blk.h"
 #include "conf/error.h"
+#include "dev/storage/ide.h"
 #include "net/net.h"
 #include "vmm/priv.h"
 
@@ -25,84 +26,92 @@ static struct pci_func *func_of(struct machine *m, const struct dev *d)
 	return NULL;
 }
 
-static int take(struct conf_file *f)
+static bool attach_failed(const struct board_drive *d, int e, GError **err)
 {
-	int fd = f->fd;
+	const char *why = e == -EBUSY	 ? "another drive is there"
+			  : e == -EINVAL ? "the image is empty"
+					 : g_strerror(-e);
 
-	f->fd = -1;
-	return fd;
+	return fw_error(err, why, NULL, "cannot attach the drive %s", d->name);
 }
 
-/* ---- disks ---- */
-
-struct backing_request {
-	struct machine *m;
-	unsigned drive;
-};
-
-static int open_backing(void *opaque, const char *name, GError **err)
+static bool add_virtio(struct machine *m, struct board_drive *d, GError **err)
 {
-	struct backing_request *r = opaque;
-	struct machine *m = r->m;
-
-	if (m->host.open_backing)
-		return m->host.open_backing(
-			m->host.opaque, r->drive, name, err);
-	fw_error(err, "nobody can open it here", NULL,
-		"the image has a backing file (%s)", name);
-	return -1;
-}
-
-static struct blk *open_image(
-	struct machine *m, unsigned n, struct conf_drive *d, GError **err)
-{
-	struct backing_request r = {m, n};
-	bool readonly = d->readonly || d->snapshot;
-	struct blk *b = blk_raw_open(take(&d->file), readonly, err);
-
-	if (b && d->format == CONF_FORMAT_QCOW2)
-		b = blk_qcow2_open(b, readonly, open_backing, &r, err);
-	if (b && d->snapshot)
-		b = blk_cow_open(b, take(&d->cow), err);
-	if (!b)
-		g_prefix_error(err, "disk %s: ", d->file.path);
-	return b;
-}
-
-static bool add_drive(
-	struct machine *m, unsigned n, struct conf_drive *d, GError **err)
-{
-	g_autofree char *id = g_strdup_printf("disk%u", n);
 	struct dev_host h = {.bus = m->bus,
 		.gsi = m->board.gsi,
 		.pci = m->board.pci,
 		.pci_slot = -1,
-		.readonly = d->readonly,
-		.serial = d->serial};
-	struct dev *dev;
+		.readonly = d->conf->readonly,
+		.serial = d->conf->serial,
+		.blk = d->blk};
 
-	if (d->bus != CONF_BUS_VIRTIO || d->media != CONF_MEDIA_DISK) {
-		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
-			"only virtio disks are built yet", "use bus=virtio",
-			"cannot attach %s", d->file.path ? d->file.path : id);
+	d->dev = board_add(m, "virtio-blk", d->name, &h, err);
+	return d->dev != NULL;
+}
+
+static bool add_ide(struct machine *m, struct board_drive *d, GError **err)
+{
+	struct dev_host h = {
+		.bus = m->bus, .gsi = m->board.gsi, .pci = m->board.pci};
+	struct ata_conf c = {.id = d->name,
+		.blk = d->blk,
+		.atapi = d->conf->media == CONF_MEDIA_CDROM,
+		.readonly = d->conf->readonly,
+		.serial = d->conf->serial};
+	int e = -EINVAL;
+
+	if (!m->board.ide)
+		m->board.ide = board_add_class(m, &ide_class, "ide", &h, err);
+	d->dev = m->board.ide;
+	if (!d->dev)
 		return false;
+	bus_lock(m->bus);
+	if (d->conf->slot >= 0 && d->conf->slot < IDE_DRIVES)
+		e = ide_attach(d->dev, (unsigned)d->conf->slot, &c);
+	bus_unlock(m->bus);
+	return e == 0 || attach_failed(d, e, err);
+}
+
+static bool add_drive(struct machine *m, unsigned n, GError **err)
+{
+	struct board_drive *d = &m->board.drive[n];
+
+	d->conf = g_ptr_array_index(m->conf->drives, n);
+	d->name = conf_drive_name(m->conf, n);
+	m->board.ndrives++;
+	if (d->conf->file.path) {
+		d->blk = media_open(m, (int)n, d->conf, err);
+		if (!d->blk)
+			return false;
 	}
-	h.blk = open_image(m, n, d, err);
-	if (!h.blk)
-		return false;
-	g_ptr_array_add(m->board.blks, h.blk);
-	dev = board_add(m, "virtio-blk", id, &h, err);
-	return dev != NULL;
+	if (d->conf->bus == CONF_BUS_VIRTIO)
+		return add_virtio(m, d, err);
+	if (d->conf->bus == CONF_BUS_IDE)
+		return add_ide(m, d, err);
+	return fw_error(
+		err, "it is not built yet", NULL, "cannot attach %s", d->name);
+}
+
+struct ata_drive *board_ata_drive(const struct board_drive *d)
+{
+	return ide_drive(d->dev, (unsigned)d->conf->slot);
 }
 
 bool board_add_drives(struct machine *m, GError **err)
 {
-	GPtrArray *list = m->conf->drives;
-
-	for (unsigned i = 0; i < list->len; i++)
-		if (!add_drive(m, i, g_ptr_array_index(list, i), err))
+	for (unsigned i = 0; i < m->conf->drives->len; i++)
+		if (!add_drive(m, i, err))
 			return false;
 	return true;
+}
+
+void board_close_drives(struct machine *m)
+{
+	for (unsigned i = 0; i < m->board.ndrives; i++) {
+		blk_close(m->board.drive[i].blk);
+		g_free(m->board.drive[i].name);
+	}
+	m->board.ndrives = 0;
 }
 
 /* ---- network cards ---- */
@@ -166,7 +175,8 @@ uint8_t *board_add_rom(struct machine *m, struct conf_file *file,
 
 	if (!f || file->fd < 0)
 		return NULL;
-	if (!fw_image_open(&image, take(file), file->path, ROM_MAX, &err)) {
+	if (!fw_image_open(
+		    &image, media_take_fd(file), file->path, ROM_MAX, &err)) {
 		machine_note(m, "%s", err->message);
 	} else if (image.size) {
 		while (size < image.size)
@@ -231,38 +241,72 @@ bool board_add_nics(struct machine *m, GError **err)
 
 /* ---- boot order ---- */
 
-static void add_paths(struct machine *m, const char *cls, const char *format)
+static unsigned slot_of(struct machine *m, const struct dev *dev)
+{
+	struct pci_func *f = func_of(m, dev);
+
+	return f ? f->devfn >> 3 : 0;
+}
+
+static void add_path(struct machine *m, char *path)
+{
+	g_ptr_array_add(m->board.boot_paths, path);
+}
+
+static void add_drive_path(struct machine *m, const struct board_drive *d)
+{
+	unsigned slot = (unsigned)d->conf->slot;
+
+	switch (d->conf->bus) {
+	case CONF_BUS_VIRTIO:
+		add_path(m, g_strdup_printf("/pci@i0cf8/scsi@%x/disk@0,0",
+				    slot_of(m, d->dev)));
+		break;
+	case CONF_BUS_IDE:
+		add_path(m,
+			g_strdup_printf("/pci@i0cf8/ide@1,1/drive@%x/disk@%x",
+				slot / 2, slot % 2));
+		break;
+	default: break;
+	}
+}
+
+static void add_drive_paths(struct machine *m, enum conf_media media)
+{
+	for (unsigned i = 0; i < m->board.ndrives; i++)
+		if (m->board.drive[i].conf->media == media)
+			add_drive_path(m, &m->board.drive[i]);
+}
+
+static void add_nic_paths(struct machine *m)
 {
 	struct board *b = &m->board;
 
-	for (unsigned i = 0; i < b->ndevs; i++) {
-		struct pci_func *f;
-
-		if (strcmp(b->dev[i]->cls->name, cls) != 0)
-			continue;
-		f = func_of(m, b->dev[i]);
-		if (f)
-			g_ptr_array_add(b->boot_paths,
-				g_strdup_printf("/pci@i0cf8/%s@%x%s", format,
-					f->devfn >> 3,
-					cls[7] == 'b' ? "/disk@0,0"
-						      : "/ethernet-phy@0"));
-	}
+	for (unsigned i = 0; i < b->ndevs; i++)
+		if (!strcmp(b->dev[i]->cls->name, "virtio-net"))
+			add_path(m, g_strdup_printf("/pci@i0cf8/ethernet@%x/"
+						    "ethernet-phy@0",
+					    slot_of(m, b->dev[i])));
 }
 
 void board_boot_order(struct machine *m)
 {
-	static const enum conf_boot usual[] = {CONF_BOOT_DISK, CONF_BOOT_NET};
+	static const enum conf_boot usual[] = {CONF_BOOT_FLOPPY,
+		CONF_BOOT_CDROM, CONF_BOOT_DISK, CONF_BOOT_NET};
 	const struct conf_machine *c = m->conf;
 	unsigned n = c->nboot ? c->nboot : G_N_ELEMENTS(usual);
 
 	for (unsigned i = 0; i < n; i++) {
 		switch (c->nboot ? c->boot[i] : usual[i]) {
-		case CONF_BOOT_DISK: add_paths(m, "virtio-blk", "scsi"); break;
-		case CONF_BOOT_NET:
-			add_paths(m, "virtio-net", "ethernet");
+		case CONF_BOOT_FLOPPY:
+			add_drive_paths(m, CONF_MEDIA_FLOPPY);
 			break;
-		default: break; /* no floppy or CD-ROM drive on the board */
+		case CONF_BOOT_CDROM:
+			add_drive_paths(m, CONF_MEDIA_CDROM);
+			break;
+		case CONF_BOOT_DISK: add_drive_paths(m, CONF_MEDIA_DISK); break;
+		case CONF_BOOT_NET: add_nic_paths(m); break;
+		default: break;
 		}
 	}
 }

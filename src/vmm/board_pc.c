@@ -22,6 +22,7 @@
 #include "dev/pci/piix3.h"
 #include "dev/serial/debugcon.h"
 #include "dev/serial/uart16550.h"
+#include "dev/storage/ide.h"
 #include "dev/timer/acpi_pm.h"
 #include "dev/timer/hpet.h"
 #include "dev/timer/i8254.h"
@@ -36,7 +37,7 @@
 #define PCI_IO	   0xc000
 #define PCI_IO_END 0xfffc
 
-static struct dev *add_class(struct machine *m, const struct dev_class *cls,
+struct dev *board_add_class(struct machine *m, const struct dev_class *cls,
 	const char *id, const struct dev_host *host, GError **err)
 {
 	struct board *b = &m->board;
@@ -64,7 +65,7 @@ struct dev *board_add(struct machine *m, const char *cls, const char *id,
 	h.pci_slot = m->board.next_slot;
 	if (c && m->board.ndevs < BOARD_MAX_DEVICES && h.pci_slot < 32) {
 		m->board.next_slot++;
-		return add_class(m, c, id, &h, err);
+		return board_add_class(m, c, id, &h, err);
 	}
 	fw_error(err, c ? "there are too many devices" : "it is not built yet",
 		NULL, "cannot make the device %s (%s)", id, cls);
@@ -99,7 +100,7 @@ static bool add_interrupts(struct machine *m, struct dev_host *h, GError **err)
 		bus_unlock(m->bus);
 		b->gsi = b->kernel_gsi;
 	} else {
-		b->intc = add_class(m, &intc_class, "intc", h, err);
+		b->intc = board_add_class(m, &intc_class, "intc", h, err);
 		if (!b->intc)
 			return false;
 		intc_set_features(b->intc, m->model.phys_bits,
@@ -117,13 +118,13 @@ static bool add_timers(struct machine *m, struct dev_host h, GError **err)
 	struct board *b = &m->board;
 
 	if (m->conf->hpet) {
-		b->hpet = add_class(m, &hpet_class, "hpet", &h, err);
+		b->hpet = board_add_class(m, &hpet_class, "hpet", &h, err);
 		if (!b->hpet)
 			return false;
 		h.gsi = hpet_gsi(b->hpet);
 	}
-	b->rtc = add_class(m, &mc146818_class, "rtc", &h, err);
-	return b->rtc && add_class(m, &i8254_class, "pit", &h, err);
+	b->rtc = board_add_class(m, &mc146818_class, "rtc", &h, err);
+	return b->rtc && board_add_class(m, &i8254_class, "pit", &h, err);
 }
 
 static bool add_chipset(
@@ -131,17 +132,17 @@ static bool add_chipset(
 {
 	struct board *b = &m->board;
 
-	b->host_bridge = add_class(m, &i440fx_class, "host", h, err);
+	b->host_bridge = board_add_class(m, &i440fx_class, "host", h, err);
 	if (!b->host_bridge)
 		return false;
-	b->isa = add_class(m, &piix3_class, "isa", h, err);
+	b->isa = board_add_class(m, &piix3_class, "isa", h, err);
 	if (!b->isa)
 		return false;
-	b->pm = add_class(m, &acpi_pm_class, "pm", h, err);
-	b->kbd = add_class(m, &i8042_class, "kbd", h, err);
+	b->pm = board_add_class(m, &acpi_pm_class, "pm", h, err);
+	b->kbd = board_add_class(m, &i8042_class, "kbd", h, err);
 	return b->pm && b->kbd &&
-	       add_class(m, &port92_class, "port92", h, err) &&
-	       add_class(m, &apm_port_class, "apm", h, err);
+	       board_add_class(m, &port92_class, "port92", h, err) &&
+	       board_add_class(m, &apm_port_class, "apm", h, err);
 }
 
 /* ---- consoles ---- */
@@ -185,12 +186,12 @@ static bool add_serial(struct machine *m, struct dev_host h, GError **err)
 		h.chr = i < list->len
 				? add_console(m, g_ptr_array_index(list, i))
 				: NULL;
-		if (!add_class(m, &uart16550_class, id, &h, err))
+		if (!board_add_class(m, &uart16550_class, id, &h, err))
 			return false;
 	}
 	h.index = 0;
 	h.chr = add_console(m, &m->conf->debugcon);
-	if (h.chr && !add_class(m, &debugcon_class, "debugcon", &h, err))
+	if (h.chr && !board_add_class(m, &debugcon_class, "debugcon", &h, err))
 		return false;
 	h.chr = add_console(m, &m->conf->console);
 	return !h.chr || board_add(m, "virtio-console", "console", &h, err);
@@ -208,7 +209,7 @@ static bool add_vga(struct machine *m, struct dev_host h, GError **err)
 		return true;
 	h.pci_slot = VGA_SLOT;
 	h.vram_bytes = (uint32_t)m->conf->vram_bytes;
-	b->vga = add_class(m, &vga_class, "vga", &h, err);
+	b->vga = board_add_class(m, &vga_class, "vga", &h, err);
 	if (!b->vga)
 		return false;
 	rom = board_add_rom(m, &m->conf->vga_rom, b->vga, &bytes);
@@ -262,6 +263,21 @@ static bool read_bios(struct machine *m, GError **err)
 	return e == 0 || bad_bios(f, "its size fits no board", err);
 }
 
+/* Two bits a drive for SeaBIOS: 1 = LBA translation, where the cylinders of
+ * the drive itself are more than the BIOS interface can name. */
+static uint8_t ide_translation(struct machine *m)
+{
+	uint8_t val = 0;
+
+	for (unsigned n = 0; n < IDE_DRIVES; n++) {
+		struct ata_drive *a = ide_drive(m->board.ide, n);
+
+		if (a->present && a->sectors > 1024 * 16 * 63)
+			val |= 1u << (2 * n);
+	}
+	return val;
+}
+
 static void set_cmos(struct machine *m)
 {
 	const struct bus_ram *ram = bus_ram(m->bus);
@@ -277,6 +293,8 @@ static void set_cmos(struct machine *m)
 	mc146818_set_memory(m->board.rtc, ram->low, ram->bytes - ram->low);
 	mc146818_set_cpus(m->board.rtc, m->ncpus);
 	mc146818_set_boot(m->board.rtc, order, true);
+	if (m->board.ide)
+		mc146818_set(m->board.rtc, 0x39, ide_translation(m));
 	bus_unlock(m->bus);
 }
 
@@ -289,7 +307,6 @@ bool board_pc_init(struct machine *m, GError **err)
 
 	b->next_slot = FIRST_CARD;
 	b->boot_paths = g_ptr_array_new_with_free_func(g_free);
-	b->blks = g_ptr_array_new();
 	b->nets = g_ptr_array_new();
 	b->roms = g_ptr_array_new_with_free_func(free);
 	if (!add_interrupts(m, &h, err) || !add_timers(m, h, err))
@@ -300,7 +317,7 @@ bool board_pc_init(struct machine *m, GError **err)
 	h.pci = b->pci;
 	if (!add_chipset(m, &h, err) || !read_bios(m, err))
 		return false;
-	b->fw_cfg = add_class(m, &fw_cfg_class, "fw_cfg", &h, err);
+	b->fw_cfg = board_add_class(m, &fw_cfg_class, "fw_cfg", &h, err);
 	if (!b->fw_cfg)
 		return false;
 	if (!add_vga(m, h, err) || !board_add_nics(m, err) ||
@@ -323,14 +340,12 @@ void board_pc_fini(struct machine *m)
 	if (b->pci)
 		pci_bus_free(b->pci);
 	bus_unlock(m->bus);
-	for (unsigned i = 0; b->blks && i < b->blks->len; i++)
-		blk_close(g_ptr_array_index(b->blks, i));
+	board_close_drives(m);
 	for (unsigned i = 0; b->nets && i < b->nets->len; i++) {
 		struct net_port *p = g_ptr_array_index(b->nets, i);
 
 		p->free(p);
 	}
-	g_clear_pointer(&b->blks, g_ptr_array_unref);
 	g_clear_pointer(&b->nets, g_ptr_array_unref);
 	g_clear_pointer(&b->roms, g_ptr_array_unref);
 	g_clear_pointer(&b->boot_paths, g_ptr_array_unref);
@@ -356,6 +371,8 @@ void board_pc_setup(struct machine *m)
 	i440fx_open_shadow(b->host_bridge);
 	piix3_route_default(b->isa);
 	acpi_pm_set_base(b->pm, ACPI_PM_BASE);
+	if (b->ide)
+		ide_enable(b->ide);
 	pci_setup_assign(b->pci, board_pc_pci_start(m), BOARD_PCI_END, PCI_IO,
 		PCI_IO_END);
 	if (b->intc)

@@ -120,14 +120,6 @@ static void add_smbios(struct machine *m, bool place)
 	fw_plan_bytes(&m->boot.plan, SMBIOS_TABLES_AT, tables);
 }
 
-static int take_fd(struct conf_file *f)
-{
-	int fd = f->fd;
-
-	f->fd = -1;
-	return fd;
-}
-
 static bool plan_kernel(struct machine *m, GError **err)
 {
 	const struct bus_ram *ram = bus_ram(m->bus);
@@ -141,11 +133,11 @@ static bool plan_kernel(struct machine *m, GError **err)
 		.text_screen = m->board.vga_font != NULL,
 	};
 
-	if (!fw_image_open(&m->boot.kernel, take_fd(&c->kernel), c->kernel.path,
-		    c->mem_bytes, err))
+	if (!fw_image_open(&m->boot.kernel, media_take_fd(&c->kernel),
+		    c->kernel.path, c->mem_bytes, err))
 		return false;
 	if (c->initrd.path) {
-		if (!fw_image_open(&m->boot.initrd, take_fd(&c->initrd),
+		if (!fw_image_open(&m->boot.initrd, media_take_fd(&c->initrd),
 			    c->initrd.path, c->mem_bytes, err))
 			return false;
 		b.initrd = &m->boot.initrd;

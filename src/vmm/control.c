@@ -242,6 +242,38 @@ static bool do_trace(
 		c->m, q->nfds == 1 ? q->fds[0] : -1, (uint64_t)MAX(n, 0), err);
 }
 
+static bool do_insert(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	const char *path = wire_msg_string(q, "path");
+	struct conf_drive *d = conf_drive_new();
+	bool ok;
+
+	if (q->nfds != 1) {
+		conf_drive_free(d);
+		conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
+			"no image to insert");
+		return false;
+	}
+	d->file.path = g_strdup(path ? path : "(image)");
+	d->file.fd = q->fds[0];
+	q->fds[0] = -1;
+	d->readonly = member_bool(q, "readonly");
+	if (!g_strcmp0(wire_msg_string(q, "format"), "qcow2"))
+		d->format = CONF_FORMAT_QCOW2;
+	ok = media_change(c->m, wire_msg_string(q, "drive"), d,
+		member_bool(q, "force"), err);
+	conf_drive_free(d);
+	return ok;
+}
+
+static bool do_eject(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	return media_change(c->m, wire_msg_string(q, "drive"), NULL,
+		member_bool(q, "force"), err);
+}
+
 static bool do_monitor(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
@@ -386,6 +418,8 @@ static const struct {
 	{"pause", do_pause},
 	{"resume", do_resume},
 	{"monitor", do_monitor},
+	{"insert", do_insert},
+	{"eject", do_eject},
 	{"dump", do_dump},
 	{"trace", do_trace},
 	{"screenshot", do_screenshot},

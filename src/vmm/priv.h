@@ -33,6 +33,14 @@
 #define BOARD_LOW_MAX	  0xc0000000ull /* RAM below 4 GiB */
 #define BOARD_PCI_END	  0xfec00000u	/* I/O APIC and above: not PCI's */
 
+/* One of the machine's drives, as conf_machine.drives has them. */
+struct board_drive {
+	char *name; /* "cd0" */
+	struct conf_drive *conf;
+	struct dev *dev; /* the controller, or the device itself */
+	struct blk *blk; /* the medium; NULL: empty */
+};
+
 struct board {
 	struct pci_bus *pci;
 	const struct bus_irq *gsi;
@@ -45,9 +53,12 @@ struct board {
 	const uint8_t *vga_font; /* out of its ROM, or NULL */
 	uint8_t *bios;		 /* mapped image */
 	uint32_t bios_bytes;
-	GPtrArray *boot_paths;	/* of char *: fw_cfg's bootorder */
-	GPtrArray *blks, *nets; /* back ends, to be closed */
-	GPtrArray *roms;	/* option ROMs */
+	struct board_drive drive[CONF_MAX_DRIVES];
+	unsigned ndrives;
+	struct dev *ide;       /* or NULL: nothing is on it */
+	GPtrArray *boot_paths; /* of char *: fw_cfg's bootorder */
+	GPtrArray *nets;       /* back ends, to be closed */
+	GPtrArray *roms;       /* option ROMs */
 };
 
 /* Make all devices.  No lock held. */
@@ -59,18 +70,36 @@ void board_pc_reset(struct machine *m);
 void board_pc_setup(struct machine *m);
 /* First address of the window for PCI memory. */
 uint32_t board_pc_pci_start(const struct machine *m);
+/* A device of the board itself. */
+struct dev *board_add_class(struct machine *m, const struct dev_class *cls,
+	const char *id, const struct dev_host *host, GError **err);
 /* A PCI card in the next slot. */
 struct dev *board_add(struct machine *m, const char *cls, const char *id,
 	const struct dev_host *host, GError **err);
 
 /* board_drives.c: disks and network cards. */
 bool board_add_drives(struct machine *m, GError **err);
+void board_close_drives(struct machine *m); /* after the devices went */
+struct ata_drive *board_ata_drive(const struct board_drive *d);
 bool board_add_nics(struct machine *m, GError **err);
 /* Give a PCI card an option ROM: the image, in *bytes, or NULL. */
 uint8_t *board_add_rom(struct machine *m, struct conf_file *file,
 	struct dev *dev, uint32_t *bytes);
 /* Fill board.boot_paths. */
 void board_boot_order(struct machine *m);
+
+/* ---- media.c: images, and discs that come and go ---- */
+
+/* Take the descriptor out. */
+int media_take_fd(struct conf_file *f);
+/* The image as a disk; drive: whose backing files are asked for, -1: such are
+ * refused.  NULL and *err. */
+struct blk *media_open(
+	struct machine *m, int drive, struct conf_drive *d, GError **err);
+/* Put a medium into a drive, or take it out (d NULL).  force: although the
+ * guest has locked the door.  Loop. */
+bool media_change(struct machine *m, const char *drive, struct conf_drive *d,
+	bool force, GError **err);
 
 /* ---- runloop.c ---- */
 

@@ -74,6 +74,59 @@ static void test_drive(void)
 	g_assert_error(err, CONF_ERROR, CONF_ERROR_UNSUPPORTED);
 }
 
+/* What stands where: drives in the order given, and the error. */
+static void test_places(void)
+{
+	static const struct {
+		const char *drives[6]; /* the first letter is the medium */
+		int slot[6];
+		const char *error;
+	} cases[] = {
+		{{"ca", "da,bus=ide", "cb", "db,bus=ide"}, {2, 0, 3, 1}, NULL},
+		{{"ca", "cb", "cc", "cd"}, {2, 3, 1, 0}, NULL},
+		{{"da,bus=ide", "cb,bus=ide0:0"}, {1, 0}, NULL},
+		{{"da", "fb", "fc,bus=floppy0"}, {-1, 1, 0}, NULL},
+		{{"da,bus=sata5", "cb,bus=sata"}, {5, 0}, NULL},
+		{{"da,bus=ide1:0", "cb,bus=ide1:0"}, {0}, "at ide1:0"},
+		{{"ca", "cb", "cc", "cd", "ce"}, {0}, "too many drives on"},
+		{{"fa", "fb", "fc"}, {0}, "room for 2 drives"},
+		{{"da,bus=sata1", "db,bus=sata1"}, {0}, "at sata1"},
+	};
+	static const char *const bad[] = {"a,bus=ide0", "a,bus=ide2:0",
+		"a,bus=ide0:2", "a,bus=sata6", "a,bus=floppy2", "a,bus=virtio0",
+		"a,bus=0"};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(conf_machine_auto) m = conf_machine_new();
+		g_autoptr(GError) err = NULL;
+
+		for (unsigned k = 0; k < 6 && cases[i].drives[k]; k++) {
+			const char *text = cases[i].drives[k];
+
+			g_assert_true(conf_drive_parse(m,
+				text[0] == 'd'	 ? CONF_MEDIA_DISK
+				: text[0] == 'c' ? CONF_MEDIA_CDROM
+						 : CONF_MEDIA_FLOPPY,
+				text + 1, NULL));
+		}
+		g_assert_cmpint(
+			conf_drives_place(m, &err), ==, !cases[i].error);
+		if (cases[i].error)
+			g_assert_nonnull(strstr(err->message, cases[i].error));
+		for (guint k = 0; !cases[i].error && k < m->drives->len; k++) {
+			struct conf_drive *d = g_ptr_array_index(m->drives, k);
+
+			g_assert_cmpint(d->slot, ==, cases[i].slot[k]);
+		}
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autoptr(conf_machine_auto) m = conf_machine_new();
+
+		g_assert_false(
+			conf_drive_parse(m, CONF_MEDIA_DISK, bad[i], NULL));
+	}
+}
+
 static void test_nic(void)
 {
 	g_autoptr(conf_machine_auto) m = conf_machine_new();
@@ -198,6 +251,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/conf/size", test_size);
 	g_test_add_func("/conf/time", test_time);
 	g_test_add_func("/conf/drive", test_drive);
+	g_test_add_func("/conf/places", test_places);
 	g_test_add_func("/conf/nic", test_nic);
 	g_test_add_func("/conf/cpus", test_cpus);
 	g_test_add_func("/conf/check", test_check);

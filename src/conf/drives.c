@@ -1,0 +1,206 @@
+/*
+ * drives.c - the arguments of --disk, --cdrom and --floppy, and where on their
+ * bus drives stand.
+ */
+#include <string.h>
+
+#include "conf/error.h"
+#include "conf/options.h"
+
+/* ---- parsing ---- */
+
+static bool bad_bus(GError **err, const char *text)
+{
+	conf_error_set(err, CONF_ERROR_USAGE, NULL,
+		"write for example ide, ide1:0, sata3 or floppy1",
+		"bad bus '%s'", text);
+	return false;
+}
+
+/* What stands behind the bus's name: "1:0" for IDE, "3" for others. */
+static bool parse_slot(const char *at, struct conf_drive *d)
+{
+	static const char most[] = {
+		[CONF_BUS_SATA] = '5', [CONF_BUS_FLOPPY] = '1'};
+
+	if (d->bus == CONF_BUS_IDE) {
+		if (strlen(at) != 3 || at[0] < '0' || at[0] > '1' ||
+			at[1] != ':' || at[2] < '0' || at[2] > '1')
+			return false;
+		d->slot = (at[0] - '0') * 2 + at[2] - '0';
+		return true;
+	}
+	if (d->bus != CONF_BUS_SATA && d->bus != CONF_BUS_FLOPPY)
+		return false;
+	d->slot = at[0] - '0';
+	return at[0] >= '0' && at[0] <= most[d->bus] && !at[1];
+}
+
+static bool parse_bus(const char *text, struct conf_drive *d, GError **err)
+{
+	size_t len = strcspn(text, "0123456789:");
+	g_autofree char *word = g_strndup(text, len);
+	int bus;
+
+	if (!conf_parse_word(word, &conf_bus_words, &bus, err))
+		return false;
+	d->bus = (enum conf_bus)bus;
+	return !text[len] || parse_slot(text + len, d) || bad_bus(err, text);
+}
+
+static bool drive_flag(
+	const struct conf_options *o, const char *key, bool *out, GError **err)
+{
+	const char *v = conf_options_get(o, key);
+
+	return !v || conf_parse_bool(v, out, err);
+}
+
+static bool drive_options(
+	struct conf_drive *d, const struct conf_options *o, GError **err)
+{
+	const char *bus = conf_options_get(o, "bus");
+	const char *format = conf_options_get(o, "format");
+	int word;
+
+	if (bus && !parse_bus(bus, d, err))
+		return false;
+	/* Never guessed from bytes that a guest can write: the name says. */
+	if (g_str_has_suffix(o->value, ".qcow2"))
+		d->format = CONF_FORMAT_QCOW2;
+	if (format) {
+		if (!conf_parse_word(format, &conf_format_words, &word, err))
+			return false;
+		d->format = (enum conf_format)word;
+	}
+	d->serial = g_strdup(conf_options_get(o, "serial"));
+	return drive_flag(o, "readonly", &d->readonly, err) &&
+	       drive_flag(o, "snapshot", &d->snapshot, err);
+}
+
+bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
+	const char *text, GError **err)
+{
+	static const char *const keys[] = {
+		"format", "bus", "readonly", "snapshot", "serial", NULL};
+	static const enum conf_bus default_bus[] = {
+		[CONF_MEDIA_DISK] = CONF_BUS_VIRTIO,
+		[CONF_MEDIA_CDROM] = CONF_BUS_IDE,
+		[CONF_MEDIA_FLOPPY] = CONF_BUS_FLOPPY};
+	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
+	struct conf_drive *d;
+
+	if (!o)
+		return false;
+	if (!o->value || !*o->value) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL,
+			"begin with the name of the image file", "bad %s '%s'",
+			conf_media_words.words[media], text);
+		return false;
+	}
+	d = conf_drive_new();
+	g_ptr_array_add(m->drives, d);
+	d->media = media;
+	d->bus = default_bus[media];
+	d->readonly = media == CONF_MEDIA_CDROM;
+	/* An empty drive; a file of that name is ./none. */
+	if (media == CONF_MEDIA_DISK || strcmp(o->value, "none") != 0)
+		d->file.path = g_strdup(o->value);
+	return drive_options(d, o, err);
+}
+
+/* ---- places ---- */
+
+static unsigned slots_of(enum conf_bus bus)
+{
+	switch (bus) {
+	case CONF_BUS_IDE: return CONF_IDE_SLOTS;
+	case CONF_BUS_SATA: return CONF_SATA_SLOTS;
+	case CONF_BUS_FLOPPY: return CONF_FLOPPY_SLOTS;
+	default: return 0;
+	}
+}
+
+static bool no_place(const struct conf_drive *d, GError **err)
+{
+	g_autofree char *why = g_strdup_printf("%s has room for %u drives",
+		conf_bus_words.words[d->bus], slots_of(d->bus));
+
+	conf_error_set(err, CONF_ERROR_USAGE, why,
+		d->bus == CONF_BUS_FLOPPY ? NULL
+					  : "use bus=virtio, ide or sata",
+		"too many drives on bus %s", conf_bus_words.words[d->bus]);
+	return false;
+}
+
+static bool same_place(const struct conf_drive *d, GError **err)
+{
+	g_autofree char *place =
+		d->bus == CONF_BUS_IDE
+			? g_strdup_printf("%d:%d", d->slot / 2, d->slot % 2)
+			: g_strdup_printf("%d", d->slot);
+
+	conf_error_set(err, CONF_ERROR_USAGE, NULL,
+		"give one of them another place, or none",
+		"two drives are at %s%s", conf_bus_words.words[d->bus], place);
+	return false;
+}
+
+/* On IDE, CDs begin with the second cable, as most PCs have them. */
+static bool place_one(struct conf_drive *d, uint32_t *used, GError **err)
+{
+	static const int cd[CONF_IDE_SLOTS] = {2, 3, 1, 0};
+	bool cd_on_ide = d->media == CONF_MEDIA_CDROM && d->bus == CONF_BUS_IDE;
+
+	for (unsigned i = 0; i < slots_of(d->bus); i++) {
+		int slot = cd_on_ide ? cd[i] : (int)i;
+
+		if (*used >> slot & 1)
+			continue;
+		d->slot = slot;
+		*used |= 1u << slot;
+		return true;
+	}
+	return no_place(d, err);
+}
+
+bool conf_drives_place(struct conf_machine *m, GError **err)
+{
+	uint32_t used[CONF_BUS_FLOPPY + 1] = {0};
+
+	for (guint i = 0; i < m->drives->len; i++) {
+		const struct conf_drive *d = g_ptr_array_index(m->drives, i);
+
+		if (d->slot < 0)
+			continue;
+		if ((unsigned)d->slot >= slots_of(d->bus))
+			return no_place(d, err);
+		if (used[d->bus] >> d->slot & 1)
+			return same_place(d, err);
+		used[d->bus] |= 1u << d->slot;
+	}
+	for (guint i = 0; i < m->drives->len; i++) {
+		struct conf_drive *d = g_ptr_array_index(m->drives, i);
+
+		if (d->slot < 0 && slots_of(d->bus) &&
+			!place_one(d, &used[d->bus], err))
+			return false;
+	}
+	return true;
+}
+
+char *conf_drive_name(const struct conf_machine *m, guint n)
+{
+	static const char *const name[] = {[CONF_MEDIA_DISK] = "disk",
+		[CONF_MEDIA_CDROM] = "cd",
+		[CONF_MEDIA_FLOPPY] = "floppy"};
+	const struct conf_drive *d = g_ptr_array_index(m->drives, n);
+	unsigned before = 0;
+
+	for (guint i = 0; i < n; i++) {
+		const struct conf_drive *o = g_ptr_array_index(m->drives, i);
+
+		before += o->media == d->media;
+	}
+	return g_strdup_printf("%s%u", name[d->media], before);
+}

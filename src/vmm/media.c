@@ -1,0 +1,149 @@
+/*
+ * media.c - disk images, and discs that come and go while the machine runs.
+ */
+#include <string.h>
+
+#include "conf/error.h"
+#include "dev/storage/ide.h"
+#include "vmm/priv.h"
+
+int media_take_fd(struct conf_file *f)
+{
+	int fd = f->fd;
+
+	f->fd = -1;
+	return fd;
+}
+
+/* ---- opening ---- */
+
+struct backing_request {
+	struct machine *m;
+	int drive;
+};
+
+static int open_backing(void *opaque, const char *name, GError **err)
+{
+	struct backing_request *r = opaque;
+	struct machine *m = r->m;
+
+	if (m->host.open_backing && r->drive >= 0)
+		return m->host.open_backing(
+			m->host.opaque, (unsigned)r->drive, name, err);
+	fw_error(err, "nobody can open it here", NULL,
+		"the image has a backing file (%s)", name);
+	return -1;
+}
+
+#define ISO_VOLUME 32768u /* the primary volume descriptor: ECMA-119, 8.4 */
+#define ISO_SECTOR 2048u
+#define ISO_RUNOUT 150u /* sectors that copies of discs often lack */
+
+static uint32_t le32(const uint8_t *p)
+{
+	return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/* A download that was broken off boots, and then fails anywhere. */
+static bool check_iso(struct blk *b, GError **err)
+{
+	uint8_t v[ISO_SECTOR];
+	uint64_t says;
+
+	if (blk_pread(b, v, sizeof(v), ISO_VOLUME) ||
+		memcmp(v, "\1CD001", 6) != 0)
+		return true; /* not ISO 9660 */
+	says = (uint64_t)le32(v + 80) * ISO_SECTOR;
+	if (says <= b->size + ISO_RUNOUT * ISO_SECTOR)
+		return true;
+	return fw_error(err, "it is truncated", "fetch it again",
+		"the image has %" PRIu64 " bytes of the %" PRIu64
+		" that it says",
+		b->size, says);
+}
+
+struct blk *media_open(
+	struct machine *m, int drive, struct conf_drive *d, GError **err)
+{
+	struct backing_request r = {m, drive};
+	bool readonly = d->readonly || d->snapshot;
+	struct blk *b = blk_raw_open(media_take_fd(&d->file), readonly, err);
+
+	if (b && d->format == CONF_FORMAT_QCOW2)
+		b = blk_qcow2_open(b, readonly, open_backing, &r, err);
+	if (b && d->snapshot)
+		b = blk_cow_open(b, media_take_fd(&d->cow), err);
+	if (b && d->media == CONF_MEDIA_CDROM && !check_iso(b, err))
+		g_clear_pointer(&b, blk_close);
+	if (!b)
+		g_prefix_error(err, "%s %s: ", conf_media_words.words[d->media],
+			d->file.path);
+	return b;
+}
+
+/* ---- changing ---- */
+
+static struct board_drive *find(
+	struct machine *m, const char *name, GError **err)
+{
+	for (unsigned i = 0; i < m->board.ndrives; i++) {
+		struct board_drive *d = &m->board.drive[i];
+
+		if (g_strcmp0(d->name, name) != 0)
+			continue;
+		if (d->conf->media != CONF_MEDIA_DISK)
+			return d;
+		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
+			"only CDs and floppies can be changed", NULL,
+			"%s is a fixed disk", name);
+		return NULL;
+	}
+	conf_error_set(err, CONF_ERROR_NOT_FOUND, NULL,
+		"they are called cd0, cd1, floppy0, ... in the order of the "
+		"flags of vmeste run",
+		"there is no drive %s", name ? name : "");
+	return NULL;
+}
+
+/* Lock held. */
+static bool may_open_door(const struct board_drive *d)
+{
+	return ata_eject_button(board_ata_drive(d));
+}
+
+static struct blk *swap(struct board_drive *d, struct blk *b)
+{
+	d->blk = b;
+	return ata_change_medium(board_ata_drive(d), b);
+}
+
+bool media_change(struct machine *m, const char *drive, struct conf_drive *d,
+	bool force, GError **err)
+{
+	struct board_drive *to = find(m, drive, err);
+	struct blk *b = NULL;
+	bool may;
+
+	if (!to)
+		return false;
+	if (d) {
+		d->media = to->conf->media;
+		d->readonly |= to->conf->readonly;
+		b = media_open(m, -1, d, err);
+		if (!b)
+			return false;
+	}
+	bus_lock(m->bus);
+	may = may_open_door(to) || force;
+	if (may)
+		b = swap(to, b);
+	bus_unlock(m->bus);
+	blk_close(b); /* the old one, or the one that may not go in */
+	if (may)
+		return true;
+	conf_error_set(err, CONF_ERROR_CONFLICT,
+		"the guest uses the disc; it has been asked to let it go",
+		"try again when it has, or add --force",
+		"the drive %s is locked", drive);
+	return false;
+}
