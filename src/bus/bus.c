@@ -141,6 +141,24 @@ void bus_msi_handler(struct bus *b,
 	b->msi_opaque = opaque;
 }
 
+bool bus_x87_error(struct bus *b, bool pending)
+{
+	bool ignore = true;
+
+	bus_lock(b);
+	if (b->x87_error)
+		ignore = b->x87_error(b->x87_opaque, pending);
+	bus_unlock(b);
+	return ignore;
+}
+
+void bus_x87_handler(
+	struct bus *b, bool (*error)(void *opaque, bool pending), void *opaque)
+{
+	b->x87_error = error;
+	b->x87_opaque = opaque;
+}
+
 void bus_request(struct bus *b, enum bus_request r)
 {
 	if (b->request)

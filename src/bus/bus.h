@@ -230,6 +230,13 @@ void bus_msi_send(struct bus *b, uint64_t addr, uint32_t data);
 void bus_msi_handler(struct bus *b,
 	void (*send)(void *opaque, uint64_t addr, uint32_t data), void *opaque);
 
+/* FERR# of a processor whose CR0.NE is clear: an x87 error is pending, or no
+ * more.  True: IGNNE# tells it to go on regardless.  Takes the lock.  The
+ * interrupt-controller complex installs the handler. */
+bool bus_x87_error(struct bus *b, bool pending);
+void bus_x87_handler(
+	struct bus *b, bool (*error)(void *opaque, bool pending), void *opaque);
+
 /* ---- processors as devices see them ---- */
 
 enum bus_event {

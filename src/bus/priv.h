@@ -42,6 +42,8 @@ struct bus {
 
 	void (*msi_send)(void *opaque, uint64_t addr, uint32_t data);
 	void *msi_opaque;
+	bool (*x87_error)(void *opaque, bool pending);
+	void *x87_opaque;
 	void (*request)(void *opaque, enum bus_request r);
 	void *request_opaque;
 

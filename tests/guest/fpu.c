@@ -192,6 +192,52 @@ static void check_pending(void)
 	ok_eq(sw & 0x8080, 0, "clears ES and B");
 }
 
+/* ---- CR0.NE clear: FERR#, interrupt 13, IGNNE# (SDM vol. 1, D.2) ---- */
+
+FN(ferr, "fninit; fldcw cw; sti; fld1; fdivs zero; nop\nferr_at: fldz\n"
+	 "cli; fnstsw sw; fnclex");
+FN(ferr_again, "fninit; fldcw cw; sti; fld1; fdivs zero; fldz; fld1; fchs\n"
+	       "fnclex; fdivs zero; fwait; cli; fninit");
+FN(ferr_masked, "cli; fninit; fldcw cw; fld1; fdivs zero; fldz; fnstsw sw\n"
+		"fninit");
+extern char ferr_at[];
+static unsigned ferrs;
+static word ferr_rip;
+
+static void on_ferr(struct frame *f)
+{
+	ferrs++;
+	ferr_rip = f->rip;
+	outb(0xf0, 0);
+	outb(0xa0, 0x20);
+	outb(0x20, 0x20);
+}
+
+static void check_ferr(void)
+{
+	static const uint8_t init[][2] = {{0x20, 0x11}, {0x21, 0x20}, {0x21, 4},
+		{0x21, 1}, {0xa0, 0x11}, {0xa1, 0x28}, {0xa1, 2}, {0xa1, 1},
+		{0x21, 0xfb}, {0xa1, 0xdf}};
+
+	for (unsigned i = 0; i < sizeof(init) / sizeof(*init); i++)
+		outb(init[i][0], init[i][1]);
+	write_cr0(read_cr0() & ~(word)NE);
+	on_vector(0x2d, on_ferr);
+	cw = 0x37b;
+	ok_eq((word)guarded(ferr), (word)-1, "without CR0.NE: no #MF");
+	ok_eq(ferrs, 1, "but interrupt 13");
+	ok_eq(ferr_rip, (word)ferr_at, "before the next that waits");
+	ok_eq(sw >> 11 & 7, 6, "which goes on after a write to port F0h");
+	guarded(ferr_again);
+	ok_eq(ferrs, 3, "the next error is another one");
+	ok_eq((word)guarded(ferr_masked), (word)-1, "with IF clear it goes on");
+	ok_eq(sw >> 11 & 7, 6, "like that");
+	on_vector(0x2d, NULL);
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
+	write_cr0(read_cr0() | NE);
+}
+
 /* ---- CR0.EM, MP, TS (SDM vol. 3, table 2-2) ---- */
 
 enum class { X87, WAIT, MMX, SSE, FXS, NONE };
@@ -548,6 +594,7 @@ void test_main(void)
 	check_kinds();
 	check_kept();
 	check_pending();
+	check_ferr();
 	check_images();
 	check_mxcsr();
 	check_mmx();

@@ -109,7 +109,7 @@ static uint32_t bt_key_fpu(const struct soft_cpu *c)
 	memcpy(&fcw, s->fpu.fx, 2);
 	memcpy(&fsw, s->fpu.fx + 2, 2);
 	memcpy(&mxcsr, s->fpu.fx + 24, 4);
-	if ((fcw & 0x3f) == 0x3f && !(fsw & 0x80))
+	if ((fcw & 0x3f) == 0x3f && !(fsw & 0x80) && !c->ferr)
 		key |= BT_KEY_X87;
 	if (!(s->cr4 & X86_CR4_OSFXSR) || (mxcsr & 0x1f80) != 0x1f80)
 		return key;

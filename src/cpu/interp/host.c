@@ -41,12 +41,8 @@ void host_check(struct soft_cpu *c, const struct x86_insn *i, bool waiting)
 		soft_raise(c, X86_NM);
 	if (c->st.cr0 & X86_CR0_TS)
 		soft_raise(c, X86_NM);
-	if (!waiting || !host_uses_x87(i))
-		return;
-	/* Without CR0.NE the error goes out of the chip on FERR#; with no
-	 * line there, it is as if IGNNE# were asserted. */
-	if (host_get16(c->st.fpu.fx, FX_FSW) & FSW_ES && c->st.cr0 & X86_CR0_NE)
-		soft_raise(c, X86_MF);
+	if (waiting && host_uses_x87(i))
+		host_wait(c);
 }
 
 /* ---- the memory operand ---- */

@@ -49,6 +49,14 @@ interp_inline void host_put64(uint8_t *fx, unsigned off, uint64_t v)
 	memcpy(fx + off, &v, 8);
 }
 
+/* What every instruction that waits does first. */
+interp_inline void host_wait(struct soft_cpu *c)
+{
+	if (interp_unlikely(
+		    host_get16(c->st.fpu.fx, FX_FSW) & FSW_ES || c->ferr))
+		soft_x87_error(c);
+}
+
 /* #UD, #NM and, if waiting, #MF by CR0, CR4, XCR0 and pending exceptions. */
 void host_check(struct soft_cpu *c, const struct x86_insn *i, bool waiting);
 

@@ -233,8 +233,7 @@ INTERP_FN(wait)
 
 	if ((c->st.cr0 & both) == both)
 		soft_raise(c, X86_NM);
-	if (host_get16(c->st.fpu.fx, FX_FSW) & FSW_ES && c->st.cr0 & X86_CR0_NE)
-		soft_raise(c, X86_MF);
+	host_wait(c);
 }
 
 INTERP_FN(fnclex)

@@ -43,11 +43,12 @@ enum log_kind {
 	LOG_SET_TPR,
 	LOG_RANDOM,
 	LOG_HYPERCALL,
+	LOG_X87_ERROR,
 };
 
 static const char *const log_names[] = {"MMIO read", "MMIO write", "port read",
 	"port write", "RDTSC", "interrupt", "RDMSR", "WRMSR", "TPR read",
-	"TPR write", "RDRAND", "hypercall"};
+	"TPR write", "RDRAND", "hypercall", "FERR#"};
 
 struct log_entry {
 	enum log_kind kind;
@@ -196,9 +197,19 @@ static int64_t lead_hypercall(
 	return v;
 }
 
+static bool lead_x87_error(struct soft_cpu *c, bool pending)
+{
+	bool v = bus_x87_error(c->bus, pending);
+
+	log_add(cpu_of(c),
+		(struct log_entry){LOG_X87_ERROR, 1, pending, v, true});
+	return v;
+}
+
 static const struct soft_env lead_env = {lead_mmio_read, lead_mmio_write,
 	lead_io_read, lead_io_write, lead_rdtsc, lead_ack, lead_rdmsr,
-	lead_wrmsr, lead_get_tpr, lead_set_tpr, lead_random, lead_hypercall};
+	lead_wrmsr, lead_get_tpr, lead_set_tpr, lead_random, lead_hypercall,
+	lead_x87_error};
 
 /* ---- the follower's, read back ---- */
 
@@ -324,10 +335,15 @@ static int64_t follow_hypercall(
 	return (int64_t)follow_take(c, LOG_HYPERCALL, 8, nr).val;
 }
 
+static bool follow_x87_error(struct soft_cpu *c, bool pending)
+{
+	return follow_take(c, LOG_X87_ERROR, 1, pending).val;
+}
+
 static const struct soft_env follow_env = {follow_mmio_read, follow_mmio_write,
 	follow_io_read, follow_io_write, follow_rdtsc, follow_ack, follow_rdmsr,
 	follow_wrmsr, follow_get_tpr, follow_set_tpr, follow_random,
-	follow_hypercall};
+	follow_hypercall, follow_x87_error};
 
 /* ---- RAM ---- */
 

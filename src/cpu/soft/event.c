@@ -201,6 +201,8 @@ static void soft_deliver(struct soft_cpu *c, bool external_event)
 
 void soft_deliver_fault(struct soft_cpu *c)
 {
+	if (c->fault.vector == SOFT_NO_EVENT)
+		return;
 	c->db_pending = 0;
 	c->debug &= ~SOFT_DBG_HIT;
 	c->event = c->fault;

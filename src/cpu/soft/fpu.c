@@ -197,6 +197,28 @@ uint64_t soft_xinuse(const struct soft_cpu *c)
 	return use & c->st.xcr0;
 }
 
+/* ---- errors ---- */
+
+/*
+ * The processor stands still until an interrupt comes; its handler returns to
+ * the instruction, which looks again.  None can come with IF clear: then it
+ * goes on, rather than hang.
+ */
+void soft_x87_error(struct soft_cpu *c)
+{
+	bool pending = c->st.fpu.fx[2] & 0x80, ignore;
+
+	if (pending && c->st.cr0 & X86_CR0_NE)
+		soft_raise(c, X86_MF);
+	c->ferr = pending;
+	ignore = c->env && c->env->x87_error ? c->env->x87_error(c, pending)
+					     : bus_x87_error(c->bus, pending);
+	if (ignore || !pending || !(c->st.rflags & X86_FL_IF))
+		return;
+	c->st.activity = X86_ACT_HALT;
+	soft_raise(c, SOFT_NO_EVENT);
+}
+
 /* ---- FXSAVE, FXRSTOR ---- */
 
 void soft_fxsave(struct soft_cpu *c, gva_t a, bool wide)

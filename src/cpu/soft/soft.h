@@ -132,10 +132,11 @@ struct soft_env {
 	uint64_t (*random)(struct soft_cpu *c); /* RDRAND, RDSEED */
 	int64_t (*hypercall)(struct soft_cpu *c, uint64_t nr,
 		const uint64_t arg[4], bool wide);
+	bool (*x87_error)(struct soft_cpu *c, bool pending);
 };
 
 struct soft_fault {
-	uint8_t vector;
+	uint8_t vector; /* SOFT_NO_EVENT: the instruction only begins again */
 	bool has_error;
 	bool soft_int; /* INT n, INT3, INTO: return address after it */
 	bool ext;      /* raised while delivering an external event */
@@ -143,6 +144,8 @@ struct soft_fault {
 	uint64_t cr2; /* #PF: committed to CR2 on delivery */
 	uint64_t dr6; /* #DB: bits to merge into DR6 on delivery */
 };
+
+#define SOFT_NO_EVENT 0xff
 
 enum soft_counter {
 	SOFT_CNT_TLB_READ, /* misses */
@@ -201,6 +204,7 @@ struct soft_cpu {
 	uint8_t ext;	 /* EXT bit of error codes raised now */
 	bool bp_inhibit; /* MOV SS shadow covers this instruction */
 	bool tf_done;	 /* this instruction ended stepping: no BS trap */
+	bool ferr;	 /* FERR# is asserted */
 	struct soft_fault event; /* what is being delivered */
 	uint64_t db_pending;	 /* data breakpoints hit by this instruction, as
 				    DR6 bits; a trap after it completes */
@@ -486,6 +490,11 @@ void soft_xrstor(
 unsigned soft_xsave_bytes(struct soft_cpu *c, uint64_t mask, bool compacted);
 /* XGETBV with ECX = 1: components not in their initial state. */
 uint64_t soft_xinuse(const struct soft_cpu *c);
+
+/* Before an x87 instruction that waits, if an error is pending or FERR# is
+ * asserted: #MF, or with CR0.NE clear FERR# and a wait for the interrupt that
+ * comes of it.  Returns if the instruction may go on. */
+void soft_x87_error(struct soft_cpu *c);
 
 /* INVPCID (all checks; desc is the linear address of the descriptor). */
 void soft_invpcid(struct soft_cpu *c, uint64_t type, gva_t desc);

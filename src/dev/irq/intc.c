@@ -23,6 +23,7 @@ struct intc {
 	struct lapic_set lapics;
 	struct bus_irq gsi[BUS_NGSI];
 	uint64_t msis;
+	bool ignne;
 };
 
 static void intc_gsi_set(void *opaque, unsigned n, bool level)
@@ -82,6 +83,42 @@ static void intc_msi(void *opaque, uint64_t addr, uint32_t data)
 	lapic_deliver(&c->lapics, &m);
 }
 
+/* ---- errors of the x87 unit (82371SB data sheet 290550, 2.5.4) ---- */
+
+#define X87_PORT 0xf0
+#define X87_GSI	 13
+
+/* An error that nobody was told of yet is interrupt 13. */
+static bool intc_x87_error(void *opaque, bool pending)
+{
+	struct intc *c = opaque;
+
+	c->ignne &= pending;
+	bus_irq_set(&c->gsi[X87_GSI], pending && !c->ignne);
+	return c->ignne;
+}
+
+static uint32_t intc_x87_read(void *opaque, uint16_t port, unsigned size)
+{
+	return 0xff;
+}
+
+/* Whatever is written takes the interrupt back and asserts IGNNE# until the
+ * error is gone. */
+static void intc_x87_write(
+	void *opaque, uint16_t port, unsigned size, uint32_t val)
+{
+	struct intc *c = opaque;
+
+	c->ignne = true;
+	bus_irq_set(&c->gsi[X87_GSI], false);
+}
+
+static const struct bus_io_ops intc_x87_ops = {
+	.read = intc_x87_read,
+	.write = intc_x87_write,
+};
+
 static int intc_init(struct dev *d, char *err, unsigned errsize)
 {
 	struct intc *c = (struct intc *)d;
@@ -104,6 +141,8 @@ static int intc_init(struct dev *d, char *err, unsigned errsize)
 		c->gsi[i] = (struct bus_irq){
 			.set = intc_gsi_set, .opaque = c, .n = i};
 	bus_msi_handler(b, intc_msi, c);
+	bus_x87_handler(b, intc_x87_error, c);
+	bus_io_claim(b, X87_PORT, 1, &intc_x87_ops, c);
 	return 0;
 }
 
@@ -114,12 +153,15 @@ static void intc_reset(struct dev *d)
 	lapic_set_reset(&c->lapics);
 	ioapic_reset(&c->ioapic);
 	i8259_reset(&c->pic);
+	c->ignne = false;
 }
 
 static void intc_fini(struct dev *d)
 {
 	struct intc *c = (struct intc *)d;
 
+	bus_io_release(d->host.bus, X87_PORT, 1, c);
+	bus_x87_handler(d->host.bus, NULL, NULL);
 	bus_msi_handler(d->host.bus, NULL, NULL);
 	i8259_fini(&c->pic);
 	ioapic_fini(&c->ioapic);
