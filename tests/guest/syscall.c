@@ -25,6 +25,7 @@
 word in_flags USED, got_flags USED, got_sp USED, got_cs USED, got_ss USED;
 word ret_ip USED, ret_sp USED, ret_flags USED;
 static uint8_t stack[4096] __attribute__((aligned(16)));
+static uint8_t bytes[512] __attribute__((aligned(64), used));
 #define TOP ((word)stack + sizeof(stack))
 
 /* Where all of them lead: note what is there, and end. */
@@ -141,6 +142,11 @@ static void check_syscall(void)
 	wrmsr(STAR, 0x1bull << 48 | (uint64_t)(SEL_CODE | 3) << 32);
 	guarded_user(do_syscall);
 	ok_eq(got_cs, SEL_CODE, "CS: its RPL does not count");
+	ok_eq(got_ss, SEL_DATA | 3, "SS: it does");
+	in_flags = 2;
+	guarded(do_syscall);
+	ok_eq(got_ss, SEL_DATA | 3, "from ring 0, too");
+	wrmsr(STAR, 0x1bull << 48 | (uint64_t)SEL_CODE << 32);
 	wrmsr(0xc0000084, 0);
 	ok_eq((word)guarded_user(tf_syscall), 1, "SYSCALL with TF traps");
 	ok_eq(fault.rip, (word)entry, "at the handler");
@@ -182,6 +188,38 @@ static void check_sysret(void)
 	ok_eq(got_ss, 0x23, "SS the next");
 }
 
+/* What SYSRET switches on and off, again and again. */
+FN(land_crooked, "mov bytes + 1, %eax; int $0x81");
+FN(land_rdtsc, "rdtsc; int $0x81");
+
+static void check_switches(void)
+{
+	word cr0 = read_cr0(), cr4 = read_cr4();
+	unsigned bad = 0;
+
+	write_cr0(cr0 | 1 << 18);
+	ret_sp = TOP;
+	for (unsigned n = 0; n < 64; n++) {
+		bool ac = n & 1, tsd = n >> 1 & 1;
+
+		ret_flags = ac ? 0x40002 : 2;
+		ret_ip = (word)land_crooked;
+		bad += guarded(do_sysret) != (ac ? 17 : -1);
+		write_cr4(tsd ? cr4 | 4 : cr4 & ~(word)4);
+		ret_ip = (word)land_rdtsc;
+		bad += guarded(do_sysret) != (tsd ? 13 : -1);
+		/* and back: ring 0 knows no alignment */
+		wrmsr(0xc0000084, n & 4 ? 0x40000 : 0);
+		in_flags = ret_flags;
+		bad += guarded_user(do_syscall) != -1;
+		bad += got_11 != ret_flags;
+		bad += got_flags != (n & 4 ? 2 : ret_flags);
+	}
+	ok_eq(bad, 0, "AC and TSD over SYSRET and SYSCALL");
+	write_cr0(cr0);
+	write_cr4(cr4);
+}
+
 static void check_long_exit(void)
 {
 	wrmsr(0x174, SEL_CODE);
@@ -210,6 +248,10 @@ static void check_sysret(void)
 {
 }
 
+static void check_switches(void)
+{
+}
+
 static void check_long_exit(void)
 {
 }
@@ -226,7 +268,6 @@ static void check_long_exit(void)
 		      "_1: nop\nst_" #name "_2:" OFF "mov got_sp, " SP);       \
 	extern char st_##name##_1[], st_##name##_2[]
 
-static uint8_t bytes[512] __attribute__((aligned(64), used));
 uint64_t wide USED;
 struct {
 	uint16_t limit;
@@ -554,6 +595,7 @@ void test_main(void)
 	}
 	check_syscall();
 	check_sysret();
+	check_switches();
 	check_steps();
 	check_step_more();
 	check_tsd();

@@ -306,7 +306,8 @@ static void bt_put_flat(struct bt_tr *t, unsigned cpl)
 	for (unsigned i = 0; i < 2; i++) {
 		uint32_t attr = s[i].attr | cpl << X86_SEG_DPL_SHIFT;
 
-		em_alu_ri(e, 4, EM_AND, s[i].from, 0xfffc);
+		/* SYSCALL keeps the RPL of STAR in SS */
+		em_alu_ri(e, 4, EM_AND, s[i].from, i ? 0xffff : 0xfffc);
 		em_alu_ri(e, 4, EM_OR, s[i].from, (int32_t)(attr << 16 | cpl));
 		em_store(e, 4, bt_at_rsp(BT_SEG(s[i].seg, sel)), s[i].from);
 		em_mov_mi(e, 8, bt_at_rsp(BT_SEG(s[i].seg, base)), 0);

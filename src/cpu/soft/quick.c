@@ -318,7 +318,7 @@ static void quick_flat(
 	s[X86_CS].base = s[X86_SS].base = 0;
 	s[X86_CS].limit = s[X86_SS].limit = 0xffffffff;
 	s[X86_CS].sel = (cs & ~3u) | cpl;
-	s[X86_SS].sel = (ss & ~3u) | cpl;
+	s[X86_SS].sel = ss | cpl; /* SYSCALL keeps the RPL of STAR */
 	s[X86_CS].attr = CODE64 | dpl;
 	s[X86_SS].attr = DATA32 | dpl;
 	quick_mode(c, cpl);

@@ -14,6 +14,7 @@
 #define CODE32 0xc09b
 #define DATA32 0xc093
 
+/* SYSCALL keeps the RPL of STAR in SS, and in SS only. */
 static void soft_flat_segs(struct soft_cpu *c, uint16_t cs, uint16_t ss,
 	uint16_t code, unsigned cpl)
 {
@@ -22,7 +23,7 @@ static void soft_flat_segs(struct soft_cpu *c, uint16_t cs, uint16_t ss,
 	c->st.seg[X86_CS] =
 		(struct x86_seg){0, 0xffffffff, (cs & ~3u) | cpl, code | dpl};
 	c->st.seg[X86_SS] =
-		(struct x86_seg){0, 0xffffffff, (ss & ~3u) | cpl, DATA32 | dpl};
+		(struct x86_seg){0, 0xffffffff, ss | cpl, DATA32 | dpl};
 	soft_update_mode(c);
 }
 
@@ -84,11 +85,11 @@ void soft_sysret(struct soft_cpu *c, unsigned osize)
 void soft_sysenter(struct soft_cpu *c)
 {
 	struct x86_state *s = &c->st;
-	uint16_t cs = s->sysenter_cs;
+	uint16_t cs = s->sysenter_cs & 0xfffc;
 
 	if (c->vm->amd && c->long_mode)
 		soft_raise(c, X86_UD);
-	if (!c->protected_mode || !(cs & 0xfffc))
+	if (!c->protected_mode || !cs)
 		soft_raise_err(c, X86_GP, 0);
 	s->rflags &= ~(uint64_t)(X86_FL_VM | X86_FL_IF | X86_FL_RF);
 	s->gpr[X86_RSP] =
