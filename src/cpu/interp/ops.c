@@ -316,8 +316,7 @@ static void ops_guarded(struct soft_cpu *c, const struct x86_insn *i)
 
 	if (attr & X86_AT_PROT && (!c->protected_mode || c->v86))
 		soft_raise(c, X86_UD);
-	/* DR4 and DR5 may not even exist: soft_read_dr looks. */
-	if (attr & X86_AT_PRIV && c->cpl && i->op != X86_OP_MOV_DR) {
+	if (attr & X86_AT_PRIV && c->cpl) {
 		bool ud = i->op == X86_OP_MONITOR || i->op == X86_OP_MWAIT ||
 			  i->op == X86_OP_CLAC || i->op == X86_OP_STAC;
 

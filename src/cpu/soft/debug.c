@@ -121,15 +121,15 @@ void soft_end_insn_traps(struct soft_cpu *c, bool tf)
 /* DR4 and DR5 alias DR6 and DR7 unless CR4.DE. */
 static unsigned soft_check_dr(struct soft_cpu *c, unsigned n)
 {
+	if (n > 7)
+		soft_raise(c, X86_UD);
+	if (c->cpl)
+		soft_raise_err(c, X86_GP, 0);
 	if (n == 4 || n == 5) {
 		if (c->st.cr4 & X86_CR4_DE)
 			soft_raise(c, X86_UD);
 		n += 2;
 	}
-	if (n > 7)
-		soft_raise(c, X86_UD);
-	if (c->cpl)
-		soft_raise_err(c, X86_GP, 0);
 	if (c->st.dr7 & X86_DR7_GD)
 		soft_raise_db(c, X86_DR6_BD);
 	return n;
