@@ -147,7 +147,7 @@ void bt_effective(struct bt_tr *t, const struct x86_insn *in, unsigned d)
 	bt_effective_size(t, in, d, in->asize == 8 ? 8 : 4);
 }
 
-static int32_t bt_tlb(struct bt_tr *t, bool write)
+int32_t bt_tlb(struct bt_tr *t, bool write)
 {
 	return offsetof(struct soft_cpu, tlb) +
 	       (t->mode * SOFT_NACCESS + (write ? SOFT_WRITE : SOFT_READ)) *
@@ -173,8 +173,13 @@ static uint8_t *bt_test_align(struct bt_tr *t, unsigned size, unsigned r)
 	return em_jcc(e, CC_NE, e->p);
 }
 
-/* T0 = address; afterwards its offset in the page, T1 = index. */
-static uint8_t *bt_check_tlb(struct bt_tr *t, unsigned size, bool write)
+int32_t bt_stack_entry(struct bt_tr *t, bool write)
+{
+	return BT_AREA(stack) +
+	       (int32_t)((t->mode * 2 + write) * sizeof(struct soft_tlb_entry));
+}
+
+uint8_t *bt_check_tlb(struct bt_tr *t, unsigned size, bool write)
 {
 	struct emit *e = &t->hot;
 
@@ -223,11 +228,16 @@ void bt_access_stack(
 	struct bt_tr *t, unsigned base, int32_t disp, struct bt_access *acc)
 {
 	struct emit *e = &t->hot;
-	int32_t at = BT_AREA(stack) + (int32_t)((t->mode * 2 + acc->write) *
-						sizeof(struct soft_tlb_entry));
-	const uint8_t *retry = e->p;
+	int32_t at = bt_stack_entry(t, acc->write);
+	const uint8_t *retry;
 	struct bt_cold *cold;
 	unsigned size = t->code64 ? 8 : 4;
+
+	if (bt_share(t, true, acc))
+		return;
+	bt_flags_clobber(t);
+	t->held = 0;
+	retry = e->p;
 
 	if (disp)
 		em_lea(e, size, BT_T1, em_at(base, disp));
@@ -283,9 +293,7 @@ static void bt_access_base(
 	acc->m = em_sib(BT_T1, bt_reg[in->index], in->scale, in->disp);
 }
 
-/* Linear address of in's operand, whose segment has no limit, into register d
- * (T0 or T1). */
-static void bt_linear(struct bt_tr *t, const struct x86_insn *in, unsigned d)
+void bt_linear(struct bt_tr *t, const struct x86_insn *in, unsigned d)
 {
 	bt_effective(t, in, d);
 	if (bt_fs_gs(t, in))
@@ -378,7 +386,10 @@ bool bt_access(
 	if (!bt_can_address(t, in, acc->write) || acc->size < 1 ||
 		acc->size > 64)
 		return false;
+	if (in == &t->insn[t->i] && bt_share(t, false, acc))
+		return true;
 	bt_flags_clobber(t);
+	t->held = 0;
 	if (in->base == X86_RSP && in->index == X86_NOREG && !bt_fs_gs(t, in) &&
 		!t->segs && !bt_has_limit(t, in) &&
 		in->asize == (t->code64 ? 8 : 4)) {

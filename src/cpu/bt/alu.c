@@ -374,6 +374,8 @@ void bt_emit_copy(struct bt_tr *t, const struct x86_insn *in)
 		m = bt_home(in->opnd[p.home].reg);
 		p.enc.m = &m;
 	}
+	if (p.ntemp > 1)
+		t->held = 0;
 	for (unsigned i = 0; i < p.ntemp; i++) {
 		const struct x86_opnd *o = &in->opnd[p.temp[i].opnd];
 
@@ -463,11 +465,11 @@ void bt_emit_div(struct bt_tr *t, const struct x86_insn *in)
 	struct bt_cold *cold;
 	unsigned d = BT_T0, size = in->osize;
 
+	bt_flags_clobber(t);
 	if (in->has_mem) {
 		bt_access(t, in, &acc);
 		em_load(e, size, BT_T0, acc.m);
 	} else {
-		bt_flags_clobber(t);
 		if (bt_reg[in->opnd[0].reg] == BT_HOMED)
 			bt_get(t, size, BT_T0, in->opnd[0].reg);
 		else
@@ -488,12 +490,12 @@ static void bt_div_operand(
 	struct bt_access acc = {.size = o->size};
 	unsigned extend = (o->size == 1 ? 0x0fb6 : 0x0fb7) + (sign ? 8 : 0);
 
+	bt_flags_clobber(t);
 	if (in->has_mem) {
 		bt_access(t, in, &acc);
 		em_op_rm(e, 4, extend, BT_T0, acc.m);
 		return;
 	}
-	bt_flags_clobber(t);
 	bt_get(t, 4, BT_T0, o->reg);
 	if (o->high8) {
 		em_op_rr(e, 4, 0xc1, 5, BT_T0); /* shr */

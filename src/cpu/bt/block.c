@@ -393,7 +393,7 @@ static bt_key_t bt_key_whole(const struct soft_cpu *c, uint32_t key)
 	return key | (bt_key_t)(uint32_t)(c->st.rip - off) << 32;
 }
 
-struct bt_block *bt_block_get(struct soft_cpu *c)
+static struct bt_block *bt_block_here(struct soft_cpu *c, bt_key_t extra)
 {
 	bt_key_t key = bt_key_whole(c, bt_key(c));
 	int64_t at;
@@ -404,7 +404,17 @@ struct bt_block *bt_block_get(struct soft_cpu *c)
 	if (at < 0)
 		return NULL;
 	return bt_block_find(
-		c, at >> BUS_PAGE_SHIFT, at & (BUS_PAGE_SIZE - 1), key);
+		c, at >> BUS_PAGE_SHIFT, at & (BUS_PAGE_SIZE - 1), key | extra);
+}
+
+struct bt_block *bt_block_get(struct soft_cpu *c)
+{
+	return bt_block_here(c, 0);
+}
+
+struct bt_block *bt_block_get_single(struct soft_cpu *c)
+{
+	return bt_block_here(c, BT_KEY_SINGLE);
 }
 
 /* The block that the jump cache last had for RIP, if it is the right one. */

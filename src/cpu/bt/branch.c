@@ -22,7 +22,7 @@ void bt_emit_rip(struct bt_tr *t, unsigned d, int64_t off)
 
 /* ---- leaving a block ---- */
 
-static void bt_exit_jump(struct bt_tr *t, int cc, unsigned off)
+void bt_exit_jump(struct bt_tr *t, int cc, unsigned off)
 {
 	struct emit *e = &t->hot;
 	uint32_t n = t->vm->nexits++;
@@ -79,6 +79,7 @@ void bt_emit_goto(struct bt_tr *t, int64_t off)
 	if (!t->step && off >= 0 && off < (int64_t)BUS_PAGE_SIZE) {
 		if (t->fl == BT_FL_SAVED && t->live[t->i + 1])
 			bt_emit_flags_load(&t->hot, BT_T1);
+		t->held = 0;
 		bt_exit_jump(t, -1, off);
 		return;
 	}
@@ -215,7 +216,6 @@ void bt_push_reg(struct bt_tr *t, unsigned r)
 	unsigned size = bt_word(t);
 	struct bt_access acc = {.size = size, .write = true};
 
-	bt_flags_clobber(t);
 	bt_access_stack(t, BT_GRSP, -(int)size, &acc);
 	bt_store(t, size, acc.m, r);
 	bt_move_rsp(t, -(int)size);
@@ -226,7 +226,6 @@ void bt_pop_reg(struct bt_tr *t, int32_t at, unsigned size)
 {
 	struct bt_access acc = {.size = size};
 
-	bt_flags_clobber(t);
 	bt_access_stack(t, BT_GRSP, at, &acc);
 	bt_load(t, size, BT_T0, acc.m);
 }
@@ -237,7 +236,6 @@ void bt_emit_push(struct bt_tr *t, const struct x86_insn *in)
 	struct bt_access acc = {.size = size};
 	const struct x86_opnd *o = &in->opnd[0];
 
-	bt_flags_clobber(t);
 	if (o->kind == X86_OK_IMM) {
 		acc.write = true;
 		bt_access_stack(t, BT_GRSP, -(int)size, &acc);
@@ -269,7 +267,6 @@ void bt_emit_pop(struct bt_tr *t, const struct x86_insn *in)
 	unsigned size = bt_word(t), g = in->opnd[0].reg;
 	struct bt_access acc = {.size = size};
 
-	bt_flags_clobber(t);
 	bt_access_stack(t, BT_GRSP, 0, &acc);
 	if (bt_reg[g] == BT_HOMED) {
 		em_load(&t->hot, size, BT_T0, acc.m);
@@ -288,7 +285,6 @@ void bt_emit_leave(struct bt_tr *t, const struct x86_insn *in)
 	unsigned size = bt_word(t);
 	struct bt_access acc = {.size = size};
 
-	bt_flags_clobber(t);
 	bt_access_stack(t, H_RBP, 0, &acc);
 	bt_load(t, size, BT_T0, acc.m);
 	bt_set_rsp(t, H_RBP, size);
@@ -322,7 +318,6 @@ void bt_emit_pushf(struct bt_tr *t, const struct x86_insn *in)
 
 static void bt_push_next(struct bt_tr *t)
 {
-	bt_flags_clobber(t);
 	bt_emit_rip(t, BT_T0, bt_next(t));
 	bt_push_reg(t, BT_T0);
 }
@@ -380,7 +375,6 @@ void bt_emit_ret(struct bt_tr *t, const struct x86_insn *in)
 	struct bt_access acc = {.size = size};
 	int32_t by = size + (in->opcode == 0xc2 ? (uint16_t)in->imm : 0);
 
-	bt_flags_clobber(t);
 	bt_access_stack(t, BT_GRSP, 0, &acc);
 	bt_load(t, size, BT_T0, acc.m);
 	bt_move_rsp(t, by);

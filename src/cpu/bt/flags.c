@@ -152,15 +152,19 @@ void bt_flags_liveness(struct bt_tr *t)
 
 void bt_flags_clobber(struct bt_tr *t)
 {
-	if (t->fl == BT_FL_HOST && t->live[t->i])
+	if (t->fl == BT_FL_HOST && t->live[t->i]) {
 		bt_emit_flags_save(&t->hot);
+		t->held = 0;
+	}
 	t->fl = BT_FL_SAVED;
 }
 
 void bt_flags_clobber_after(struct bt_tr *t)
 {
-	if (t->fl == BT_FL_HOST && t->live[t->i + 1])
+	if (t->fl == BT_FL_HOST && t->live[t->i + 1]) {
 		bt_emit_flags_save(&t->hot);
+		t->held = 0;
+	}
 	t->fl = BT_FL_SAVED;
 }
 
@@ -174,6 +178,8 @@ void bt_flags_need(struct bt_tr *t, unsigned scratch)
 	if (t->fl != BT_FL_SAVED || !(bt_flags_read(in) | keep))
 		return;
 	bt_emit_flags_load(&t->hot, scratch);
+	if (scratch == BT_T1)
+		t->held = 0;
 	t->fl = BT_FL_BOTH;
 }
 

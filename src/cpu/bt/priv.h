@@ -27,10 +27,13 @@
 #define BT_GRSP	 H_R15
 #define BT_HOMED 0xfe
 
-#define BT_MAX_INSNS	128
-#define BT_KERNEL_INSNS 40 /* or stepping: BT_INFO counts to 63 */
-#define BT_MAX_EXITS	8
-#define BT_BLOCK_ROOM	32768 /* bytes of hot or cold code a block may need */
+#define BT_MAX_INSNS	 128
+#define BT_KERNEL_INSNS	 40 /* or stepping: BT_INFO counts to 63 */
+#define BT_SHARE_REFUSED 8
+#define BT_MAX_BRANCHES	 8
+#define BT_SHARES	 8
+#define BT_MAX_EXITS	 (BT_MAX_BRANCHES + BT_SHARES)
+#define BT_BLOCK_ROOM	 32768 /* bytes of hot or cold code a block may need */
 
 /* ---- what generated code sees of a processor ---- */
 
@@ -75,7 +78,10 @@ struct bt_slot {
 #define BT_SLOT_CREDIT	32
 #define BT_SLOT_TICKS	500 /* refills further apart are cheap enough */
 #define BT_SLOT_JOURNAL 256
-#define BT_SLOT_BANS	16384
+
+/* What an instruction shall not have again. */
+enum bt_ban { BT_BAN_SLOT, BT_BAN_SHARE, BT_NBANS };
+#define BT_BANS 16384
 
 struct bt_area {
 	uint64_t rip_base;
@@ -98,6 +104,7 @@ struct bt_area {
 	uint32_t jc_key[SOFT_NMODES]; /* key of the blocks in the jump cache */
 	/* One-page caches for accesses through the stack pointer. */
 	struct soft_tlb_entry stack[SOFT_NMODES][2];
+	uintptr_t share[BT_SHARES]; /* host addresses of shared checks */
 	/* Slots filled since the last flush, by displacement from RSP. */
 	uint32_t nfilled, filled[BT_SLOT_JOURNAL];
 	struct bt_slot slot[BT_NSLOTS]; /* [0] is not used */
@@ -160,6 +167,7 @@ typedef uint64_t bt_key_t;
 #define BT_KEY_V86     0x00200000
 /* enum x86_sreg: may be read, and written but for CS, below its limit */
 #define BT_KEY_OK(seg) (0x00400000u << (seg))
+#define BT_KEY_SINGLE  0x40000000 /* without shared checks (share.c) */
 #define BT_KEY_VALID   0x80000000
 
 #define BT_KEY_MODE_SHIFT 2
@@ -198,6 +206,7 @@ struct bt_block {
 	const uint8_t *near_entry; /* by link: flags in EFLAGS */
 	uint64_t jc_rip;	   /* 0: in none */
 	bool jc_many;		   /* in jump caches at other RIPs than that */
+	uint8_t refused; /* by pages that a shared check needs to write */
 	uint8_t ninsns, nexits;
 	uint32_t live_in; /* arithmetic flags it needs */
 	uint64_t mask;	  /* 64-byte parts of the page it depends on */
@@ -253,6 +262,7 @@ enum bt_thunk {
 	BT_TH_PAUSE,  /* data: where to go on, 0 */
 	BT_TH_CHECK,  /* data: info, block: its bytes have changed */
 	BT_TH_BAN,    /* data: block, retry, slot, size, page offset */
+	BT_TH_SPAN,   /* data: info, retry, block, bytes; T1 = address */
 	BT_NTHUNKS,
 };
 
@@ -319,7 +329,7 @@ struct cpu_vm {
 	const uint8_t *stack_miss[SOFT_NMODES][2]; /* as BT_TH_MISS */
 	const uint8_t *slot_refill;
 	unsigned slot_next[2][BT_SLOT_SIZES];  /* to be given out */
-	uint64_t slot_bans[BT_SLOT_BANS / 64]; /* hashed */
+	uint64_t bans[BT_NBANS][BT_BANS / 64]; /* hashed */
 	void (*enter)(struct soft_cpu *c, const uint8_t *code);
 	const uint8_t *leave;
 	const uint8_t *jc_miss; /* jump to T0, nothing to undo */
@@ -427,14 +437,19 @@ void bt_slots_init(struct soft_cpu *c);
 void bt_slots_flush(struct soft_cpu *c);
 /* Forget write entries for the page; true if there was one.  Any thread. */
 bool bt_slots_drop(struct soft_cpu *c, uintptr_t host);
-/* No slot again for the instruction at the offset of the RAM page. */
-void bt_slot_ban(struct cpu_vm *vm, uint64_t ram_page, unsigned off);
+/* For the instruction at the offset of the RAM page. */
+void bt_ban(
+	struct cpu_vm *vm, enum bt_ban what, uint64_t ram_page, unsigned off);
+bool bt_banned(const struct cpu_vm *vm, enum bt_ban what, uint64_t ram_page,
+	unsigned off);
 
 /* ---- block.c: finding blocks ---- */
 
 /* The block at the current state, translated if need be.  NULL: interpret, or
  * the cache is full (flush_wanted is set then).  May raise on the fetch. */
 struct bt_block *bt_block_get(struct soft_cpu *c);
+/* The same without shared checks. */
+struct bt_block *bt_block_get_single(struct soft_cpu *c);
 /* The same if it is translated and its page in the TLB or quickly put there;
  * it goes into the jump cache.  The guest's vector registers may be live. */
 struct bt_block *bt_block_quick(struct soft_cpu *c, uint32_t key);

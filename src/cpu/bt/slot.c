@@ -33,18 +33,27 @@ static unsigned slot_first(unsigned write, unsigned log)
 
 #define SLOTS_WRITE slot_first(1, 0)
 
-static unsigned slot_hash(uint64_t ram_page, unsigned off)
+static unsigned ban_hash(uint64_t ram_page, unsigned off)
 {
 	return ((ram_page << BUS_PAGE_SHIFT | off) * 0x9e3779b97f4a7c15ull >>
 		       40) %
-	       BT_SLOT_BANS;
+	       BT_BANS;
 }
 
-void bt_slot_ban(struct cpu_vm *vm, uint64_t ram_page, unsigned off)
+void bt_ban(
+	struct cpu_vm *vm, enum bt_ban what, uint64_t ram_page, unsigned off)
 {
-	unsigned h = slot_hash(ram_page, off);
+	unsigned h = ban_hash(ram_page, off);
 
-	vm->slot_bans[h / 64] |= 1ull << (h % 64);
+	vm->bans[what][h / 64] |= 1ull << (h % 64);
+}
+
+bool bt_banned(const struct cpu_vm *vm, enum bt_ban what, uint64_t ram_page,
+	unsigned off)
+{
+	unsigned h = ban_hash(ram_page, off);
+
+	return vm->bans[what][h / 64] >> (h % 64) & 1;
 }
 
 /* Accesses in a block from the same base register share a slot. */
@@ -60,12 +69,11 @@ int32_t bt_slot_new(
 	struct bt_tr *t, const struct x86_insn *in, unsigned size, bool write)
 {
 	unsigned log = __builtin_ctz(size), n;
-	unsigned h = slot_hash(t->b->ram_page, t->off[t->i]);
 	int32_t *slot;
 
 	if (!t->loop || t->mode != SOFT_USER || (size & (size - 1)) ||
 		log >= BT_SLOT_SIZES ||
-		(t->vm->slot_bans[h / 64] >> (h % 64) & 1))
+		bt_banned(t->vm, BT_BAN_SLOT, t->b->ram_page, t->off[t->i]))
 		return 0;
 	slot = slot_shared(t, in, log, write);
 	if (*slot && in->base != X86_NOREG)

@@ -241,7 +241,7 @@ static const uint8_t *bt_interpret(
 	bt_step(c);
 	cpu->done++;
 	if (!next || c->st.rip != rip || atomic_load(&vm->inval_seq) != seq ||
-		bt_key(c) != key)
+		cpu->tlb_gen != c->tlb_gen || bt_key(c) != key)
 		return bt_go(c);
 	if (!cpu->stepping &&
 		(atomic_load(&bt_area(c)->poll) || bt_attention(c)))
@@ -330,6 +330,8 @@ static const uint8_t *bt_h_miss(struct soft_cpu *c, const uint8_t *site)
 	bt_fpu_save(c);
 	if (plain && soft_host(c, m.ea, m.size, m.acc, c->tlb_mode) &&
 		bt_miss_hits(c, &m)) {
+		if (bt_cpu(c)->tlb_gen != c->tlb_gen)
+			return bt_go(c);
 		bt_sync(c);
 		bt_fpu_reload(c, live);
 		return site + (int32_t)rd32(site + 4);
@@ -481,12 +483,77 @@ static const uint8_t *bt_h_ban(struct soft_cpu *c, const uint8_t *site)
 	slot->credit = BT_SLOT_CREDIT;
 	bt_fpu_save(c);
 	pthread_mutex_lock(&vm->lock);
-	bt_slot_ban(vm, b->ram_page, rd32(site + 16));
+	bt_ban(vm, BT_BAN_SLOT, b->ram_page, rd32(site + 16));
 	if (b->valid)
 		bt_block_drop(vm, b);
 	pthread_mutex_unlock(&vm->lock);
 	bt_fpu_reload(c, live);
 	return site + (int32_t)rd32(site + 4);
+}
+
+/* ---- shared checks (share.c) ---- */
+
+/* An entry of the TLB for a span in one page. */
+static bool bt_span_fill(struct soft_cpu *c, gva_t ea, bool write)
+{
+	unsigned m = c->tlb_mode;
+	const struct soft_tlb_entry *e =
+		&c->tlb[m][write ? SOFT_WRITE : SOFT_READ][soft_tlb_index(ea)];
+
+	if (!bt_canonical(c, ea))
+		return false;
+	if ((ea ^ e->tag) >= BUS_PAGE_SIZE &&
+		!(write ? soft_quick_fill_dirty(c, ea, m)
+			: soft_quick_fill(c, ea, SOFT_READ, m)))
+		return false;
+	return (ea ^ e->tag) < BUS_PAGE_SIZE;
+}
+
+/* Of a page that can be read only there is nothing to be shared with writes:
+ * after some such passes the block is made anew. */
+static void bt_span_refused(
+	struct soft_cpu *c, gva_t ea, uint32_t info, uint32_t block)
+{
+	struct cpu_vm *vm = bt_vm(c);
+	struct bt_block *b = &vm->blocks[block];
+
+	if (!(info & BT_INFO_WRITE) || !bt_span_fill(c, ea, false))
+		return;
+	pthread_mutex_lock(&vm->lock);
+	if (b->valid && ++b->refused > BT_SHARE_REFUSED) {
+		bt_ban(vm, BT_BAN_SHARE, b->ram_page, BT_INFO_OFF(info));
+		bt_block_drop(vm, b);
+	}
+	pthread_mutex_unlock(&vm->lock);
+}
+
+static const uint8_t *bt_h_span(struct soft_cpu *c, const uint8_t *site)
+{
+	struct bt_area *a = bt_area(c);
+	uint32_t info = rd32(site);
+	bool write = info & BT_INFO_WRITE;
+	gva_t ea = a->t1;
+	struct bt_block *b;
+
+	bt_cpu(c)->counters[BT_CNT_MISS]++;
+	if (bt_span_fill(c, ea, write)) {
+		if (info & BT_INFO_STACK)
+			a->stack[c->tlb_mode][write] =
+				c->tlb[c->tlb_mode]
+				      [write ? SOFT_WRITE : SOFT_READ]
+				      [soft_tlb_index(ea)];
+		return site + (int32_t)rd32(site + 4);
+	}
+	bt_enter_c(c, info);
+	if (bt_must_leave(c))
+		return bt_vm(c)->leave;
+	bt_span_refused(c, ea, info, rd32(site + 8));
+	b = bt_block_get_single(c);
+	if (!b)
+		return bt_interpret(c, info, NULL, 0);
+	bt_flags_from_st(c);
+	a->t0 = c->st.rip;
+	return b->far_entry;
 }
 
 static const uint8_t *bt_h_fpu(struct soft_cpu *c, const uint8_t *site)
@@ -522,4 +589,5 @@ bt_helper *const bt_helpers[BT_NTHUNKS] = {
 	[BT_TH_PAUSE] = bt_h_pause,
 	[BT_TH_CHECK] = bt_h_check,
 	[BT_TH_BAN] = bt_h_ban,
+	[BT_TH_SPAN] = bt_h_span,
 };

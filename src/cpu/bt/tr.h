@@ -24,6 +24,19 @@ enum bt_flags_at {
 
 struct bt_tr;
 
+/* Accesses with one check (share.c): bytes from displacement low on. */
+struct bt_share {
+	bool made; /* the check is emitted */
+	bool write;
+	uint16_t span;
+	int32_t low;
+};
+
+struct bt_member {
+	uint8_t group; /* number of the struct bt_share, from 1; 0: none */
+	int32_t at;    /* displacement */
+};
+
 /* How one operation is translated. */
 typedef void bt_emitter(struct bt_tr *t, const struct x86_insn *in);
 
@@ -40,6 +53,7 @@ struct bt_cold {
 	int32_t slot; /* or 0 */
 	uint8_t size;
 	bool write, align;
+	bool stack; /* BT_TH_SPAN */
 };
 
 struct bt_tr {
@@ -69,7 +83,12 @@ struct bt_tr {
 	bool x87_page;	      /* area's is this block's */
 	unsigned ncold;
 	int32_t slot[X86_NGPR + 1][2][BT_SLOT_SIZES]; /* by base register */
-	bool loop; /* it jumps to its own beginning */
+	bool loop;   /* it jumps to its own beginning */
+	bool single; /* BT_KEY_SINGLE */
+	unsigned nshares;
+	unsigned held; /* group whose host address is in T1, or 0 */
+	struct bt_share shares[BT_SHARES];
+	struct bt_member member[BT_MAX_INSNS][2]; /* operand, stack */
 	struct x86_insn insn[BT_MAX_INSNS];
 	uint16_t off[BT_MAX_INSNS + 1];
 	uint32_t live[BT_MAX_INSNS + 1]; /* flags live before insn i */
@@ -147,6 +166,26 @@ void bt_effective_size(
 void bt_access_cold(struct bt_tr *t, const struct bt_cold *r);
 bool bt_can_address(struct bt_tr *t, const struct x86_insn *in, bool write);
 
+/* Displacements of the TLB and of the one-page cache for the stack. */
+int32_t bt_tlb(struct bt_tr *t, bool write);
+int32_t bt_stack_entry(struct bt_tr *t, bool write);
+/* T0 = address; afterwards its offset in the page, T1 = index of its entry.
+ * The jump of who finds none for so many bytes. */
+uint8_t *bt_check_tlb(struct bt_tr *t, unsigned size, bool write);
+/* Linear address of in's operand, whose segment has no limit, into register d
+ * (T0 or T1). */
+void bt_linear(struct bt_tr *t, const struct x86_insn *in, unsigned d);
+
+/* ---- share.c ---- */
+
+void bt_share_plan(struct bt_tr *t);
+/* Does T1 outlive insn t->i, but for what sets t->held? */
+bool bt_share_holds(const struct bt_tr *t);
+/* As bt_access for insn t->i, its stack access or its operand, if that shares
+ * a check: else false.  Flags are destroyed by the first of them only. */
+bool bt_share(struct bt_tr *t, bool stack, struct bt_access *acc);
+void bt_share_cold(struct bt_tr *t, const struct bt_cold *r);
+
 /* ---- slot.c ---- */
 
 /* The displacement of a slot for insn t->i; 0: it shall have none. */
@@ -177,6 +216,8 @@ void bt_put(struct bt_tr *t, unsigned size, unsigned g, unsigned s);
 bt_emitter bt_emit_push, bt_emit_pop, bt_emit_leave, bt_emit_call_rel,
 	bt_emit_call_ind, bt_emit_jmp_rel, bt_emit_jmp_ind, bt_emit_ret,
 	bt_emit_jcc, bt_emit_pushf, bt_emit_jcxz, bt_emit_loop;
+/* Jump, on condition cc if that is not -1, to the block at page offset off. */
+void bt_exit_jump(struct bt_tr *t, int cc, unsigned off);
 /* Go to page offset off (may be outside the page). */
 void bt_emit_goto(struct bt_tr *t, int64_t off);
 /* T0 = RIP to go to.  undo: what to add to RSP if that is not canonical or

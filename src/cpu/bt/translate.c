@@ -122,7 +122,8 @@ static void bt_decode(struct bt_tr *t, unsigned off)
 			bt_check_classify(t, in);
 		if (ends && bt_jumps_to(t, in, off) == t->b->off)
 			t->loop = true;
-		if (ends && ++exits + 1 < BT_MAX_EXITS && bt_go_on(t, in, t->n))
+		if (ends && ++exits + 1 < BT_MAX_BRANCHES &&
+			bt_go_on(t, in, t->n))
 			ends = false;
 		off += in->len;
 		t->n++;
@@ -271,6 +272,10 @@ static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 		bt_access_cold(t, r);
 		return;
 	}
+	if (r->thunk == BT_TH_SPAN) {
+		bt_share_cold(t, r);
+		return;
+	}
 	if (r->thunk == BT_TH_LINK)
 		t->vm->exits[r->data[0]].stub = e->p;
 	if (r->thunk == BT_TH_MISS && (r->data[0] & BT_INFO_STACK))
@@ -314,6 +319,8 @@ static void bt_emit_body(struct bt_tr *t)
 	for (t->i = 0; t->i < t->n; t->i++) {
 		t->at[t->i] = t->hot.p;
 		t->emitter[t->i](t, &t->insn[t->i]);
+		if (!bt_share_holds(t))
+			t->held = 0;
 	}
 	if (t->straddle) {
 		/* off[0] is where it starts */
@@ -336,7 +343,8 @@ static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, bt_key_t key)
 	t->c = c;
 	t->vm = vm;
 	t->b = &vm->blocks[vm->nblocks];
-	t->key = key;
+	t->key = key & ~(bt_key_t)BT_KEY_SINGLE;
+	t->single = key & BT_KEY_SINGLE;
 	t->code_size = 2u << (key & BT_KEY_SIZE);
 	t->code64 = t->code_size == 8;
 	t->segs = key & BT_KEY_SEGS;
@@ -397,6 +405,7 @@ struct bt_block *bt_translate(
 
 	bt_decode(t, at->off);
 	bt_flags_liveness(t);
+	bt_share_plan(t);
 	b->live_in = t->live[0];
 	bt_emit_entries(t);
 	bt_emit_body(t);

@@ -101,8 +101,9 @@ static uint32_t quick_error(
 	return err;
 }
 
+/* sets: may the dirty flag be set for a write? */
 static uint32_t quick_walk(struct soft_cpu *c, gva_t a, enum soft_access acc,
-	enum soft_mode m, struct soft_walk *w)
+	enum soft_mode m, bool sets, struct soft_walk *w)
 {
 	uint64_t bad = PTE_ADDR & ~((1ull << c->phys_bits) - 1);
 	uint64_t rights = PTE_W | PTE_U, nx = 0, e = c->st.cr3, at;
@@ -127,6 +128,8 @@ static uint32_t quick_walk(struct soft_cpu *c, gva_t a, enum soft_access acc,
 		return QUICK_NO;
 	if (!soft_allowed(c, rights | nx, acc, m))
 		return quick_error(c, acc, m) | X86_PFEC_P;
+	if (!sets && acc == SOFT_WRITE && !(e & PTE_D))
+		return QUICK_NO;
 	if (!quick_set(c, at, e, PTE_A | (acc == SOFT_WRITE ? PTE_D : 0)))
 		return QUICK_NO;
 	w->page_bits = shift;
@@ -225,8 +228,8 @@ bool soft_tlb_recheck(
 	return false;
 }
 
-bool soft_quick_fill(
-	struct soft_cpu *c, gva_t a, enum soft_access acc, enum soft_mode m)
+static bool quick_fill(struct soft_cpu *c, gva_t a, enum soft_access acc,
+	enum soft_mode m, bool sets)
 {
 	unsigned bad = FLAGS_OVERLAID;
 	struct soft_walk w;
@@ -237,7 +240,7 @@ bool soft_quick_fill(
 		bad |= BUS_PAGE_CODE | BUS_PAGE_CLEAN;
 	if (!c->long_mode || ~c->a20 || !soft_canonical(a) ||
 		(m == SOFT_USER_AC && acc != SOFT_EXEC) ||
-		quick_walk(c, a, acc, m, &w))
+		quick_walk(c, a, acc, m, sets, &w))
 		return false;
 	ram = quick_ram(c, w.gpa);
 	if (ram == ~0ull || (soft_page_flags(c, ram) & bad))
@@ -249,6 +252,17 @@ bool soft_quick_fill(
 		return true;
 	soft_tlb_fill(c, a, SOFT_READ, m, host, &w);
 	return soft_tlb_recheck(c, a, m, ram);
+}
+
+bool soft_quick_fill(
+	struct soft_cpu *c, gva_t a, enum soft_access acc, enum soft_mode m)
+{
+	return quick_fill(c, a, acc, m, true);
+}
+
+bool soft_quick_fill_dirty(struct soft_cpu *c, gva_t a, enum soft_mode m)
+{
+	return quick_fill(c, a, SOFT_WRITE, m, false);
 }
 
 /* Host address of n bytes in one page of memory, or NULL. */
@@ -522,7 +536,7 @@ bool soft_quick_page_fault(
 
 	if (!c->long_mode || ~c->a20 || !soft_canonical(a) || m == SOFT_USER_AC)
 		return false;
-	err = quick_walk(c, a, acc, m, &w);
+	err = quick_walk(c, a, acc, m, true, &w);
 	if (!(err >> 31) ||
 		!soft_quick_fault(c, X86_PF, (int64_t)(err & 0x7fffffff)))
 		return false;

@@ -12,6 +12,9 @@
 bool soft_quick_fill(
 	struct soft_cpu *c, gva_t a, enum soft_access acc, enum soft_mode m);
 
+/* The same for a write that may not come: the page must be dirty already. */
+bool soft_quick_fill_dirty(struct soft_cpu *c, gva_t a, enum soft_mode m);
+
 /* As soft_syscall, soft_sysret (64-bit) and soft_iret (64-bit). */
 bool soft_quick_syscall(struct soft_cpu *c, uint64_t next);
 bool soft_quick_sysret(struct soft_cpu *c);
