@@ -58,6 +58,15 @@ static bool bt_lock(struct bt_tr *t, const struct x86_insn *in)
 	       in->base == X86_RSP;
 }
 
+/* Does the prefix mean the size of operands, and is not part of the opcode? */
+static bool bt_opsize_free(const struct x86_insn *in)
+{
+	enum { PP_NONE = 1, PP_66 = 2 };
+	unsigned pp = X86_KEY_PP(in->def->key) & (PP_NONE | PP_66);
+
+	return !(in->def->attr & BT_VECTOR) && pp != PP_NONE && pp != PP_66;
+}
+
 static void bt_encode_legacy(
 	struct bt_tr *t, const struct x86_insn *in, const struct bt_enc *enc)
 {
@@ -65,9 +74,8 @@ static void bt_encode_legacy(
 	unsigned rex = in->rex & X86_REX_W;
 	bool opsize = in->prefix & X86_PFX_OPSIZE;
 
-	/* of 16-bit code it is the other way round, where it is not part of
-	 * the opcode */
-	if (t->code_size == 2 && !(in->def->attr & BT_VECTOR))
+	/* of 16-bit code it is the other way round */
+	if (t->code_size == 2 && bt_opsize_free(in))
 		opsize = in->osize == 2;
 	if (bt_lock(t, in))
 		em_8(e, 0xf0);
