@@ -207,11 +207,13 @@ static void rmw_try(
 gva_t interp_try_ends(struct soft_cpu *c, const struct x86_insn *i,
 	unsigned first, unsigned n, enum soft_access acc)
 {
-	gva_t a = interp_mem(c, i, n, acc);
+	gva_t a = interp_mem(c, i, first ? first : n, acc);
 	uint64_t end = interp_asize_mask(i, interp_ea(c, i) + n - 1);
 
-	if (first)
+	if (first) {
 		rmw_try(c, a, first, acc);
+		interp_mem(c, i, n, acc);
+	}
 	rmw_try(c, soft_fast_linear(c, i->seg, end, 1, acc), 1, acc);
 	return a;
 }

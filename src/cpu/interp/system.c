@@ -198,10 +198,11 @@ INTERP_FN(invpcid)
 	soft_invpcid(c, type, interp_mem(c, i, 16, SOFT_READ));
 }
 
-/* Faults as a load of one byte does, and reads nothing. */
+/* Faults as a load of one byte does, and reads nothing, so that a segment need
+ * not be readable (SDM vol. 2, CLFLUSH). */
 INTERP_FN(clflush)
 {
-	gva_t a = interp_mem(c, i, 1, SOFT_READ);
+	gva_t a = interp_mem(c, i, 1, SOFT_EXEC);
 
 	soft_host(c, a, 1, SOFT_READ, c->tlb_mode);
 }

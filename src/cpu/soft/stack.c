@@ -16,8 +16,9 @@ static bool soft_beyond(const struct x86_seg *s, uint64_t off, unsigned size)
 
 		return off <= s->limit || last > top;
 	}
-	/* A 4 GiB segment has no end: addresses wrap. */
-	return last > s->limit && s->limit != 0xffffffff;
+	/* SDM vol. 3, 5.3 leaves open whether addresses wrap in a segment of
+	 * 4 GiB: with processors they do if it is flat. */
+	return last > s->limit && (s->limit != 0xffffffff || s->base);
 }
 
 static bool soft_type_refuses(const struct x86_seg *s, enum soft_access acc)
