@@ -83,7 +83,7 @@ static unsigned compare_vector(
 static bool decode_at(
 	const struct host_case *k, uint64_t rip, struct x86_insn *i)
 {
-	uint64_t off = rip - k->at;
+	uint64_t off = rip + host_segs.base[X86_CS] - k->at;
 
 	return off < k->len && x86_decode(i, k->code + off, k->len - off,
 				       k->mode) == X86_DEC_OK;
@@ -183,14 +183,15 @@ static uint32_t flags_in_frame(const struct host_judge *j,
 	const struct host_case *k, const struct host_fault *f)
 {
 	uint8_t seen[HOST_MAX_CODE / 8 + 1] = {0};
+	uint64_t off = f->rip + host_segs.base[X86_CS] - k->at;
 	uint32_t flags = 0x3fffff;
 
 	/* traps are reported behind their instruction */
-	if (!j->live || !k->block || f->vector == X86_DB ||
+	if (!j->live || (!k->block && !off) || f->vector == X86_DB ||
 		f->vector == X86_BP || f->vector == X86_OF)
 		return flags;
 	flags &= ~X86_FL_ARITH;
-	return flags | flags_live(k, f->rip - k->at, X86_FL_ARITH, seen);
+	return flags | flags_live(k, off, X86_FL_ARITH, seen);
 }
 
 static unsigned compare_fault(const struct host_judge *j,

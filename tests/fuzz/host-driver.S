@@ -76,8 +76,11 @@ host_driver:
 	mov	48(%rsi), %rsi
 	jmp	*CTL_GO
 
-/* CTL_GO of 32-bit code */
+/* CTL_GO of 32- and 16-bit code */
 host_driver_far:
+	mov	CTL_SS, %ss
+	mov	CTL_DS, %ds
+	mov	CTL_ES, %es
 	ljmp	*CTL_FAR
 
 .Lfinish:
@@ -122,7 +125,7 @@ host_driver_leave:
 	rep movsq
 	jmp	host_driver
 
-/* ---- the native side: void enter(int data_selector) ---- */
+/* ---- the native side: void enter(void) ---- */
 
 host_driver_enter:
 	push	%rbx
@@ -133,8 +136,6 @@ host_driver_enter:
 	push	%r15
 	pushfq
 	mov	%rsp, CTL_RSP
-	mov	%edi, %ds
-	mov	%edi, %es
 	jmp	host_driver
 
 /* CTL_FINISH there */
@@ -143,6 +144,8 @@ host_driver_finish:
 	xor	%edi, %edi
 	mov	%edi, %ds
 	mov	%edi, %es
+	mov	$0x2b, %edi
+	mov	%edi, %ss
 	fninit
 	ldmxcsr	CTL_MXCSR
 	popfq
@@ -194,6 +197,7 @@ host_driver_fault:
 	bt	%ecx, %edx
 	jnc	.Lend
 	mov	48(%rsp), %rax
+	add	CTL_BASE, %rax
 	sub	$HOST_CODE, %rax
 	cmp	$HOST_CODE_BYTES, %rax
 	jae	.Lend
@@ -210,6 +214,7 @@ host_driver_fault:
 	movq	$HOST_DRIVER + host_driver_leave - host_driver, 48(%rsp)
 	movq	$0x33, 56(%rsp)
 	movq	$0x202, 64(%rsp)
+	movq	$0x2b, 80(%rsp)
 .Lback:
 	pop	%rdx
 	pop	%rcx

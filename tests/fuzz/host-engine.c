@@ -34,6 +34,7 @@
 #define PHYS_PD2    0xf000u  /* of 0x40000000 up */
 #define PHYS_PD3    0x10000u /* of HOST_IN up */
 #define PHYS_PT3    0x11000u /* two */
+#define PHYS_LDT    0x13000u
 #define PHYS_CTL    0x14000u
 #define PHYS_DATA   0x20000u
 #define PHYS_STEP   0x24000u
@@ -42,8 +43,9 @@
 #define PHYS_CODE   0x100000u
 #define CODE_PLACES 512u
 #define RAM_BYTES   (PHYS_CODE + CODE_PLACES * HOST_CODE_BYTES)
-#define LOW	    0xffffffff80000000ull /* supervisor view of the first 64 KiB */
-#define END_VECTOR  31
+#define LOW                                                                    \
+	0xffffffff80000000ull /* supervisor view of what is below PHYS_CTL */
+#define END_VECTOR 31
 
 struct host_engine {
 	const struct cpu_engine *engine;
@@ -105,7 +107,7 @@ static void map_all(const struct host_engine *e)
 {
 	uint64_t rw = MAP_NX | MAP_USER | MAP_WRITE;
 
-	map_pages(e, LOW, 0, 0x10000, MAP_WRITE);
+	map_pages(e, LOW, 0, 0x14000, MAP_WRITE);
 	map_pages(e, HOST_DRIVER, PHYS_DRIVER, 4096, MAP_USER);
 	map_pages(e, HOST_CTL, PHYS_CTL, 4096, rw);
 	map_pages(e, HOST_DATA, PHYS_DATA, HOST_DATA_BYTES, rw);
@@ -157,6 +159,8 @@ static void make_tables(const struct host_engine *e)
 		put64(e, PHYS_IDT + v * 16 + 8, to >> 32);
 		make_stub(e, v);
 	}
+	for (unsigned n = 0; n < HOST_LDT_ENTRIES; n++)
+		put64(e, PHYS_LDT + n * 8, host_segs_descriptor(n));
 	put64(e, PHYS_TSS + 4, LOW + PHYS_STK);
 	e->ram[PHYS_TSS + 0x66] = 0x68;
 	memcpy(e->ram + PHYS_DRIVER, host_driver,
@@ -173,7 +177,7 @@ static void make_state(struct x86_state *s)
 		 X86_CR0_ET | X86_CR0_WP | X86_CR0_AM;
 	s->cr3 = PHYS_PML4;
 	s->cr4 = X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT |
-		 X86_CR4_DE | X86_CR4_PGE;
+		 X86_CR4_PGE; /* as Linux: no DE */
 	if (model.feature[X86_FEAT_XSAVE])
 		s->cr4 |= X86_CR4_OSXSAVE;
 	s->efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE | X86_EFER_NXE;
@@ -181,10 +185,12 @@ static void make_state(struct x86_state *s)
 	s->gdtr = (struct x86_dtab){LOW + PHYS_GDT, 0x7f};
 	s->idtr = (struct x86_dtab){LOW + PHYS_IDT, 0x1ff};
 	s->seg[X86_TR] = (struct x86_seg){LOW + PHYS_TSS, 0x67, 0x40, 0x8b};
-	s->seg[X86_LDTR] = (struct x86_seg){0, 0xffff, 0, 0x82};
+	s->seg[X86_LDTR] = (struct x86_seg){
+		LOW + PHYS_LDT, HOST_LDT_ENTRIES * 8 - 1, 0x48, 0x82};
 	s->seg[X86_CS] = (struct x86_seg){0, 0xffffffff, 0x33, code};
 	s->seg[X86_SS] = (struct x86_seg){0, 0xffffffff, 0x2b, data};
-	s->seg[X86_FS] = (struct x86_seg){0};
+	s->seg[X86_DS] = s->seg[X86_ES] = (struct x86_seg){0};
+	s->seg[X86_FS] = s->seg[X86_GS] = (struct x86_seg){0};
 	s->rflags = 0x202;
 	s->rip = HOST_DRIVER;
 	s->activity = X86_ACT_RUN;
@@ -230,17 +236,6 @@ const struct x86_cpu_model *host_engine_model(void)
 	return &model;
 }
 
-static void set_segments(struct x86_state *s, unsigned mode)
-{
-	uint16_t data = 0xf3 | X86_SEG_DB | X86_SEG_G;
-	struct x86_seg d = {0, 0xffffffff, 0x2b, data};
-
-	if (mode == 8)
-		memset(&d, 0, sizeof(d));
-	s->seg[X86_DS] = s->seg[X86_ES] = d;
-	s->seg[X86_GS] = (struct x86_seg){mode == 8 ? HOST_GS_BASE : 0};
-}
-
 /* Every eighth batch where the one before was. */
 static void place_code(struct host_engine *e, const struct host_batch *b)
 {
@@ -268,8 +263,12 @@ const struct host_out *host_engine_run(
 	*ctl = (struct host_ctl){.in = HOST_IN - IN_BYTES,
 		.out = HOST_OUT - OUT_BYTES,
 		.end = HOST_IN + b->n * IN_BYTES,
-		.finish = HOST_LABEL(done)};
-	set_segments(&s, b->mode);
+		.finish = HOST_LABEL(done),
+		.ss = host_segs.sel[X86_SS],
+		.ds = host_segs.sel[X86_DS],
+		.es = host_segs.sel[X86_ES],
+		.base = host_segs.base[X86_CS]};
+	s.seg[X86_GS].base = b->mode == 8 ? HOST_GS_BASE : 0;
 	if (e->engine->set(e->cpu, &s)) {
 		fprintf(stderr, "engine refuses the state\n");
 		abort();

@@ -4,7 +4,7 @@
  *
  *   host-fuzz [ENGINE [COUNT [SEED [MODE]]]]
  *
- * MODE is 32, 64 or 0 for both, and with b behind it (64b, 32b, 0b) it is
+ * MODE is 16, 32, 64 or 0 for all, and with b behind it (64b, 32b, 0b) it is
  * blocks of instructions with branches, loops and calls, each run with several
  * inputs.  COUNT is of instructions carried out and compared; those of blocks
  * are counted by the interpreter, which is judged as well then.
@@ -166,19 +166,22 @@ static unsigned put_exit(uint8_t *p, unsigned mode)
 		memcpy(p + 6, &to, 4);
 		return 14;
 	}
-	p[0] = 0xea; /* jmp 0x33:leave */
-	memcpy(p + 1, &to, 4);
-	p[5] = 0x33;
-	return 7;
+	if (mode == 2)
+		*p++ = 0x66;
+	*p++ = 0xea; /* jmp 0x33:leave */
+	memcpy(p, &to, 4);
+	p[4] = 0x33;
+	return 8;
 }
 
 /*
  * Behind a fault a case goes on if the instruction has left nothing behind that
- * only some processors leave, or its second part would differ too.
+ * only some processors leave, or its second part would differ too.  IRET to a
+ * 16-bit stack would lose half of ESP, which Linux prevents.
  */
 static bool may_resume(const struct x86_insn *i)
 {
-	if (i->def->attr & (X86_AT_MMX | X86_AT_X87))
+	if (host_segs.narrow_stack || i->def->attr & (X86_AT_MMX | X86_AT_X87))
 		return false;
 	return i->op != X86_OP_POPA && i->op != X86_OP_VCVTPS2PH;
 }
@@ -206,6 +209,7 @@ static void begin_batch(uint64_t seed, unsigned mode)
 	now_seed = seed;
 	now_mode = mode;
 	host_seed(seed);
+	host_segs_choose(mode);
 	memset(batch.code, 0xcc, HOST_CODE_BYTES);
 	memset(batch.step, 0, HOST_CODE_BYTES);
 	host_make_data(batch.data);
@@ -389,7 +393,8 @@ int main(int argc, char **argv)
 	}
 	stop += seconds(CLOCK_MONOTONIC);
 	for (; sum.insns < count && seconds(CLOCK_MONOTONIC) < stop; last++) {
-		unsigned m = mode ? mode : last % 4 ? 8 : 4;
+		static const uint8_t modes[] = {8, 4, 8, 2};
+		unsigned m = mode ? mode : modes[last % 4];
 
 		set_watch();
 		if (block)

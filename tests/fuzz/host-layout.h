@@ -52,6 +52,10 @@
 #define CTL_FAR	   (HOST_CTL + 48)
 #define CTL_RSP	   (HOST_CTL + 56)
 #define CTL_MXCSR  (HOST_CTL + 64)
+#define CTL_SS	   (HOST_CTL + 72)
+#define CTL_DS	   (HOST_CTL + 80)
+#define CTL_ES	   (HOST_CTL + 88)
+#define CTL_BASE   (HOST_CTL + 96)
 #define CTL_STACK  (HOST_CTL + 512) /* its end */
 
 /* A byte of the table for each byte of HOST_CODE. */

@@ -203,7 +203,7 @@ static bool make_insn(struct host_case *k, const struct x86_cpu_model *m)
 
 /* How many in 65536 of those that were made are wanted, by mode and operation;
  * the same in every run, so that a seed says all. */
-static uint32_t wanted[2][X86_NOPS];
+static uint32_t wanted[3][X86_NOPS];
 
 static void make_balance(uint32_t *want, unsigned mode)
 {
@@ -232,7 +232,7 @@ static void make_balance(uint32_t *want, unsigned mode)
 
 bool host_wanted(unsigned op, unsigned mode)
 {
-	uint32_t *want = wanted[mode == 8];
+	uint32_t *want = wanted[mode >> 2];
 
 	if (!want[X86_OP_NOP])
 		make_balance(want, mode);
@@ -380,20 +380,36 @@ static void set_gpr(struct host_case *k, unsigned r, uint64_t v)
 
 static void patch_disp(struct host_case *k, uint32_t v)
 {
-	if (k->insn.disp_size != 4 || !k->insn.disp_off)
+	unsigned n = k->insn.disp_size;
+
+	if ((n != 4 && n != 2) || !k->insn.disp_off)
 		return;
-	memcpy(k->code + k->insn.disp_off, &v, 4);
-	k->insn.disp = (int32_t)v;
+	memcpy(k->code + k->insn.disp_off, &v, n);
+	k->insn.disp = n == 4 ? (int32_t)v : (int16_t)v;
+}
+
+/* Offset in the segment, of an address in the test's memory. */
+static uint64_t offset_in(const struct host_case *k, unsigned seg, uint64_t a)
+{
+	return k->mode == 8 ? a : a - host_segs.base[seg];
+}
+
+/* 16-bit code mostly leaves the upper half alone. */
+static void set_offset(struct host_case *k, unsigned r, uint64_t v)
+{
+	if (k->mode == 2 && !host_chance(16))
+		v &= 0xffff;
+	set_gpr(k, r, v);
 }
 
 static void aim_memory(struct host_case *k)
 {
 	const struct x86_insn *i = &k->insn;
-	uint64_t to = host_make_address(), index = 0;
+	uint64_t to = offset_in(k, i->seg, host_make_address()), index = 0;
 
-	if (i->asize == 2)
+	if (i->asize == 2 && k->mode != 2)
 		return;
-	if (i->disp_size == 4)
+	if (i->disp_size == 4 || i->disp_size == 2)
 		patch_disp(k, host_below(8192) - 4096);
 	if (i->vsib) {
 		for (unsigned n = 0; n < 64; n += 4) {
@@ -412,7 +428,7 @@ static void aim_memory(struct host_case *k)
 	if (i->base < X86_NGPR) {
 		if (i->index == i->base && !i->vsib)
 			return;
-		set_gpr(k, i->base, to - index - (uint64_t)(int64_t)i->disp);
+		set_offset(k, i->base, to - index - (uint64_t)(int64_t)i->disp);
 	} else if (i->base == X86_RIP) {
 		patch_disp(k, (uint32_t)to - (k->at + k->len));
 	} else {
@@ -443,6 +459,8 @@ static bool bad_address(const struct host_case *k)
 		a += k->at + k->len;
 	if (i->index != X86_NOREG)
 		a += k->in.gpr[i->index] * i->scale;
+	if (k->mode != 8)
+		a += host_segs.base[i->seg];
 	return near_harness(a) || near_harness((uint32_t)a);
 }
 
@@ -454,11 +472,11 @@ static bool aim_branch(struct host_case *k)
 	if (!(i->def->attr & X86_AT_BRANCH) || !i->nopnds ||
 		i->opnd[0].kind != X86_OK_REL)
 		return true;
-	if (i->imm_size == 4) {
+	if (i->imm_size != 1) {
 		int32_t v = (int32_t)(HOST_NOWHERE + host_below(1024) -
 				      (k->at + k->len));
 
-		memcpy(k->code + i->imm_off, &v, 4);
+		memcpy(k->code + i->imm_off, &v, i->imm_size);
 	}
 	if (x86_decode(i, k->code, 15, k->mode) != X86_DEC_OK)
 		return false;
@@ -466,13 +484,18 @@ static bool aim_branch(struct host_case *k)
 	return to + 32 < k->at || to > k->at + 32;
 }
 
+static void aim_register(struct host_case *k, unsigned r, unsigned seg)
+{
+	set_offset(k, r, offset_in(k, seg, host_make_address()));
+}
+
 static void aim_implied(struct host_case *k)
 {
 	uint32_t attr = k->insn.def->attr;
 
 	if (attr & X86_AT_STRING) {
-		set_gpr(k, X86_RSI, host_make_address());
-		set_gpr(k, X86_RDI, host_make_address());
+		aim_register(k, X86_RSI, X86_DS);
+		aim_register(k, X86_RDI, X86_ES);
 		set_gpr(k, X86_RCX,
 			host_chance(8) ? host_below(9000) : host_below(40));
 		if (k->insn.asize == 4)
@@ -483,14 +506,15 @@ static void aim_implied(struct host_case *k)
 							<< 32);
 	}
 	if (attr & X86_AT_STACK || host_chance(4))
-		set_gpr(k, X86_RSP, host_make_address() & ~7ull);
+		set_offset(k, X86_RSP,
+			offset_in(k, X86_SS, host_make_address() & ~7ull));
 	if (k->insn.op == X86_OP_ENTER || k->insn.op == X86_OP_LEAVE)
-		set_gpr(k, X86_RBP, host_make_address());
+		aim_register(k, X86_RBP, X86_SS);
 	if (k->insn.op == X86_OP_BT || k->insn.op == X86_OP_BTS ||
 		k->insn.op == X86_OP_BTR || k->insn.op == X86_OP_BTC)
 		set_gpr(k, k->insn.reg & 15, host_below(4096) - 2048);
 	if (attr & X86_AT_IMPGPR) {
-		set_gpr(k, X86_RDI, host_make_address());
+		aim_register(k, X86_RDI, X86_DS);
 		set_gpr(k, X86_RAX, host_below(40) - 20);
 		set_gpr(k, X86_RDX, host_below(40) - 20);
 	}

@@ -96,10 +96,11 @@ static const struct host_case *now_case(void)
 static bool says_nothing(const struct host_fault *f)
 {
 	const struct host_case *k = now_case();
-	uint64_t off = f->rip - HOST_CODE;
+	uint64_t off = f->rip + ctl->base - HOST_CODE;
 
 	/* single step */
-	if (f->vector == X86_DB && (k->block || f->rip != k->at + k->len))
+	if (f->vector == X86_DB &&
+		(k->block || off != k->at + k->len - HOST_CODE))
 		return true;
 	/* canonical for a host with 57-bit addresses only */
 	if (f->vector == X86_PF &&
@@ -138,7 +139,7 @@ static void note_fault(greg_t *g)
 	f->cr2 = f->vector == X86_PF ? (uint64_t)g[REG_CR2] : 0;
 	f->rip = (uint64_t)g[REG_RIP];
 	f->rflags = (uint64_t)g[REG_EFL];
-	off = f->rip - HOST_CODE;
+	off = f->rip + ctl->base - HOST_CODE;
 	if (says_nothing(f)) {
 		ignore(g);
 	} else if (o->nfaults < HOST_MAX_FAULTS &&
@@ -161,7 +162,7 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 			     : "cc", "memory");
 	if (sig == SIGVTALRM) {
 		/* Else it comes again. */
-		if ((uint64_t)g[REG_RIP] - HOST_CODE < HOST_CODE_BYTES) {
+		if (g[REG_RIP] + ctl->base - HOST_CODE < HOST_CODE_BYTES) {
 			late = true;
 			ignore(g);
 		}
@@ -251,6 +252,8 @@ void host_native_init(void)
 	map_driver();
 	/* not used by libc, and kept by the kernel */
 	syscall(SYS_arch_prctl, ARCH_SET_GS, (unsigned long)HOST_GS_BASE);
+	if (!host_segs_init())
+		perror("modify_ldt");
 	catch_signals();
 	forbid_calls();
 }
@@ -271,17 +274,18 @@ static void fill_in(struct host_in *in, const struct host_case *k)
 	memcpy(in->gpr, k->in.gpr, sizeof(in->gpr));
 	in->rflags = k->in.rflags;
 	in->go = k->mode == 8 ? k->at : HOST_LABEL(far);
-	in->far = k->at | 0x23ull << 32;
+	in->far = (k->at - host_segs.base[X86_CS]) |
+		  (uint64_t)host_segs.sel[X86_CS] << 32;
 	in->skip = 0;
 	memcpy(in->patch, k->patch, sizeof(in->patch));
 	xsave_from_fpu(in->xsave, &k->in.fpu);
 }
 
-static void enter(unsigned mode)
+static void enter(void)
 {
-	void (*go)(int ds) = (void (*)(int))(uintptr_t)HOST_LABEL(enter);
+	void (*go)(void) = (void (*)(void))(uintptr_t)HOST_LABEL(enter);
 
-	go(mode == 8 ? 0 : 0x2b);
+	go();
 }
 
 /* A case that is ignored has left nothing behind. */
@@ -303,6 +307,10 @@ void host_native_run(struct host_batch *b)
 	memcpy(data_alias, b->data, HOST_BYTES);
 	for (unsigned n = 0; n < b->n; n++)
 		fill_in(&in[n], &b->c[n]);
+	ctl->ss = host_segs.sel[X86_SS];
+	ctl->ds = host_segs.sel[X86_DS];
+	ctl->es = host_segs.sel[X86_ES];
+	ctl->base = host_segs.base[X86_CS];
 	running = b;
 	late = false;
 	set_timer(200000);
@@ -311,7 +319,7 @@ void host_native_run(struct host_batch *b)
 		ctl->in = (uintptr_t)(in + from) - IN_BYTES;
 		ctl->out = (uintptr_t)(host_native_out() + from) - OUT_BYTES;
 		ctl->end = (uintptr_t)(in + b->n);
-		enter(b->mode);
+		enter();
 		from = now_in() - in;
 		if (in[from - 1].skip)
 			undo_data(b, from - 1);

@@ -3,8 +3,9 @@
  * and loops, on the host processor and in an engine.
  *
  * Both run them in ring 3 at the same linear addresses with the same registers
- * and memory; what comes of it is compared.  64-bit code, and 32-bit code
- * through the compatibility segment that Linux gives every process.
+ * and memory; what comes of it is compared.  64-bit code, and 32- and 16-bit
+ * code through the compatibility segments that Linux gives every process or
+ * lets it make.
  *
  * Cases are run by the batch: host-driver.S goes from one to the next, storing
  * all registers and the memory that can be written behind each.  Memory is
@@ -24,6 +25,21 @@
 #define HOST_MAX_CODE 1024u
 #define HOST_GS_BASE  0x40u /* in 64-bit code */
 
+/* ---- segments (host-segs.c) ---- */
+
+#define HOST_LDT_ENTRIES 15
+
+struct host_segs {
+	uint16_t sel[X86_NSEG];
+	uint32_t base[X86_NSEG];
+	bool narrow_stack; /* SS is a 16-bit segment */
+};
+
+extern struct host_segs host_segs; /* of the batch that is made or run */
+void host_segs_choose(unsigned mode);
+bool host_segs_init(void); /* the native side's table; false: forbidden */
+uint64_t host_segs_descriptor(unsigned n);
+
 /* ---- what is run ---- */
 
 struct host_patch {
@@ -42,7 +58,7 @@ struct host_in {
 };
 
 struct host_case {
-	unsigned mode; /* 4, 8 */
+	unsigned mode; /* 2, 4, 8 */
 	uint8_t code[HOST_MAX_CODE];
 	unsigned len;
 	uint32_t at;	      /* address of the code */
@@ -78,6 +94,7 @@ struct host_out {
 /* One page that driver and harness share. */
 struct host_ctl {
 	uint64_t in, out, end, finish, rax, go, far, rsp, mxcsr;
+	uint64_t ss, ds, es, base; /* selectors; CS's base */
 };
 
 #define HOST_AT(type, member, off)                                             \
@@ -97,6 +114,7 @@ HOST_AT(host_out, xsave, OUT_XSAVE);
 HOST_AT(host_out, data, OUT_DATA);
 _Static_assert(sizeof(struct host_out) == OUT_BYTES, "host_out");
 HOST_AT(host_ctl, mxcsr, CTL_MXCSR - HOST_CTL);
+HOST_AT(host_ctl, base, CTL_BASE - HOST_CTL);
 
 /* host-driver.S, and addresses of its labels where it is run */
 extern const uint8_t host_driver[], host_driver_end[], host_driver_enter[],
