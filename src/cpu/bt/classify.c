@@ -319,8 +319,7 @@ static bt_emitter *bt_class_plain(struct bt_tr *t, const struct x86_insn *in)
 
 /* Has it an operand whose size is that of a general register, which W would
  * make 64 bits wide? */
-bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
-	const uint8_t *code, bool *ends)
+bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in, bool *ends)
 {
 	uint32_t attr = in->def->attr;
 	bt_emitter *fn;

@@ -46,27 +46,41 @@ struct emit {
 	uint8_t *p;
 };
 
+/*
+ * What is written may be anything, p itself too as far as the compiler knows.
+ * So each function here writes through a copy of p, and several bytes at a
+ * time; most arguments are constants where it is inlined.
+ */
 static inline void em_8(struct emit *e, unsigned v)
 {
-	*e->p++ = v;
+	uint8_t *p = e->p;
+
+	*p = v;
+	e->p = p + 1;
 }
 
 static inline void em_16(struct emit *e, unsigned v)
 {
-	memcpy(e->p, &(uint16_t){v}, 2);
-	e->p += 2;
+	uint8_t *p = e->p;
+
+	memcpy(p, &(uint16_t){v}, 2);
+	e->p = p + 2;
 }
 
 static inline void em_32(struct emit *e, uint32_t v)
 {
-	memcpy(e->p, &v, 4);
-	e->p += 4;
+	uint8_t *p = e->p;
+
+	memcpy(p, &v, 4);
+	e->p = p + 4;
 }
 
 static inline void em_64(struct emit *e, uint64_t v)
 {
-	memcpy(e->p, &v, 8);
-	e->p += 8;
+	uint8_t *p = e->p;
+
+	memcpy(p, &v, 8);
+	e->p = p + 8;
 }
 
 static inline struct em_mem em_at(uint8_t base, int32_t disp)
@@ -86,20 +100,78 @@ static inline unsigned em_rex_mem(const struct em_mem *m)
 	       (m->index != H_NONE && m->index >= 8) << 1;
 }
 
-/* ModRM, SIB and displacement of a register field and a memory operand. */
-void em_modrm_mem(struct emit *e, unsigned reg, const struct em_mem *m);
+/* ModRM, SIB and displacement of a register field and a memory operand; up to
+ * three bytes behind them are written, too. */
+static inline uint8_t *em_put_mem(
+	uint8_t *p, unsigned reg, const struct em_mem *m)
+{
+	bool sib = m->index != H_NONE || (m->base & 7) == H_RSP;
+	unsigned modrm = (reg & 7) << 3 | (sib ? 4 : m->base & 7), bytes;
+	unsigned index = m->index == H_NONE ? 4 : m->index & 7;
+
+	if (m->base == H_NONE) { /* SIB with a 32-bit displacement */
+		modrm = (reg & 7) << 3 | 4;
+		sib = true;
+		bytes = 4;
+	} else if (m->disp32 || m->disp != (int8_t)m->disp) {
+		modrm |= 0x80;
+		bytes = 4;
+	} else if (m->disp || (m->base & 7) == H_RBP) {
+		modrm |= 0x40;
+		bytes = 1;
+	} else {
+		bytes = 0;
+	}
+	*p++ = modrm;
+	if (sib)
+		*p++ = __builtin_ctz(m->scale) << 6 | index << 3 |
+		       (m->base == H_NONE ? 5 : m->base & 7);
+	memcpy(p, &m->disp, 4);
+	return p + bytes;
+}
+
+static inline void em_modrm_mem(
+	struct emit *e, unsigned reg, const struct em_mem *m)
+{
+	e->p = em_put_mem(e->p, reg, m);
+}
 
 static inline void em_modrm_reg(struct emit *e, unsigned reg, unsigned rm)
 {
 	em_8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
 }
 
+static inline uint8_t *em_put_opcode(uint8_t *p, unsigned rex, unsigned opcode)
+{
+	if (rex)
+		*p++ = 0x40 | rex;
+	if (opcode > 0xffff)
+		*p++ = opcode >> 16;
+	if (opcode > 0xff)
+		*p++ = opcode >> 8;
+	*p++ = opcode;
+	return p;
+}
+
 /* opcode /r with general registers; opcode up to three bytes, first highest
  * (0x0faf).  size 4 or 8. */
-void em_op_rr(struct emit *e, unsigned size, unsigned opcode, unsigned reg,
-	unsigned rm);
-void em_op_rm(struct emit *e, unsigned size, unsigned opcode, unsigned reg,
-	struct em_mem m);
+static inline void em_op_rr(struct emit *e, unsigned size, unsigned opcode,
+	unsigned reg, unsigned rm)
+{
+	unsigned rex = (size == 8) << 3 | (reg >= 8) << 2 | (rm >= 8);
+	uint8_t *p = em_put_opcode(e->p, rex, opcode);
+
+	*p = 0xc0 | (reg & 7) << 3 | (rm & 7);
+	e->p = p + 1;
+}
+
+static inline void em_op_rm(struct emit *e, unsigned size, unsigned opcode,
+	unsigned reg, struct em_mem m)
+{
+	unsigned rex = (size == 8) << 3 | (reg >= 8) << 2 | em_rex_mem(&m);
+
+	e->p = em_put_mem(em_put_opcode(e->p, rex, opcode), reg, &m);
+}
 
 static inline void em_mov_rr(
 	struct emit *e, unsigned size, unsigned d, unsigned s)
@@ -127,36 +199,86 @@ static inline void em_lea(
 
 /* opcode 81 /n or 83 /n with an immediate: add or and sub xor cmp. */
 enum { EM_ADD, EM_OR, EM_AND = 4, EM_SUB, EM_XOR, EM_CMP };
-void em_alu_ri(
-	struct emit *e, unsigned size, unsigned n, unsigned r, int32_t imm);
-void em_alu_mi(struct emit *e, unsigned size, unsigned n, struct em_mem m,
-	int32_t imm);
-void em_mov_mi(struct emit *e, unsigned size, struct em_mem m, int32_t imm);
+static inline void em_alu_ri(
+	struct emit *e, unsigned size, unsigned n, unsigned r, int32_t imm)
+{
+	bool small = imm == (int8_t)imm;
+
+	em_op_rr(e, size, small ? 0x83 : 0x81, n, r);
+	if (small)
+		em_8(e, imm);
+	else
+		em_32(e, imm);
+}
+
+static inline void em_alu_mi(
+	struct emit *e, unsigned size, unsigned n, struct em_mem m, int32_t imm)
+{
+	bool small = imm == (int8_t)imm;
+
+	em_op_rm(e, size, small ? 0x83 : 0x81, n, m);
+	if (small)
+		em_8(e, imm);
+	else
+		em_32(e, imm);
+}
+
+static inline void em_mov_mi(
+	struct emit *e, unsigned size, struct em_mem m, int32_t imm)
+{
+	em_op_rm(e, size, 0xc7, 0, m);
+	em_32(e, imm);
+}
+
 void em_mov_ri(struct emit *e, unsigned r, uint64_t imm);
 
 /* d = s, 64 bits, rotated right by n. */
-void em_ror(struct emit *e, bool bmi2, unsigned d, unsigned s, unsigned n);
+static inline void em_ror(
+	struct emit *e, bool bmi2, unsigned d, unsigned s, unsigned n)
+{
+	if (bmi2) { /* rorx */
+		em_8(e, 0xc4);
+		em_8(e, (d & 8 ? 0 : 0x80) | 0x40 | (s & 8 ? 0 : 0x20) | 3);
+		em_16(e, 0xf0fb);
+		em_modrm_reg(e, d, s);
+	} else {
+		em_mov_rr(e, 8, d, s);
+		em_op_rr(e, 8, 0xc1, 1, d);
+	}
+	em_8(e, n);
+}
 
 /* Branches; return the address of the 32-bit displacement. */
+static inline uint8_t *em_branch(
+	struct emit *e, uint8_t *disp, const uint8_t *to)
+{
+	memcpy(disp, &(int32_t){(int32_t)(to - (disp + 4))}, 4);
+	e->p = disp + 4;
+	return disp;
+}
+
 static inline uint8_t *em_jcc(struct emit *e, unsigned cc, const uint8_t *to)
 {
-	em_16(e, 0x800f | cc << 8);
-	em_32(e, (uint32_t)(to - (e->p + 4)));
-	return e->p - 4;
+	uint8_t *p = e->p;
+
+	memcpy(p, &(uint16_t){0x800f | cc << 8}, 2);
+	return em_branch(e, p + 2, to);
 }
 
 static inline uint8_t *em_jmp(struct emit *e, const uint8_t *to)
 {
-	em_8(e, 0xe9);
-	em_32(e, (uint32_t)(to - (e->p + 4)));
-	return e->p - 4;
+	uint8_t *p = e->p;
+
+	*p = 0xe9;
+	return em_branch(e, p + 1, to);
 }
 
 static inline uint8_t *em_call(struct emit *e, const uint8_t *to)
 {
-	em_8(e, 0xe8);
-	em_32(e, (uint32_t)(to - (e->p + 4)));
-	return e->p - 4;
+	uint8_t *p = e->p;
+
+	*p = 0xe8;
+	return em_branch(e, p + 1, to);
 }
 
 static inline void em_jmp_mem(struct emit *e, struct em_mem m)

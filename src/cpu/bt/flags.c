@@ -76,7 +76,8 @@ static uint32_t bt_flags_ahead(struct bt_tr *t, int64_t off, unsigned budget)
 	uint32_t live = 0, open = X86_FL_ARITH;
 	struct x86_insn in;
 	struct bt_block *b;
-	uint8_t buf[15];
+	const struct bt_form *f;
+	uint8_t buf[BT_FORM_BYTES];
 	unsigned n;
 
 	if (t->step || t->check)
@@ -90,14 +91,17 @@ static uint32_t bt_flags_ahead(struct bt_tr *t, int64_t off, unsigned budget)
 			t->b->mask |= b->mask;
 			return live | (b->live_in & open);
 		}
-		n = BUS_PAGE_SIZE - off < 15 ? BUS_PAGE_SIZE - off : 15;
+		n = BUS_PAGE_SIZE - off;
+		if (n > sizeof(buf))
+			n = sizeof(buf);
 		memcpy(buf, t->live_page + off, n);
-		if (x86_decode(&in, buf, n, t->code_size) != X86_DEC_OK)
+		f = bt_form_at(t, buf, n, &in);
+		if (!f)
 			return live | open;
 		t->b->mask |=
 			1ull << (off >> 6) | 1ull << ((off + in.len - 1) >> 6);
-		live |= bt_flags_read(&in) & open;
-		open &= ~bt_flags_killed(&in);
+		live |= f->reads & open;
+		open &= ~bt_form_kills(f, &in);
 		if (!open)
 			return live;
 		if (in.op == X86_OP_JMP_REL) {
@@ -139,8 +143,7 @@ void bt_flags_liveness(struct bt_tr *t)
 		/* live[] after the last instruction is used by its emitter */
 		if (i + 1 == t->n)
 			t->live[t->n] = live;
-		live = (live & ~bt_flags_killed(&t->insn[i])) |
-		       bt_flags_read(&t->insn[i]);
+		live = (live & ~(uint32_t)t->kills[i]) | t->reads[i];
 		/* What is compared must be exact wherever a block is left. */
 		if (t->step)
 			live = X86_FL_ARITH;
@@ -173,9 +176,10 @@ void bt_flags_need(struct bt_tr *t, unsigned scratch)
 	const struct x86_insn *in = &t->insn[t->i];
 	uint32_t written =
 		(in->def->flags_written | in->def->flags_undef) & X86_FL_ARITH;
-	uint32_t keep = written ? t->live[t->i + 1] & ~bt_flags_killed(in) : 0;
+	uint32_t keep =
+		written ? t->live[t->i + 1] & ~(uint32_t)t->kills[t->i] : 0;
 
-	if (t->fl != BT_FL_SAVED || !(bt_flags_read(in) | keep))
+	if (t->fl != BT_FL_SAVED || !(t->reads[t->i] | keep))
 		return;
 	bt_emit_flags_load(&t->hot, scratch);
 	if (scratch == BT_T1)

@@ -56,6 +56,20 @@ struct bt_cold {
 	bool stack; /* BT_TH_SPAN */
 };
 
+/* What instructions have in common that differ in displacement and immediate
+ * only; see form.c. */
+struct bt_form {
+	uint64_t bytes, mask;
+	uint32_t key;
+	uint16_t reads, kills; /* arithmetic flags */
+	bool ends, vary, imm_signed;
+	bt_emitter *emitter;
+	struct x86_insn in;
+};
+
+#define BT_FORM_BITS  10
+#define BT_FORM_BYTES 24 /* that must be there to look for one */
+
 struct bt_tr {
 	struct emit hot, cold;
 	struct soft_cpu *c;
@@ -92,10 +106,12 @@ struct bt_tr {
 	struct x86_insn insn[BT_MAX_INSNS];
 	uint16_t off[BT_MAX_INSNS + 1];
 	uint32_t live[BT_MAX_INSNS + 1]; /* flags live before insn i */
+	uint16_t reads[BT_MAX_INSNS], kills[BT_MAX_INSNS]; /* flags */
 	bt_emitter *emitter[BT_MAX_INSNS];
 	const uint8_t *at[BT_MAX_INSNS + 1]; /* host code of insn i */
 	struct bt_cold coldrec[BT_MAX_COLD];
 	uint8_t copy[640]; /* of 128 instructions, mostly */
+	struct bt_form new_form, form[1 << BT_FORM_BITS];
 };
 
 static inline struct em_mem bt_at_rsp(int32_t disp)
@@ -274,10 +290,21 @@ void bt_emit_x87_pointers(struct bt_tr *t, const struct x86_insn *in);
 
 /* ---- classify.c ---- */
 
-/* How insn t->i, whose bytes are at code, is translated, and whether the block
- * ends with it. */
-bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in,
-	const uint8_t *code, bool *ends);
+/* How in is translated, and whether the block ends with it. */
+bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in, bool *ends);
+
+/* ---- form.c ---- */
+
+/* Decode what is at p, of which n bytes are there, and say how it is
+ * translated.  NULL: it cannot be decoded.  Valid until the next call. */
+const struct bt_form *bt_form_at(
+	struct bt_tr *t, const uint8_t *p, unsigned n, struct x86_insn *in);
+
+static inline uint32_t bt_form_kills(
+	const struct bt_form *f, const struct x86_insn *in)
+{
+	return f->vary ? bt_flags_killed(in) : f->kills;
+}
 
 /* ---- check.c ---- */
 

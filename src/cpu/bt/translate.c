@@ -101,22 +101,23 @@ static void bt_decode(struct bt_tr *t, unsigned off)
 
 	while (!ends && t->n < bt_max_insns(t) && off < t->page_end) {
 		struct x86_insn *in = &t->insn[t->n];
-		enum x86_dec_status st;
+		const struct bt_form *f;
 
 		if (t->n && bt_stops_at(t->vm, off))
 			break;
-		st = x86_decode(
-			in, t->page + off, t->page_end - off, t->code_size);
-
+		t->i = t->n;
 		t->off[t->n] = off;
-		if (st != X86_DEC_OK) {
+		f = bt_form_at(t, t->page + off, t->page_end - off, in);
+		if (!f) {
 			/* the rest of the page, or #UD */
 			if (!t->n)
 				t->straddle = true;
 			break;
 		}
-		t->i = t->n;
-		t->emitter[t->n] = bt_classify(t, in, t->page + off, &ends);
+		ends = f->ends;
+		t->emitter[t->n] = f->emitter;
+		t->reads[t->n] = f->reads;
+		t->kills[t->n] = bt_form_kills(f, in);
 		bt_depend(t, off, in->len);
 		if (t->check)
 			bt_check_classify(t, in);
