@@ -412,7 +412,8 @@ bool bt_access(
 		bt_linear(t, in, BT_T0);
 	}
 	bt_check(t, acc, retry);
-	if (bt_by_addend(t, in)) {
+	/* of one register, without waiting for the tag */
+	if (bt_by_addend(t, in) && in->index == X86_NOREG) {
 		em_load(&t->hot, 8, BT_T1, em_sib(H_RSP, BT_T1, 1, tlb + 8));
 		bt_access_base(t, in, acc);
 		return true;

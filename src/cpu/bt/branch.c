@@ -207,7 +207,11 @@ static void bt_set_rsp(struct bt_tr *t, unsigned base, int32_t by)
 
 void bt_move_rsp(struct bt_tr *t, int32_t by)
 {
-	bt_set_rsp(t, BT_GRSP, by);
+	t->rsp_by += by;
+	if (bt_share_next(t))
+		return; /* together with what comes */
+	bt_set_rsp(t, BT_GRSP, t->rsp_by);
+	t->rsp_by = 0;
 }
 
 /* Push host register r, which is not T1. */
@@ -324,8 +328,16 @@ static void bt_push_next(struct bt_tr *t)
 
 void bt_emit_call_rel(struct bt_tr *t, const struct x86_insn *in)
 {
+	int64_t to = bt_target(t);
+
 	bt_push_next(t);
-	bt_emit_goto(t, bt_target(t));
+	if (t->segs || (to >= 0 && to < (int64_t)BUS_PAGE_SIZE)) {
+		bt_emit_goto(t, to);
+		return;
+	}
+	em_lea(&t->hot, t->code64 ? 8 : 4, BT_T0,
+		em_at(BT_T0, (int32_t)(to - bt_next(t))));
+	bt_emit_indirect(t, 0);
 }
 
 void bt_emit_call_ind(struct bt_tr *t, const struct x86_insn *in)

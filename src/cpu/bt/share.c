@@ -238,6 +238,7 @@ static bool share_operand(
 
 	if (!in->has_mem || in->asize != 8 || in->vsib || bt_is_masked(in) ||
 		(in->def->attr & (X86_AT_ALIGN | X86_AT_IMPGPR)) ||
+		in->disp > SHARE_FAR || in->disp < -SHARE_FAR ||
 		in->disp_size == 8 || in->op == X86_OP_CMPXCHG16B)
 		return false;
 	for (unsigned n = 0; n < in->nopnds; n++)
@@ -386,23 +387,37 @@ bool bt_share_holds(const struct bt_tr *t)
 	       fn == bt_emit_jcc || fn == bt_emit_push || fn == bt_emit_pop;
 }
 
-/* T1 = linear address of the access; T0 stays if it is the stack's. */
-static void share_linear(struct bt_tr *t, bool stack, int32_t by)
+bool bt_share_next(const struct bt_tr *t)
 {
-	const struct x86_insn *in = &t->insn[t->i];
-	struct emit *e = &t->hot;
+	unsigned i = t->i + 1, k;
+	const struct x86_opnd *o = &t->insn[i].opnd[0];
+
+	if (i >= t->n)
+		return false;
+	k = t->member[i][1].group;
+	if (!k || !t->shares[k - 1].made)
+		return false;
+	if (t->emitter[i] == bt_emit_push || t->emitter[i] == bt_emit_pop)
+		return o->kind != X86_OK_GPR || o->reg != X86_RSP;
+	return t->emitter[i] == bt_emit_ret ||
+	       t->emitter[i] == bt_emit_call_rel;
+}
+
+/* Register d = linear address of the access + by; T0 stays if it is the
+ * stack's and d is T1. */
+static void share_linear(struct bt_tr *t, bool stack, unsigned d, int32_t by)
+{
+	struct x86_insn in = t->insn[t->i];
+	bt_emitter *fn = t->emitter[t->i];
 
 	if (!stack) {
-		bt_linear(t, in, BT_T1);
-		if (by)
-			em_lea(e, 8, BT_T1, em_at(BT_T1, by));
+		in.disp += by;
+		bt_linear(t, &in, d);
 		return;
 	}
-	if (t->emitter[t->i] == bt_emit_push ||
-		t->emitter[t->i] == bt_emit_call_rel)
+	if (fn == bt_emit_push || fn == bt_emit_call_rel)
 		by -= 8;
-	em_lea(e, 8, BT_T1,
-		em_at(t->emitter[t->i] == bt_emit_leave ? H_RBP : BT_GRSP, by));
+	em_lea(&t->hot, 8, d, em_at(fn == bt_emit_leave ? H_RBP : BT_GRSP, by));
 }
 
 /* Many accesses of this kind are through RSP or of the same page. */
@@ -426,8 +441,8 @@ static void share_check(struct bt_tr *t, bool stack)
 
 	bt_flags_clobber(t);
 	retry = e->p;
-	share_linear(t, stack, g->low - m->at);
 	if (share_by_stack(t, stack)) {
+		share_linear(t, stack, BT_T1, g->low - m->at);
 		at = bt_stack_entry(t, g->write);
 		em_op_rm(e, 8, 0x33, BT_T1, bt_at_rsp(at));
 		em_alu_ri(
@@ -435,12 +450,12 @@ static void share_check(struct bt_tr *t, bool stack)
 		cold = bt_cold(t, BT_TH_SPAN, em_jcc(e, CC_A, e->p));
 		em_op_rm(e, 8, 0x03, BT_T1, bt_at_rsp(at + 16));
 	} else {
-		em_mov_rr(e, 8, BT_T0, BT_T1);
+		share_linear(t, stack, BT_T0, g->low - m->at);
 		cold = bt_cold(
 			t, BT_TH_SPAN, bt_check_tlb(t, g->span, g->write));
-		em_op_rm(e, 8, 0x03, BT_T0,
+		em_load(e, 8, BT_T1,
 			em_sib(H_RSP, BT_T1, 1, bt_tlb(t, g->write) + 16));
-		em_mov_rr(e, 8, BT_T1, BT_T0);
+		em_op_rr(e, 8, 0x03, BT_T1, BT_T0);
 	}
 	cold->retry = retry;
 	cold->stack = stack;
@@ -487,7 +502,7 @@ void bt_share_cold(struct bt_tr *t, const struct bt_cold *r)
 	t->mode = r->mode;
 	m = &t->member[t->i][r->stack];
 	g = &t->shares[m->group - 1];
-	share_linear(t, r->stack, g->low - m->at);
+	share_linear(t, r->stack, BT_T1, g->low - m->at);
 	em_alu_ri(e, 4, EM_AND, BT_T1, BUS_PAGE_SIZE - 1);
 	em_alu_ri(e, 4, EM_CMP, BT_T1, (int32_t)BUS_PAGE_SIZE - g->span);
 	within = em_jcc(e, CC_BE, e->p);
@@ -497,7 +512,7 @@ void bt_share_cold(struct bt_tr *t, const struct bt_cold *r)
 	bt_exit_jump(t, -1, t->off[t->i]);
 	t->key = key;
 	em_patch(within, e->p);
-	share_linear(t, r->stack, g->low - m->at);
+	share_linear(t, r->stack, BT_T1, g->low - m->at);
 	em_call(e, t->vm->thunk[BT_TH_SPAN]);
 	site = e->p;
 	em_32(e, BT_INFO(t->off[t->i], 0, 0) | (g->write ? BT_INFO_WRITE : 0) |

@@ -100,7 +100,8 @@ struct bt_tr {
 	bool loop;   /* it jumps to its own beginning */
 	bool single; /* BT_KEY_SINGLE */
 	unsigned nshares;
-	unsigned held; /* group whose host address is in T1, or 0 */
+	int32_t rsp_by; /* what RSP is to be moved by */
+	unsigned held;	/* group whose host address is in T1, or 0 */
 	struct bt_share shares[BT_SHARES];
 	struct bt_member member[BT_MAX_INSNS][2]; /* operand, stack */
 	struct x86_insn insn[BT_MAX_INSNS];
@@ -195,6 +196,8 @@ void bt_linear(struct bt_tr *t, const struct x86_insn *in, unsigned d);
 /* ---- share.c ---- */
 
 void bt_share_plan(struct bt_tr *t);
+/* Is the next one a push, a pop, a call or a return that cannot fault? */
+bool bt_share_next(const struct bt_tr *t);
 /* Does T1 outlive insn t->i, but for what sets t->held? */
 bool bt_share_holds(const struct bt_tr *t);
 /* As bt_access for insn t->i, its stack access or its operand, if that shares

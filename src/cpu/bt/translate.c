@@ -357,6 +357,7 @@ static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, bt_key_t key)
 	t->loop = false;
 	memset(t->slot, 0, sizeof(t->slot));
 	t->straddle = t->ended = false;
+	t->rsp_by = 0;
 	t->fpu_checked = 0;
 	t->x87_page = false;
 	t->check_ends = false;
