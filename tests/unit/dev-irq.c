@@ -592,6 +592,48 @@ static void test_ioapic_edge_and_level(void)
 	board_fini(&b);
 }
 
+#define LOW (1u << 13)
+
+static void test_ioapic_polarity(void)
+{
+	struct board b;
+
+	board_init(&b, 1);
+	apic_enable(&b, 0);
+	/* level: active while the line is low */
+	board_irq(&b, 14, true);
+	ioapic_set_rte(&b, 14, LOW | 0x8076);
+	g_assert_false(board_intr(&b, 0));
+	board_irq(&b, 14, false);
+	g_assert_cmpint(board_ack(&b, 0), ==, 0x76);
+	apic_write(&b, 0, 0xb0, 0);
+	g_assert_cmpint(board_ack(&b, 0), ==, 0x76); /* still */
+	board_irq(&b, 14, true);
+	apic_write(&b, 0, 0xb0, 0);
+	g_assert_false(board_intr(&b, 0));
+	/* what a line that rests means changes with the bit */
+	board_irq(&b, 14, false);
+	ioapic_set_rte(&b, 14, 0x8076);
+	g_assert_cmpint(board_ack(&b, 0), ==, 0x76); /* sent before */
+	apic_write(&b, 0, 0xb0, 0);
+	g_assert_false(board_intr(&b, 0));
+	ioapic_set_rte(&b, 14, LOW | 0x8076);
+	g_assert_cmpint(board_ack(&b, 0), ==, 0x76);
+	ioapic_set_rte(&b, 14, 0x8076);
+	apic_write(&b, 0, 0xb0, 0);
+	g_assert_false(board_intr(&b, 0));
+	/* edge: the falling one */
+	board_irq(&b, 4, false);
+	ioapic_set_rte(&b, 4, LOW | 0x55);
+	board_irq(&b, 4, true);
+	g_assert_false(board_intr(&b, 0));
+	board_irq(&b, 4, false);
+	g_assert_cmpint(board_ack(&b, 0), ==, 0x55);
+	apic_write(&b, 0, 0xb0, 0);
+	g_assert_false(board_intr(&b, 0));
+	board_fini(&b);
+}
+
 static void test_ioapic_modes(void)
 {
 	struct board b;
@@ -670,6 +712,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/lapic/extint", test_lapic_extint);
 	g_test_add_func("/ioapic/registers", test_ioapic_registers);
 	g_test_add_func("/ioapic/edge-level", test_ioapic_edge_and_level);
+	g_test_add_func("/ioapic/polarity", test_ioapic_polarity);
 	g_test_add_func("/ioapic/modes", test_ioapic_modes);
 	g_test_add_func("/ioapic/extint", test_ioapic_extint);
 	g_test_add_func("/msi", test_msi);

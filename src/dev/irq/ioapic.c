@@ -5,8 +5,11 @@
  * the EOI register (offset 0x40).
  *
  * A level-triggered pin sends once and sets Remote IRR; EOI clears it and an
- * input that is still high sends again.  A masked edge is lost unless it was
+ * input that is still active sends again.  A masked edge is lost unless it was
  * latched while the pin was unmasked and could not be delivered.
+ *
+ * The board's lines are high when active, as the ACPI tables say: a pin that is
+ * programmed to be active low is so while its line rests.
  */
 #include <string.h>
 
@@ -67,6 +70,12 @@ static void ioapic_service(struct ioapic *io, unsigned pin)
 		io->irr &= ~bit;
 }
 
+/* What the polarity bit says of the pin's level. */
+static bool ioapic_active(const struct ioapic *io, unsigned pin)
+{
+	return (io->line >> pin & 1) ^ !!(io->rte[pin] & RTE_LOW);
+}
+
 static void ioapic_follow_extint(struct ioapic *io, unsigned pin)
 {
 	uint64_t r = io->rte[pin];
@@ -75,32 +84,31 @@ static void ioapic_follow_extint(struct ioapic *io, unsigned pin)
 	if (RTE_DELIVERY(r) != LAPIC_EXTINT)
 		return;
 	ioapic_message(io, pin, &m);
-	io->extint(io->opaque, &m, !(r & RTE_MASK) && (io->line & (1u << pin)));
+	io->extint(io->opaque, &m, !(r & RTE_MASK) && ioapic_active(io, pin));
 }
 
 void ioapic_set(struct ioapic *io, unsigned pin, bool level)
 {
 	uint32_t bit = 1u << pin;
-	bool was, edge;
+	bool was, active, edge;
 
 	if (pin >= IOAPIC_NPINS)
 		return;
-	/* Lines are high when active whatever the polarity bit says: the
-	 * board wires every line so that firmware's polarity fits. */
-	was = io->line & bit;
+	was = ioapic_active(io, pin);
 	edge = !(io->rte[pin] & RTE_LEVEL);
 	io->line = level ? io->line | bit : io->line & ~bit;
+	active = ioapic_active(io, pin);
 	if (RTE_DELIVERY(io->rte[pin]) == LAPIC_EXTINT) {
 		ioapic_follow_extint(io, pin);
 		return;
 	}
 	if (!edge)
-		io->irr = level ? io->irr | bit : io->irr & ~bit;
-	else if (level && !was && !(io->rte[pin] & RTE_MASK))
+		io->irr = active ? io->irr | bit : io->irr & ~bit;
+	else if (active && !was && !(io->rte[pin] & RTE_MASK))
 		io->irr |= bit;
 	else
 		return;
-	if (level)
+	if (active)
 		ioapic_service(io, pin);
 }
 
@@ -146,7 +154,7 @@ static void ioapic_rte_write(
 	if (!(*r & RTE_LEVEL))
 		*r &= ~RTE_REMOTE_IRR;
 	if (*r & RTE_LEVEL)
-		io->irr = (io->irr & ~bit) | (io->line & bit);
+		io->irr = (io->irr & ~bit) | (ioapic_active(io, pin) ? bit : 0);
 	else if (was & RTE_LEVEL)
 		io->irr &= ~bit;
 	if (RTE_DELIVERY(was) == LAPIC_EXTINT &&
