@@ -660,6 +660,90 @@ static void test_ioapic_modes(void)
 	board_fini(&b);
 }
 
+/* ---- ticks that come late ---- */
+
+static void ticks_setup(struct board *b, unsigned count)
+{
+	outb(b, 0x43, 0x34);
+	outb(b, 0x40, count);
+	outb(b, 0x40, count >> 8);
+}
+
+/* How many interrupts the processor takes now. */
+static unsigned ticks_taken(struct board *b)
+{
+	unsigned n = 0;
+
+	for (; board_intr(b, 0); n++) {
+		g_assert_cmpint(board_ack(b, 0), ==, 0x40);
+		apic_write(b, 0, 0xb0, 0);
+		outb(b, 0x20, 0x20);
+	}
+	return n;
+}
+
+/* through: the I/O APIC, or the 8259. */
+static void ticks_late(struct board *b)
+{
+	uint64_t start = bus_clock_ns(b->bus);
+	unsigned n;
+
+	/* the processor does not run */
+	board_sleep(b, 10500);
+	n = ticks_taken(b);
+	g_assert_cmpuint(n, >=, 9);
+	g_assert_cmpuint(n, <=, (bus_clock_ns(b->bus) - start) / 1000000 + 2);
+	/* nobody runs */
+	g_usleep(10500);
+	bus_timers_run(b->bus);
+	g_assert_cmpuint(ticks_taken(b), >=, 9);
+	/* there is a bound */
+	ticks_setup(b, 119);
+	board_sleep(b, 1500); /* the old count ends */
+	ticks_taken(b);
+	g_usleep(60000);
+	bus_timers_run(b->bus);
+	g_assert_cmpuint(ticks_taken(b), ==, 251);
+}
+
+static void test_ticks_ioapic(void)
+{
+	struct board b;
+
+	board_init(&b, 1);
+	board_add(&b, "i8254");
+	apic_enable(&b, 0);
+	ioapic_set_rte(&b, 2, 0x40);
+	ticks_setup(&b, 1193);
+	ticks_late(&b);
+	/* nobody counts behind a mask */
+	ioapic_set_rte(&b, 2, 0x10040);
+	board_sleep(&b, 2000);
+	ioapic_set_rte(&b, 2, 0x40);
+	g_assert_cmpuint(ticks_taken(&b), ==, 0);
+	board_fini(&b);
+}
+
+static void test_ticks_8259(void)
+{
+	struct board b;
+
+	board_init(&b, 1);
+	board_add(&b, "i8254");
+	pic_setup(&b);
+	outb(&b, 0x20, 0x11);
+	outb(&b, 0x21, 0x40);
+	outb(&b, 0x21, 4);
+	outb(&b, 0x21, 1);
+	outb(&b, 0x21, 0xfe);
+	bus_lock(b.bus);
+	intc_virtual_wire(b.intc);
+	bus_unlock(b.bus);
+	ticks_setup(&b, 1193);
+	ticks_late(&b);
+	board_fini(&b);
+}
+
 static void test_ioapic_extint(void)
 {
 	struct board b;
@@ -715,6 +799,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/ioapic/polarity", test_ioapic_polarity);
 	g_test_add_func("/ioapic/modes", test_ioapic_modes);
 	g_test_add_func("/ioapic/extint", test_ioapic_extint);
+	g_test_add_func("/ticks/ioapic", test_ticks_ioapic);
+	g_test_add_func("/ticks/8259", test_ticks_8259);
 	g_test_add_func("/msi", test_msi);
 	return g_test_run();
 }

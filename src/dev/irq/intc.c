@@ -5,8 +5,15 @@
  * Intel MultiProcessor Specification 1.4, 3.6 (virtual wire and symmetric
  * modes: interrupts reach both controllers, software masks one); SDM vol. 3,
  * 11.11 (message address and data).
+ *
+ * A tick of the system timer that finds the one before still waiting, because
+ * the host did not let the processor run, would be lost: guests that count
+ * ticks lose time, and Linux gives up if none come while it waits for some.
+ * Such ticks are owed, a bounded number, and each comes as soon as the one
+ * before has been taken.
  */
 #include <stdio.h>
+#include <sys/param.h>
 
 #include "dev/irq/i8259.h"
 #include "dev/irq/intc.h"
@@ -15,6 +22,7 @@
 
 #define MSI_MASK 0xfff00000ull
 #define MSI_BASE 0xfee00000ull
+#define MAX_OWED 250
 
 struct intc {
 	struct dev dev;
@@ -26,14 +34,46 @@ struct intc {
 	bool ignne;
 };
 
-static void intc_gsi_set(void *opaque, unsigned n, bool level)
+static void intc_line(struct intc *c, unsigned n, bool level)
 {
-	struct intc *c = opaque;
-
 	if (n < 16)
 		i8259_set(&c->pic, n, level);
 	if (n != 2)
 		ioapic_set(&c->ioapic, n == 0 ? 2 : n, level);
+}
+
+/* Has the last tick been sent on its way, and no processor taken it? */
+static bool intc_tick_waits(const struct intc *c)
+{
+	const struct i8259_chip *pic = &c->pic.chip[0];
+	int vector = ioapic_edge_vector(&c->ioapic, 2);
+
+	if (vector >= 0)
+		return lapic_waits(&c->lapics, vector);
+	return pic->initialised && (pic->irr & ~pic->imr & 1);
+}
+
+static void intc_tick_taken(void *opaque)
+{
+	struct intc *c = opaque;
+	bool level = c->pic.chip[0].line & 1;
+
+	if (intc_tick_waits(c))
+		return;
+	c->lapics.owed--;
+	intc_line(c, 0, false);
+	intc_line(c, 0, true);
+	intc_line(c, 0, level);
+}
+
+static void intc_gsi_set(void *opaque, unsigned n, bool level)
+{
+	struct intc *c = opaque;
+	unsigned *owed = &c->lapics.owed;
+
+	if (n == 0 && level && !(c->pic.chip[0].line & 1))
+		*owed = intc_tick_waits(c) ? MIN(*owed + 1, MAX_OWED) : 0;
+	intc_line(c, n, level);
 }
 
 static void intc_pic_out(void *opaque, unsigned n, bool level)
@@ -131,6 +171,8 @@ static int intc_init(struct dev *d, char *err, unsigned errsize)
 	lapic_set_init(&c->lapics, b);
 	c->lapics.pic = &c->pic;
 	c->lapics.ioapic = &c->ioapic;
+	c->lapics.taken = intc_tick_taken;
+	c->lapics.taken_opaque = c;
 	ioapic_init(&c->ioapic, b);
 	c->ioapic.deliver = intc_deliver;
 	c->ioapic.extint = intc_extint;
@@ -151,6 +193,7 @@ static void intc_reset(struct dev *d)
 	struct intc *c = (struct intc *)d;
 
 	lapic_set_reset(&c->lapics);
+	c->lapics.owed = 0;
 	ioapic_reset(&c->ioapic);
 	i8259_reset(&c->pic);
 	c->ignne = false;

@@ -112,6 +112,15 @@ void ioapic_set(struct ioapic *io, unsigned pin, bool level)
 		ioapic_service(io, pin);
 }
 
+int ioapic_edge_vector(const struct ioapic *io, unsigned pin)
+{
+	uint64_t r = io->rte[pin];
+
+	if ((r & (RTE_MASK | RTE_LEVEL)) || RTE_DELIVERY(r) > 1)
+		return -1;
+	return r & RTE_VECTOR;
+}
+
 void ioapic_eoi(struct ioapic *io, uint8_t vector)
 {
 	for (unsigned pin = 0; pin < IOAPIC_NPINS; pin++) {

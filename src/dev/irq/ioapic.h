@@ -32,6 +32,8 @@ void ioapic_init(struct ioapic *io, struct bus *b);
 void ioapic_fini(struct ioapic *io);
 void ioapic_reset(struct ioapic *io);
 void ioapic_set(struct ioapic *io, unsigned pin, bool level);
+/* The vector that an edge at the pin sends now, or -1. */
+int ioapic_edge_vector(const struct ioapic *io, unsigned pin);
 /* EOI message from a local APIC or the EOI register. */
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
 

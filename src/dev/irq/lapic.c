@@ -125,9 +125,16 @@ void lapic_update(struct lapic *l)
 		bus_cpu_clear(l->cpu, BUS_EV_INTR);
 }
 
-static int lapic_ack(void *opaque)
+bool lapic_waits(const struct lapic_set *s, uint8_t vector)
 {
-	struct lapic *l = opaque;
+	for (unsigned i = 0; i < s->n; i++)
+		if (lapic_bit(s->apic[i]->irr, vector))
+			return true;
+	return false;
+}
+
+static int lapic_take(struct lapic *l)
+{
 	bool settled = pv_eoi_settle(l);
 	int v;
 
@@ -152,6 +159,16 @@ static int lapic_ack(void *opaque)
 	if (lapic_highest(l->irr) < 0 && !lapic_bit(l->tmr, v))
 		pv_eoi_give(l);
 	lapic_update(l);
+	return v;
+}
+
+static int lapic_ack(void *opaque)
+{
+	struct lapic *l = opaque;
+	int v = lapic_take(l);
+
+	if (l->set->owed)
+		l->set->taken(l->set->taken_opaque);
 	return v;
 }
 

@@ -88,6 +88,11 @@ struct lapic_set {
 	bool pic_line;	      /* INT of the 8259 */
 	struct i8259 *pic;
 	struct ioapic *ioapic;
+	/* Ticks owed to the guest (intc.c): while there are some it is told of
+	 * each interrupt that a processor takes. */
+	unsigned owed;
+	void (*taken)(void *opaque);
+	void *taken_opaque;
 	/* host TSC against the clock, for deadlines */
 	uint64_t tsc0, ns0;
 	double ns_per_tick;
@@ -98,6 +103,8 @@ void lapic_set_init(struct lapic_set *s, struct bus *b);
 void lapic_set_fini(struct lapic_set *s);
 void lapic_set_reset(struct lapic_set *s);
 
+/* Has a processor been sent the vector and not taken it yet? */
+bool lapic_waits(const struct lapic_set *s, uint8_t vector);
 /* true if at least one local APIC accepted it. */
 bool lapic_deliver(struct lapic_set *s, const struct lapic_message *m);
 /* The level of an ExtINT source behind an I/O APIC. */

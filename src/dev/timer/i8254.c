@@ -12,11 +12,13 @@
  * edges lie at no fixed time, since no interrupt input looks at them.
  */
 #include <stdio.h>
+#include <sys/param.h>
 
 #include "dev/timer/i8254.h"
 #include "dev/timer/ticks.h"
 
 #define I8254_MIN_FIRE_NS 20000
+#define I8254_MAX_LATE	  250u /* edges that are made up for */
 
 struct i8254_counter {
 	uint8_t mode; /* 0..5 */
@@ -42,6 +44,7 @@ struct i8254 {
 	struct dev dev;
 	struct i8254_counter c[3];
 	struct bus_timer timer; /* channel 0 */
+	uint64_t due;		/* the tick of the edge it waits for */
 	uint8_t port_61;	/* bits 3:1: speaker and what enables NMIs */
 	uint64_t fired;
 };
@@ -169,6 +172,7 @@ static void i8254_arm(struct i8254 *p)
 		bus_timer_cancel(&p->timer);
 		return;
 	}
+	p->due = edge;
 	at = ticks_to_ns(edge, I8254_HZ);
 	if (at < now_ns + I8254_MIN_FIRE_NS && i8254_periodic(&p->c[0]) &&
 		p->c[0].count < 32)
@@ -176,15 +180,28 @@ static void i8254_arm(struct i8254 *p)
 	bus_timer_arm(&p->timer, at);
 }
 
+/* Rising edges up to now, of which there may be several if the host is late. */
+static unsigned i8254_edges(const struct i8254 *p, uint64_t now)
+{
+	const struct i8254_counter *c = &p->c[0];
+
+	if (!i8254_periodic(c) || c->count < 32 || now < p->due)
+		return 1;
+	return MIN((now - p->due) / c->count, I8254_MAX_LATE) + 1;
+}
+
 static void i8254_fire(void *opaque)
 {
 	struct i8254 *p = opaque;
 	const struct bus_irq *irq = &p->dev.host.gsi[0];
+	uint64_t now = i8254_now(p);
 
-	p->fired++;
-	i8254_settle(&p->c[0], i8254_now(p));
-	bus_irq_set(irq, false);
-	bus_irq_set(irq, true);
+	for (unsigned n = i8254_edges(p, now); n; n--) {
+		p->fired++;
+		bus_irq_set(irq, false);
+		bus_irq_set(irq, true);
+	}
+	i8254_settle(&p->c[0], now);
 	i8254_arm(p);
 }
 
