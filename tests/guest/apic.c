@@ -1,303 +1,12 @@
 /*
- * apic.c - local APICs of two processors, I/O APIC, IPIs and the shooting down
- * of translations and code (SDM vol. 3, ch. 11; 82093AA).
+ * apic.c - two processors: IPIs, the shooting down of translations and code,
+ * time stamps, INIT, and the I/O APIC (SDM vol. 3, ch. 11; 82093AA).
  */
-#include "lib.h"
-
-#define APIC_BASE 0x1b
-#define DEADLINE  0x6e0
-#define LAPIC	  0xfee00000u
-#define IOAPIC	  0xfec00000u
-#define LINES	  0x2000 /* the harness's: port LINES + n sets line n */
-
-#define ID    0x20
-#define VER   0x30
-#define TPR   0x80
-#define PPR   0xa0
-#define EOI   0xb0
-#define LDR   0xd0
-#define DFR   0xe0
-#define SVR   0xf0
-#define ISR   0x100
-#define IRR   0x200
-#define ESR   0x280
-#define ICR   0x300
-#define ICR_H 0x310
-#define LVT_T 0x320
-#define LVT_0 0x350
-#define LVT_1 0x360
-#define LVT_E 0x370
-#define TICR  0x380
-#define TCCR  0x390
-#define TDCR  0x3e0
-#define SELF  0x3f0
-
-static bool x2;
-
-static uint32_t reg(unsigned r)
-{
-	if (x2)
-		return (uint32_t)rdmsr(0x800 + r / 16);
-	return *(volatile uint32_t *)(word)(LAPIC + r);
-}
-
-static void set_reg(unsigned r, uint32_t v)
-{
-	if (x2)
-		wrmsr(0x800 + r / 16, v);
-	else
-		*(volatile uint32_t *)(word)(LAPIC + r) = v;
-}
-
-static void send(uint32_t dest, uint32_t icr)
-{
-	if (x2) {
-		wrmsr(0x830, (uint64_t)dest << 32 | icr);
-		return;
-	}
-	set_reg(ICR_H, dest << 24);
-	set_reg(ICR, icr);
-}
-
-/* ---- interrupts that come are counted ---- */
-
-static volatile unsigned came[256], order[16], norder;
-
-static unsigned whose(void)
-{
-	uint32_t r[4];
-
-	cpuid(1, 0, r);
-	return r[1] >> 24;
-}
-
-static volatile unsigned came_on[2][256];
-
-#define HANDLER(v)                                                             \
-	static void on_##v(struct frame *f)                                    \
-	{                                                                      \
-		came[v]++;                                                     \
-		came_on[whose() & 1][v]++;                                     \
-		if (norder < 16)                                               \
-			order[norder++] = v;                                   \
-		(void)f;                                                       \
-		set_reg(EOI, 0);                                               \
-	}
-HANDLER(0x40)
-HANDLER(0x50)
-HANDLER(0x51)
-HANDLER(0x60)
-
-static void on_spurious(struct frame *f)
-{
-	(void)f;
-	came[0xff]++;
-}
-
-static void on_nmi(struct frame *f)
-{
-	(void)f;
-	came[2]++;
-	came_on[whose() & 1][2]++;
-}
-
-/* Handles 0x70 without EOI. */
-static void on_keep(struct frame *f)
-{
-	(void)f;
-	came[0x70]++;
-}
-
-static void breathe(void)
-{
-	__asm__ volatile("sti; nop; nop; cli");
-}
-
-static uint64_t tsc(void)
-{
-	uint32_t lo, hi;
-
-	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-	return (uint64_t)hi << 32 | lo;
-}
-
-/* Until the vector has come n times, or a long time has passed. */
-static bool wait_for(unsigned v, unsigned n)
-{
-	uint64_t end = tsc() + 4000000000ull;
-
-	while (came[v] < n && tsc() < end)
-		breathe();
-	return came[v] >= n;
-}
-
-static void forget(void)
-{
-	for (unsigned i = 0; i < 256; i++)
-		came[i] = came_on[0][i] = came_on[1][i] = 0;
-	norder = 0;
-}
-
-/* ---- registers ---- */
-
-static void check_registers(void)
-{
-	ok_eq(reg(ID) >> (x2 ? 0 : 24), 0, "ID");
-	ok_eq(reg(VER) & 0xf0, 0x10, "version 1x");
-	ok(reg(VER) >> 16 >= 5, "six LVT entries at least");
-	set_reg(TPR, 0x37);
-	ok_eq(reg(TPR), 0x37, "TPR");
-	ok_eq(reg(PPR), 0x37, "PPR follows it");
-	set_reg(TPR, 0);
-	set_reg(SVR, 0x1ff);
-	ok_eq(reg(SVR), 0x1ff, "SVR");
-	set_reg(LVT_T, 0x100ff);
-	ok_eq(reg(LVT_T), 0x100ff, "LVT timer");
-	if (!x2) {
-		set_reg(DFR, 0xf0000000);
-		ok_eq(reg(DFR), 0xffffffff, "DFR keeps its ones");
-		set_reg(DFR, 0xffffffff);
-		set_reg(LDR, 0x01abcdef);
-		ok_eq(reg(LDR), 0x01000000, "LDR is 8 bits");
-	}
-}
-
-static void cr8(void)
-{
-	word v;
-
-	__asm__ volatile("mov %0, %%cr8" : : "r"((word)5));
-	ok_eq(reg(TPR), 0x50, "CR8 is TPR 7:4");
-	set_reg(TPR, 0x9f);
-	__asm__ volatile("mov %%cr8, %0" : "=r"(v));
-	ok_eq(v, 9, "and back");
-	__asm__ volatile("mov %0, %%cr8" : : "r"((word)0));
-}
-
-/* ---- priorities ---- */
-
-static void check_priority(void)
-{
-	forget();
-	send(0, 0x4000 | 0x40);
-	send(0, 0x4000 | 0x60);
-	send(0, 0x4000 | 0x50);
-	ok_eq(reg(IRR + 0x20) & 1, 1, "IRR has 40h");
-	ok_eq(reg(IRR + 0x30) & 1, 1, "IRR has 60h");
-	breathe();
-	breathe();
-	ok_eq(norder, 3, "three interrupts come");
-	ok(order[0] == 0x60 && order[1] == 0x50 && order[2] == 0x40,
-		"the highest first");
-	forget();
-	set_reg(TPR, 0x50);
-	send(0, 0x4000 | 0x51);
-	send(0, 0x4000 | 0x60);
-	breathe();
-	breathe();
-	ok_eq(came[0x60], 1, "TPR 50h lets 60h pass");
-	ok_eq(came[0x51], 0, "not 51h");
-	set_reg(TPR, 0);
-	breathe();
-	ok_eq(came[0x51], 1, "TPR 0 does");
-	forget();
-	send(0, 0x4000 | 0x70);
-	breathe();
-	ok_eq(reg(ISR + 0x30) >> 16 & 1, 1, "without EOI 70h is in service");
-	ok_eq(reg(PPR), 0x70, "PPR is its class");
-	send(0, 0x4000 | 0x60);
-	breathe();
-	ok_eq(came[0x60], 0, "60h waits");
-	set_reg(EOI, 0);
-	breathe();
-	ok_eq(came[0x60], 1, "until EOI");
-	ok_eq(reg(ISR + 0x30), 0, "none in service");
-	send(0, 0x4000 | 0x40);
-	send(0, 0x4000 | 0x40);
-	breathe();
-	breathe();
-	ok_eq(came[0x40], 1, "the same vector twice is one interrupt");
-}
-
-/* ---- timer ---- */
-
-static void check_timer(void)
-{
-	uint32_t a, b;
-
-	forget();
-	set_reg(TDCR, 0xb);
-	set_reg(LVT_T, 0x40);
-	set_reg(TICR, 100000);
-	a = reg(TCCR);
-	b = reg(TCCR);
-	ok(b <= a && a <= 100000, "the timer counts down");
-	ok(wait_for(0x40, 1), "one-shot fires");
-	ok_eq(reg(TCCR), 0, "and stands at 0");
-	for (unsigned i = 0; i < 1000; i++)
-		breathe();
-	ok_eq(came[0x40], 1, "once");
-	set_reg(LVT_T, 0x20040);
-	set_reg(TICR, 50000);
-	ok(wait_for(0x40, 4), "periodic fires again and again");
-	set_reg(TICR, 0);
-	breathe();
-	forget();
-	for (unsigned i = 0; i < 1000; i++)
-		breathe();
-	ok_eq(came[0x40], 0, "an initial count of 0 stops it");
-	set_reg(LVT_T, 0x10040);
-	set_reg(TICR, 1000);
-	for (unsigned i = 0; i < 10000 && reg(TCCR); i++)
-		breathe();
-	ok_eq(came[0x40], 0, "masked it does not fire");
-	if (!has(1, 0, 2, 24)) {
-		skip("TSC deadline", "not in this model");
-		return;
-	}
-	set_reg(LVT_T, 0x40040);
-	set_reg(TICR, 1000);
-	ok_eq(reg(TCCR), 0, "deadline mode ignores the initial count");
-	wrmsr(DEADLINE, tsc() + 1000000);
-	ok(rdmsr(DEADLINE) != 0, "the deadline is armed");
-	ok(wait_for(0x40, 1), "it fires");
-	ok_eq((word)rdmsr(DEADLINE), 0, "and disarms");
-	wrmsr(DEADLINE, 1);
-	ok(wait_for(0x40, 2), "one in the past fires at once");
-	wrmsr(DEADLINE, tsc() + (1ull << 40));
-	wrmsr(DEADLINE, 0);
-	ok_eq((word)rdmsr(DEADLINE), 0, "0 disarms");
-	set_reg(LVT_T, 0x10000);
-}
-
-/* ---- errors, disabling ---- */
-
-static void check_errors(void)
-{
-	set_reg(ESR, 0);
-	send(0, 0x4000 | 5);
-	set_reg(ESR, 0);
-	ok_eq(reg(ESR) & 0x20, 0x20, "sending vector 5 is an illegal vector");
-	set_reg(ESR, 0);
-	ok_eq(reg(ESR), 0, "a write clears ESR");
-}
-
-static void check_reset(void)
-{
-	uint64_t base = rdmsr(APIC_BASE);
-
-	ok_eq((word)(base & 0xfffff100), LAPIC | 0x100, "APIC_BASE, BSP");
-	set_reg(SVR, 0xff);
-	ok_eq(reg(LVT_T) >> 16 & 1, 1, "software-disabled: LVTs are masked");
-	set_reg(LVT_T, 0x40);
-	ok_eq(reg(LVT_T) >> 16 & 1, 1, "and stay so");
-	set_reg(SVR, 0x1ff);
-}
+#include "apic.h"
 
 /* ---- the other processor ---- */
 
 static volatile uint32_t ap_alive, ap_go, ap_count, ap_seen;
-static volatile void *ap_pointer;
 extern char ap_start[], ap_end[];
 
 __asm__(".code16\n"
@@ -329,7 +38,26 @@ static uint64_t __attribute__((aligned(4096))) pdpt2[512], pd2[512], pt2[512];
 static uint32_t __attribute__((aligned(4096))) page_a[1024], page_b[1024];
 #define SHOT 0x8080000000ull
 
-enum { AP_IDLE, AP_READ, AP_CALL, AP_ADD, AP_SPIN };
+enum { AP_IDLE, AP_READ, AP_CALL, AP_ADD, AP_SPIN, AP_TSC };
+
+/* The processors look at their TSCs in turn. */
+static volatile uint32_t turn, backward, rounds;
+static volatile uint64_t last_tsc;
+
+static void look_at_tsc(uint32_t me)
+{
+	uint64_t now;
+
+	if (turn != me)
+		return;
+	/* RDTSC waits for no load of before */
+	__asm__ volatile("lfence");
+	now = tsc();
+	backward += now < last_tsc;
+	last_tsc = now;
+	rounds++;
+	turn = !me;
+}
 
 static void on_shoot(struct frame *f)
 {
@@ -358,6 +86,7 @@ __attribute__((used)) void ap_main(void)
 			ap_go = AP_IDLE;
 			break;
 		case AP_SPIN: break;
+		case AP_TSC: look_at_tsc(1); break;
 		default: __asm__ volatile("sti; hlt; cli"); break;
 		}
 		__asm__ volatile("sti; nop; cli");
@@ -511,6 +240,69 @@ static void check_atomic(void)
 	ok_eq(*split, 4000, "over two cache lines too");
 }
 
+/* ---- time stamps ---- */
+
+#define TSC	   0x10
+#define TSC_ADJUST 0x3b
+
+static void check_tsc(void)
+{
+	uint64_t end = tsc() + 8000000000ull, a, jump = 1ull << 40;
+	uint32_t from = pm();
+
+	turn = rounds = 0;
+	ap_go = AP_TSC;
+	send(1, 0x4000 | 0x50);
+	/* a busy host passes the turn slowly */
+	while (rounds < 20 || pm_since(from) < 3 * PM_PER_TENTH) {
+		if (tsc() > end)
+			break;
+		look_at_tsc(0);
+	}
+	ap_go = AP_IDLE;
+	ok(rounds >= 20, "both processors look at their TSCs");
+	ok_eq(backward, 0, "which never go backward");
+	if (!has(7, 0, 1, 1)) {
+		skip("TSC_ADJUST", "not in this model");
+		return;
+	}
+	ok_eq((word)rdmsr(TSC_ADJUST), 0, "TSC_ADJUST");
+	a = tsc();
+	wrmsr(TSC_ADJUST, jump);
+	ok(tsc() - a >= jump && tsc() - a < jump + end, "moves the TSC");
+	wrmsr(TSC, tsc() - jump);
+	a = rdmsr(TSC_ADJUST);
+	ok((int64_t)a < 0x1000000 && (int64_t)a > -0x100000000ll,
+		"and follows what is written to that");
+	wrmsr(TSC_ADJUST, 0);
+	ok_eq((word)rdmsr(TSC_ADJUST), 0, "0 again");
+}
+
+/* ---- INIT ---- */
+
+static void check_init(void)
+{
+	ap_go = AP_TSC;
+	turn = 1;
+	send(1, 0x4000 | 0x50);
+	ok(soon(&turn, 0), "the other runs");
+	send(1, 0x8500);
+	turn = 1;
+	ok(soon(&turn, 0), "INIT de-assert leaves it alone");
+	send(1, 0x4500);
+	turn = 1;
+	pm_wait(10000);
+	ok_eq(turn, 1, "INIT stops it");
+	send(1, 0x4400);
+	send(1, 0x4000 | 0x50);
+	pm_wait(10000);
+	ok_eq(turn, 1, "nothing but a SIPI starts it");
+	ap_alive = 0;
+	send(1, 0x4608);
+	ok(soon(&ap_alive, 1) && soon(&turn, 0), "which does");
+	ap_go = AP_IDLE;
+}
+
 /* ---- I/O APIC ---- */
 
 static uint32_t io_read(uint32_t r)
@@ -536,8 +328,142 @@ static void line(unsigned n, unsigned level)
 	outb((uint16_t)(LINES + n), (uint8_t)level);
 }
 
+static uint32_t remote_irr(unsigned pin)
+{
+	return io_read(0x10 + pin * 2) >> 14 & 1;
+}
+
+static void check_redirection(void)
+{
+	for (unsigned pin = 16; pin < 18; pin++) {
+		route(pin, 0xffffffff, 0xff);
+		ok_eq(io_read(0x10 + pin * 2), 0x1afff,
+			"redirection: bits 12 and 14 are read-only");
+		io_write(0x11 + pin * 2, 0xffffffff);
+		ok_eq(io_read(0x11 + pin * 2), 0xff000000, "the destination");
+		route(pin, 0x10000, 0);
+	}
+	io_write(0, 0xffffffff);
+	ok_eq(io_read(0), 0x0f000000, "the ID has 4 bits");
+	io_write(0, 0);
+	io_write(1, 0);
+	ok_eq(io_read(1), 0x170020, "the version is read-only");
+	ok_eq(io_read(0x40), 0, "nothing behind the last pin");
+}
+
+/* Edges: the low half of the entry, destination, what comes where. */
+static void check_delivery(void)
+{
+	static const struct {
+		uint32_t low, dest;
+		unsigned vector, here, there;
+		const char *name;
+	} cases[] = {
+		{0x00040, 0, 0x40, 1, 0, "I/O APIC: fixed, physical"},
+		{0x00040, 1, 0x40, 0, 1, "the other"},
+		{0x00040, 0xff, 0x40, 1, 1, "everybody"},
+		{0x00040, 5, 0x40, 0, 0, "nobody"},
+		{0x00840, 1, 0x40, 1, 0, "logical, flat"},
+		{0x00940, 1, 0x40, 1, 0, "lowest priority, one of one"},
+		{0x00440, 1, 2, 0, 1, "NMI"},
+		{0x00440, 0, 2, 1, 0, "NMI here"},
+		{0x00205, 0, 0x40, 0, 0, "SMI: nothing"},
+		{0x10040, 0, 0x40, 0, 0, "masked"},
+	};
+
+	set_reg(DFR, 0xffffffff);
+	set_reg(LDR, 0x01000000);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		forget();
+		route(18, cases[i].low, cases[i].dest);
+		line(18, 1);
+		line(18, 0);
+		ok(both(cases[i].vector, cases[i].here, cases[i].there),
+			cases[i].name);
+		route(18, 0x10000, 0);
+	}
+	/* lowest priority goes where the priority is lower */
+	set_reg(TPR, 0x90);
+	forget();
+	route(18, 0x00140, 0xff);
+	line(18, 1);
+	line(18, 0);
+	ok(both(0x40, 0, 1), "lowest priority: to the other");
+	set_reg(TPR, 0);
+	route(18, 0x10000, 0);
+}
+
+/* The 8259 through pin 0. */
+static void check_extint(void)
+{
+	static const uint8_t icw[][2] = {
+		{0x20, 0x11}, {0x21, 0x50}, {0x21, 4}, {0x21, 3}, {0x21, 0xfd}};
+
+	for (unsigned i = 0; i < sizeof(icw) / sizeof(*icw); i++)
+		outb(icw[i][0], icw[i][1]);
+	set_reg(LVT_0, 0x10700);
+	forget();
+	line(1, 1);
+	ok(both(0x51, 0, 0), "without LINT0 the 8259 is not heard");
+	route(0, 0x700, 1);
+	ok(both(0x51, 0, 1), "ExtINT at pin 0: to the other");
+	line(1, 0);
+	route(0, 0x700, 0);
+	line(1, 1);
+	ok(both(0x51, 1, 1), "here");
+	line(1, 0);
+	route(0, 0x10700, 0);
+	set_reg(LVT_0, 0x700);
+	line(1, 1);
+	ok(both(0x51, 2, 1), "and by LINT0");
+	line(1, 0);
+	outb(0x21, 0xff);
+}
+
+static void check_eoi(void)
+{
+	set_reg(SVR, 0x11ff);
+	ok_eq(reg(SVR), 0x11ff, "EOI broadcasts can be suppressed");
+	route(20, 0x8070, 0);
+	forget();
+	line(20, 1);
+	ok(wait_for(0x70, 1), "a level");
+	set_reg(EOI, 0);
+	breathe();
+	ok_eq(remote_irr(20), 1, "EOI leaves Remote IRR");
+	ok_eq(came[0x70], 1, "and it does not come again");
+	*(volatile uint32_t *)(word)(IOAPIC + 0x40) = 0x71;
+	ok_eq(remote_irr(20), 1, "nor by the EOI of another vector");
+	*(volatile uint32_t *)(word)(IOAPIC + 0x40) = 0x70;
+	ok(wait_for(0x70, 2), "the EOI register lets it");
+	line(20, 0);
+	set_reg(EOI, 0);
+	*(volatile uint32_t *)(word)(IOAPIC + 0x40) = 0x70;
+	ok_eq(remote_irr(20), 0, "and clears Remote IRR");
+	set_reg(SVR, 0x1ff);
+	line(20, 1);
+	ok(wait_for(0x70, 3), "a level in service");
+	route(20, 0x70, 0);
+	ok_eq(remote_irr(20), 0, "an edge has no Remote IRR");
+	line(20, 0);
+	set_reg(EOI, 0);
+	route(20, 0x18070, 0);
+	line(20, 1);
+	breathe();
+	ok_eq(came[0x70], 3, "a masked level waits");
+	route(20, 0x8070, 0);
+	ok(wait_for(0x70, 4), "until it is not");
+	line(20, 0);
+	set_reg(EOI, 0);
+	route(20, 0x10000, 0);
+}
+
 static void check_ioapic(void)
 {
+	check_redirection();
+	check_delivery();
+	check_extint();
+	check_eoi();
 	ok_eq(io_read(1) >> 16 & 0xff, 23, "I/O APIC with 24 pins");
 	route(20, 0x40, 0);
 	forget();
@@ -555,7 +481,7 @@ static void check_ioapic(void)
 	forget();
 	line(20, 1);
 	ok(wait_for(0x70, 1), "a level");
-	ok_eq(io_read(0x10 + 40) >> 14 & 1, 1, "sets Remote IRR");
+	ok_eq(remote_irr(20), 1, "sets Remote IRR");
 	breathe();
 	ok_eq(came[0x70], 1, "waits for EOI");
 	set_reg(EOI, 0);
@@ -564,7 +490,7 @@ static void check_ioapic(void)
 	set_reg(EOI, 0);
 	breathe();
 	ok_eq(came[0x70], 2, "not when it is low");
-	ok_eq(io_read(0x10 + 40) >> 14 & 1, 0, "Remote IRR is clear");
+	ok_eq(remote_irr(20), 0, "Remote IRR is clear");
 	route(21, 0x50, 1);
 	forget();
 	line(21, 1);
@@ -573,74 +499,11 @@ static void check_ioapic(void)
 	route(21, 0x10000, 0);
 }
 
-/* ---- x2APIC ---- */
-
-static void bad_register(void)
-{
-	(void)rdmsr(0x800 + DFR / 16);
-}
-
-static void bad_write(void)
-{
-	wrmsr(0x800 + ID / 16, 0);
-}
-
-static void bad_eoi(void)
-{
-	wrmsr(0x800 + EOI / 16, 1);
-}
-
-static void to_xapic(void)
-{
-	wrmsr(APIC_BASE, (rdmsr(APIC_BASE) & ~0x400ull) | 0x800);
-}
-
-static void x2_read(void)
-{
-	(void)rdmsr(0x802);
-}
-
-static void check_x2apic(void)
-{
-	ok_eq((word)guarded(x2_read), 13, "x2APIC MSRs in xAPIC mode are #GP");
-	if (!has(1, 0, 2, 21)) {
-		skip("x2APIC", "not in this model");
-		return;
-	}
-	wrmsr(APIC_BASE, rdmsr(APIC_BASE) | 0xc00);
-	x2 = true;
-	print("# x2APIC\n");
-	ok_eq((word)guarded(bad_register), 13, "there is no DFR");
-	ok_eq((word)guarded(bad_write), 13, "ID is read-only");
-	ok_eq((word)guarded(bad_eoi), 13, "EOI takes 0 only");
-	ok_eq((word)guarded(to_xapic), 13, "no way back to xAPIC at once");
-	check_registers();
-	cr8();
-	check_priority();
-	check_timer();
-	forget();
-	set_reg(SELF, 0x51);
-	breathe();
-	ok_eq(came[0x51], 1, "SELF IPI");
-}
-
 void test_main(void)
 {
-	on_vector(0x40, on_0x40);
-	on_vector(0x50, on_0x50);
-	on_vector(0x51, on_0x51);
-	on_vector(0x60, on_0x60);
-	on_vector(0x70, on_keep);
+	count_interrupts();
 	on_vector(0x80, on_shoot);
-	on_vector(0xff, on_spurious);
-	on_vector(2, on_nmi);
-	set_reg(SVR, 0x1ff);
-	check_registers();
-	cr8();
-	check_priority();
-	check_timer();
-	check_errors();
-	check_reset();
+	check_local();
 	start_ap();
 	check_ipis();
 	check_ioapic();
@@ -648,5 +511,7 @@ void test_main(void)
 	check_cross_modify();
 	check_atomic();
 	ap_go = AP_IDLE;
+	check_tsc();
+	check_init();
 	check_x2apic();
 }
