@@ -54,6 +54,9 @@ struct hpet {
 	uint64_t config, status;
 	uint64_t counter; /* while stopped */
 	uint64_t base_ns; /* while running: when it was zero, may wrap */
+	/* When the present call came: all that it does happens at once, or
+	 * a comparator could be passed between two looks at the clock. */
+	uint64_t ns;
 	struct hpet_timer timer[HPET_NTIMERS];
 	/* Lines 0 and 8 of others pass through here. */
 	struct bus_irq gsi[BUS_NGSI];
@@ -75,7 +78,7 @@ static uint64_t hpet_now(const struct hpet *h)
 {
 	if (!hpet_running(h))
 		return h->counter;
-	return (bus_clock_ns(h->dev.host.bus) - h->base_ns) / HPET_PERIOD_NS;
+	return (h->ns - h->base_ns) / HPET_PERIOD_NS;
 }
 
 /* ---- lines ---- */
@@ -161,7 +164,7 @@ static bool hpet_quiet(const struct hpet_timer *t)
 	return !(t->config & (TN_ENABLE | TN_LEVEL));
 }
 
-static void hpet_fire(void *opaque);
+static void hpet_due(struct hpet_timer *t);
 
 /* Before anything is changed: what was due has been, though the host's timer
  * may come later, and the comparator of a quiet periodic timer is where it is
@@ -172,10 +175,9 @@ static void hpet_settle(struct hpet_timer *t)
 	uint64_t left = (t->comparator - t->since) & mask;
 	uint64_t gone = now - t->since;
 
-	if (t->timer.slot &&
-		t->timer.deadline_ns <= bus_clock_ns(t->hpet->dev.host.bus)) {
+	if (t->timer.slot && t->timer.deadline_ns <= t->hpet->ns) {
 		bus_timer_cancel(&t->timer);
-		hpet_fire(t);
+		hpet_due(t);
 	}
 	if (!hpet_running(t->hpet) || !hpet_quiet(t) || !t->period ||
 		!(t->config & TN_PERIODIC))
@@ -189,7 +191,7 @@ static void hpet_settle(struct hpet_timer *t)
 static void hpet_arm(struct hpet_timer *t)
 {
 	struct hpet *h = t->hpet;
-	uint64_t now = bus_clock_ns(h->dev.host.bus), left, at;
+	uint64_t left, at;
 
 	t->since = hpet_now(h);
 	if (!hpet_running(h) || hpet_quiet(t)) {
@@ -202,16 +204,15 @@ static void hpet_arm(struct hpet_timer *t)
 		bus_timer_cancel(&t->timer);
 		return;
 	}
-	at = now + left * HPET_PERIOD_NS;
-	if ((t->config & TN_PERIODIC) && at < now + HPET_MIN_NS &&
+	at = h->ns + left * HPET_PERIOD_NS;
+	if ((t->config & TN_PERIODIC) && at < h->ns + HPET_MIN_NS &&
 		t->period * HPET_PERIOD_NS < HPET_MIN_NS)
-		at = now + HPET_MIN_NS;
+		at = h->ns + HPET_MIN_NS;
 	bus_timer_arm(&t->timer, at);
 }
 
-static void hpet_fire(void *opaque)
+static void hpet_due(struct hpet_timer *t)
 {
-	struct hpet_timer *t = opaque;
 	uint64_t late, mask = hpet_mask(t);
 
 	if (t->config & TN_PERIODIC && t->period) {
@@ -226,8 +227,21 @@ static void hpet_fire(void *opaque)
 	/* One-shot: again when the counter has wrapped, which only a 32-bit
 	 * timer lives to see. */
 	if (mask != ~0ull)
-		bus_timer_arm(&t->timer, bus_clock_ns(t->hpet->dev.host.bus) +
-						 (mask + 1) * HPET_PERIOD_NS);
+		bus_timer_arm(
+			&t->timer, t->hpet->ns + (mask + 1) * HPET_PERIOD_NS);
+}
+
+static void hpet_look(struct hpet *h)
+{
+	h->ns = bus_clock_ns(h->dev.host.bus);
+}
+
+static void hpet_fire(void *opaque)
+{
+	struct hpet_timer *t = opaque;
+
+	hpet_look(t->hpet);
+	hpet_due(t);
 }
 
 static void hpet_write_timer_config(
@@ -280,8 +294,7 @@ static void hpet_write_config(struct hpet *h, uint64_t val)
 	if (was && !hpet_running(h))
 		h->counter = now;
 	else if (!was && hpet_running(h))
-		h->base_ns = bus_clock_ns(h->dev.host.bus) -
-			     h->counter * HPET_PERIOD_NS;
+		h->base_ns = h->ns - h->counter * HPET_PERIOD_NS;
 	if (was_legacy != hpet_legacy(h))
 		for (unsigned i = 0; i < 2; i++)
 			bus_irq_set(&h->dev.host.gsi[i ? 8 : 0],
@@ -332,6 +345,7 @@ static uint64_t hpet_read64(struct hpet *h, unsigned off)
 static uint64_t hpet_read(
 	void *opaque, struct bus_cpu *who, uint64_t off, unsigned size)
 {
+	hpet_look(opaque);
 	return hpet_read64(opaque, off & 0x3f8) >> (8 * (off & 7));
 }
 
@@ -344,6 +358,7 @@ static void hpet_write(void *opaque, struct bus_cpu *who, uint64_t off,
 	unsigned n = (reg - HPET_TIMERS) / 0x20;
 
 	val <<= shift;
+	hpet_look(h);
 	switch (reg) {
 	case HPET_CFG:
 		hpet_write_config(h, (h->config & ~mask) | (val & mask));
