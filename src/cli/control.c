@@ -95,6 +95,13 @@ static int dir_open(char **path, GError **err)
 	return fd;
 }
 
+char *cli_control_path(const char *name, const char *suffix)
+{
+	g_autofree char *dir = dir_path();
+
+	return g_strdup_printf("%s/%s%s", dir, name, suffix);
+}
+
 /* ---- sockets ---- */
 
 static bool sock_address(

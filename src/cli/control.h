@@ -24,6 +24,10 @@ bool cli_control_listen(struct conf_machine *m, GError **err);
 /* Remove the socket that cli_control_listen made. */
 void cli_control_remove(const struct conf_machine *m);
 
+/* NAME and a suffix in the folder of the sockets, which is there after
+ * cli_control_listen. */
+char *cli_control_path(const char *name, const char *suffix);
+
 /* Connect to a running machine: the socket, or -1 with *err (not found). */
 int cli_control_connect(const char *name, GError **err);
 /* Names of running machines, sorted; sockets of dead ones are removed. */

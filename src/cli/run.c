@@ -2,10 +2,11 @@
  * run.c - `vmeste run`: from flags to a machine.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/control.h"
 #include "cli/files.h"
-#include "cli/gdb.h"
+#include "cli/listen.h"
 #include "cli/ports.h"
 #include "cli/session.h"
 #include "cli/verb.h"
@@ -346,6 +347,75 @@ bool cli_run_positional(void *ctx, const char *word, GError **err)
 	return false;
 }
 
+/* The password's first line. */
+static bool read_password(struct run *r, GError **err)
+{
+	g_autofree char *text = NULL;
+	g_autoptr(GError) e = NULL;
+
+	if (!r->password)
+		return true;
+	if (!g_file_get_contents(r->password, &text, NULL, &e)) {
+		conf_error_set(err, CONF_ERROR_FAILED, e->message,
+			"check the path given to --display vnc,password=",
+			"cannot read the password");
+		return false;
+	}
+	text[strcspn(text, "\r\n")] = '\0';
+	if (*text) {
+		r->m->display_password = g_steal_pointer(&text);
+		return true;
+	}
+	conf_error_set(err, CONF_ERROR_USAGE, "its first line is empty", NULL,
+		"there is no password in %s", r->password);
+	return false;
+}
+
+/* Where those wait who want to see the screen. */
+static bool listen_screen(struct run *r, GError **err)
+{
+	struct conf_machine *m = r->m;
+	g_autofree char *path = NULL;
+
+	if (m->display == CONF_DISPLAY_NONE)
+		return true;
+	if (!m->display_addr && !r->named) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"its socket is named after the machine",
+			"add --name NAME, or write --display vnc=5900",
+			"--display vnc without --name");
+		return false;
+	}
+	if (m->display_addr) {
+		m->screen.path = g_strdup(m->display_addr);
+	} else {
+		path = cli_control_path(m->name, ".vnc");
+		/* We hold the machine's name. */
+		unlink(path);
+		m->screen.path = g_strconcat("unix:", path, NULL);
+	}
+	return read_password(r, err) &&
+	       cli_listen(&m->screen, "--display", err);
+}
+
+static bool open_all(struct run *r, GError **err)
+{
+	struct conf_machine *m = r->m;
+
+	return conf_machine_check(m, err) && conf_drives_place(m, err) &&
+	       cli_ports_check(m, err) &&
+	       (!r->named || cli_control_listen(m, err)) &&
+	       (!m->gdb.path || cli_listen(&m->gdb, "--gdb", err)) &&
+	       listen_screen(r, err) && cli_files_open(m, err);
+}
+
+static void remove_sockets(const struct conf_machine *m)
+{
+	cli_control_remove(m);
+	cli_listen_remove(&m->gdb);
+	cli_listen_remove(&m->screen);
+}
+
 int cli_run(void *ctx, GError **err)
 {
 	struct run *r = ctx;
@@ -369,17 +439,12 @@ int cli_run(void *ctx, GError **err)
 				: CONF_SERIAL_STDIO;
 		g_ptr_array_add(r->m->serial, s);
 	}
-	if (!conf_machine_check(r->m, err) || !conf_drives_place(r->m, err) ||
-		!cli_ports_check(r->m, err) ||
-		(r->named && !cli_control_listen(r->m, err)) ||
-		!cli_gdb_listen(r->m, err) || !cli_files_open(r->m, err)) {
-		cli_gdb_remove(r->m);
-		cli_control_remove(r->m);
+	if (!open_all(r, err)) {
+		remove_sockets(r->m);
 		cli_files_remove(r->m);
 		return err ? conf_error_status(*err) : CONF_ERROR_FAILED;
 	}
 	status = cli_session_run(r->m, err);
-	cli_control_remove(r->m);
-	cli_gdb_remove(r->m);
+	remove_sockets(r->m);
 	return status;
 }

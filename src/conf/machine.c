@@ -173,9 +173,6 @@ static bool check_supported(const struct conf_machine *m, GError **err)
 		return unsupported(err, "board q35", "use --board pc");
 	if (m->firmware != CONF_FIRMWARE_BIOS)
 		return unsupported(err, "firmware uefi", "use --firmware bios");
-	if (m->display != CONF_DISPLAY_NONE)
-		return unsupported(err, "display vnc",
-			"use --display none and vmeste screenshot");
 	for (guint i = 0; i < m->drives->len; i++)
 		if (!check_drive(g_ptr_array_index(m->drives, i), err))
 			return false;

@@ -111,6 +111,29 @@ static int glyph_find(
 	return -1;
 }
 
+/* Characters that Linux's console font draws otherwise than the firmware's:
+ * FNV-1a of their upper rows. */
+static int linux_find(const uint8_t *dots)
+{
+	static const struct {
+		char c;
+		uint32_t hash;
+	} known[] = {{'0', 0x021e6705}, {'M', 0xd367abe5}, {'T', 0xe004b3c3},
+		{'V', 0x5ef75737}, {'W', 0xaddc026f}, {'X', 0x49b4cccd},
+		{'Y', 0x6e772f95}, {'Z', 0x69b6df3d}, {'`', 0x010cb7d1},
+		{'f', 0x7b126475}, {'m', 0x627e2c71}, {'v', 0x01fea72f},
+		{'w', 0x3701f681}, {'x', 0x8abe0e15}, {'|', 0x4fd3bb1d},
+		{'~', 0xeedf78e7}};
+	uint32_t h = 0x811c9dc5;
+
+	for (unsigned r = 0; r < DISPLAY_GLYPH_ROWS - CURSOR_ROWS; r++)
+		h = (h ^ dots[r]) * 0x01000193;
+	for (unsigned i = 0; i < G_N_ELEMENTS(known); i++)
+		if (known[i].hash == h)
+			return known[i].c;
+	return -1;
+}
+
 static uint8_t cell_read(
 	const struct glyphs *g, uint8_t dots[DISPLAY_GLYPH_ROWS])
 {
@@ -120,6 +143,8 @@ static uint8_t cell_read(
 	for (unsigned turn = 0; turn < 4 && found < 0; turn++) {
 		found = glyph_find(g, dots,
 			DISPLAY_GLYPH_ROWS - (turn >= 2 ? CURSOR_ROWS : 0));
+		if (found < 0)
+			found = linux_find(dots);
 		for (unsigned r = 0; r < DISPLAY_GLYPH_ROWS; r++)
 			dots[r] = ~dots[r];
 	}

@@ -162,9 +162,9 @@ static bool machine_build(struct machine *m, GError **err)
 	if (m->host.engine_ready)
 		m->host.engine_ready(
 			m->host.opaque, m->engine == &cpu_kvm || m->dev_kvm);
-	if (!loop_init(m, err) || !board_pc_init(m, err) ||
-		!screen_init(m, err))
+	if (!loop_init(m, err) || !board_pc_init(m, err))
 		return false;
+	screen_init(m);
 	board_boot_order(m);
 	return boot_init(m, err) && runloop_init(m, err);
 }
@@ -277,8 +277,7 @@ bool machine_start(struct machine *m, GError **err)
 		if (!console_start(m->consoles[i], err))
 			return false;
 	control_start(m);
-	if (!screen_start(m, err))
-		return false;
+	screen_start(m);
 	if (!debugger_init(m, err) || !trace_init(m, err))
 		return false;
 	machine_go(m);

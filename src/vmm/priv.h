@@ -266,9 +266,9 @@ void stat_info(struct machine *m, GString *out);
 #define SCREEN_DELAY_MS 20 /* from key to key */
 
 /* The display with what draws and takes input; before devices are reset. */
-bool screen_init(struct machine *m, GError **err);
+void screen_init(struct machine *m);
 /* Serve remote screens.  Loop. */
-bool screen_start(struct machine *m, GError **err);
+void screen_start(struct machine *m);
 void screen_fini(struct machine *m);
 /* Keys to be typed one after the other, as fast as the guest reads them:
  * returns how many wait, or -1 and *err if the text has a character that no

@@ -10,6 +10,7 @@
 #include "conf/error.h"
 #include "dev/input/i8042.h"
 #include "dev/video/vga.h"
+#include "display/rfb.h"
 #include "vmm/priv.h"
 
 #define MAX_STROKES 65536u
@@ -28,6 +29,7 @@ struct screen {
 	GArray *strokes; /* bus lock */
 	guint next;
 	uint64_t delay_ns;
+	struct rfb *rfb; /* or NULL */
 };
 
 /* ---- input devices ---- */
@@ -182,7 +184,7 @@ int screen_keys(
 
 /* ---- life ---- */
 
-bool screen_init(struct machine *m, GError **err)
+void screen_init(struct machine *m)
 {
 	struct screen *s = m->screen = g_new0(struct screen, 1);
 	struct display *d = &m->display;
@@ -193,7 +195,7 @@ bool screen_init(struct machine *m, GError **err)
 	d->keyboard = (struct display_input){.key = input_key, .opaque = m};
 	d->mouse = (struct display_input){.move = input_move, .opaque = m};
 	if (!m->board.vga)
-		return true;
+		return;
 	vga_source(m->board.vga, &d->source);
 	d->font = m->board.vga_font;
 	/* Its two engines read and write memory one after the other. */
@@ -202,12 +204,17 @@ bool screen_init(struct machine *m, GError **err)
 		vga_set_direct(m->board.vga, false);
 		bus_unlock(m->bus);
 	}
-	return true;
+	if (m->conf->screen.fd >= 0)
+		s->rfb = rfb_new(
+			d, &(struct rfb_conf){.listen_fd = m->conf->screen.fd,
+				   .name = m->conf->name,
+				   .password = m->conf->display_password});
 }
 
-bool screen_start(struct machine *m, GError **err)
+void screen_start(struct machine *m)
 {
-	return true;
+	if (m->screen->rfb)
+		rfb_start(m->screen->rfb);
 }
 
 void screen_fini(struct machine *m)
@@ -216,6 +223,7 @@ void screen_fini(struct machine *m)
 
 	if (!s)
 		return;
+	rfb_free(s->rfb);
 	bus_lock(m->bus);
 	bus_timer_cancel(&s->timer);
 	bus_unlock(m->bus);
