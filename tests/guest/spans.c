@@ -215,6 +215,32 @@ static void registers(void)
 	ok(good, "registers moved, added to and overwritten");
 }
 
+/* One under a mask in between is on its own. */
+FN(read_around,
+	"mov at, %rdi\n mov (%rdi), %rax\n vpcmpeqd %xmm1, %xmm1, %xmm1\n"
+	"vpmaskmovd 64(%rdi), %xmm1, %xmm0\n mov 8(%rdi), %rcx\n"
+	"mov %rax, out\n mov %rcx, out+8\n vmovq %xmm0, out+16");
+
+#define OSFXSR	(1 << 9)
+#define OSXSAVE (1 << 18)
+
+static void masked(void)
+{
+	bool good = true;
+
+	if (!has(1, 0, 2, 28) || !has(7, 0, 1, 5)) /* AVX, AVX2 */
+		return;
+	write_cr4(read_cr4() | OSFXSR | OSXSAVE);
+	__asm__ volatile("xsetbv" : : "a"(7), "d"(0), "c"(0));
+	fill();
+	for (unsigned i = 0; i < 20; i++) {
+		at = (word)VA + 4096 - 80 + i * 4;
+		good &= guarded(read_around) == -1 && out[0] == value(at) &&
+			out[1] == value(at + 8) && out[2] == value(at + 64);
+	}
+	ok(good, "one under a mask between two others");
+}
+
 /* ---- pages come and go between two passes ---- */
 
 static void remap(void)
@@ -259,6 +285,7 @@ void test_main(void)
 	missing();
 	refused();
 	registers();
+	masked();
 	remap();
 	mmio();
 }

@@ -30,6 +30,7 @@ void bt_access_masked(
 
 	cold->data[0] = bt_info(t);
 	bt_flags_clobber(t);
+	t->held = 0;
 	bt_effective(t, in, BT_T0);
 	if (in->seg >= X86_FS)
 		em_op_rm(e, 8, 0x03, BT_T0, bt_at_rsp(BT_SEG(in->seg, base)));
