@@ -22,6 +22,7 @@ struct plan {
 	unsigned pointer[2], index;
 	unsigned counter[MAX_DEPTH];
 	unsigned rare; /* eighths of instructions that are of any kind */
+	unsigned near; /* bytes of branches' displacements and of pointers */
 	bool strings, vsib[32];
 };
 
@@ -73,15 +74,33 @@ static unsigned make_prefixes(uint8_t *p, unsigned mode)
 		p[n++] = seg[host_below(6)];
 	if (host_chance(48))
 		p[n++] = 0xf0;
-	if (host_chance(64))
+	if (host_chance(mode == 2 ? 4 : 64))
 		p[n++] = 0x67;
 	if (mode == 8 && host_chance(2))
 		p[n++] = 0x40 | host_below(16);
 	return n;
 }
 
+/* The same with 16-bit addresses: SI, DI, BP, BX, seldom the sum of two. */
+static unsigned make_modrm16(const struct plan *pl, uint8_t *p)
+{
+	static const uint8_t rm[8] = {0, 1, 2, 7, 3, 6, 4, 5};
+	unsigned mod = host_below(3);
+
+	p[0] = host_below(8) << 3 | rm[pl->pointer[host_below(2)]];
+	if (host_chance(12))
+		p[0] = (p[0] & 0x38) | host_below(8);
+	if (!mod && host_chance(2)) {
+		p[0] = (p[0] & 0x38) | 6; /* absolute */
+		return 1;
+	}
+	p[0] |= mod << 6;
+	p[1] = host_below(32) * 8 - 128;
+	return mod ? 2 : 1;
+}
+
 /* ModRM, SIB and displacement, mostly by a pointer. */
-static unsigned make_modrm(const struct plan *pl, uint8_t *p)
+static unsigned make_modrm32(const struct plan *pl, uint8_t *p)
 {
 	unsigned reg = host_below(8) << 3, mod = host_below(8), base, index;
 
@@ -106,6 +125,17 @@ static unsigned make_modrm(const struct plan *pl, uint8_t *p)
 	return mod ? 3 : 2;
 }
 
+/* Behind n bytes of prefixes and opcode. */
+static unsigned make_modrm(
+	const struct plan *pl, uint8_t *p, unsigned n, unsigned mode)
+{
+	bool other = memchr(p, 0x67, n);
+
+	return n + ((mode == 2 && !other) || (mode == 4 && other)
+				   ? make_modrm16(pl, p + n)
+				   : make_modrm32(pl, p + n));
+}
+
 static unsigned make_common(const struct plan *pl, uint8_t *p, unsigned mode)
 {
 	unsigned n = make_prefixes(p, mode);
@@ -124,14 +154,14 @@ static unsigned make_common(const struct plan *pl, uint8_t *p, unsigned mode)
 		break;
 	default: p[n++] = one_modrm[host_below(sizeof(one_modrm))]; break;
 	}
-	return n + make_modrm(pl, p + n);
+	return make_modrm(pl, p, n, mode);
 }
 
 static unsigned make_bytes(const struct plan *pl, uint8_t *p, unsigned mode)
 {
 	unsigned n = host_make_opcode(p, mode);
 
-	return n + make_modrm(pl, p + n);
+	return make_modrm(pl, p, n, mode);
 }
 
 /* Does it write this register, as the table or the operation says? */
@@ -207,13 +237,13 @@ static bool is_pointer(const struct plan *p, unsigned r)
 /* Displacements are chosen here, where they are known to be such. */
 static bool aim(struct block *b, const struct x86_insn *i, uint8_t *code)
 {
-	uint64_t to = HOST_DATA + host_below(8192);
+	uint64_t to = HOST_DATA + host_below(8192) - host_segs.base[i->seg];
 	uint32_t next = b->k->at + b->k->len + i->len;
 	int32_t v = (int32_t)host_below(1024) - 512;
 
 	if (!i->has_mem)
 		return true;
-	if (i->asize == 2)
+	if (i->asize == 2 && b->k->mode != 2)
 		return host_chance(8);
 	if (!i->map && (i->opcode & 0xfc) == 0xa0) { /* moffs */
 		memcpy(code + i->opcode_off + 1, &to, i->asize);
@@ -225,8 +255,8 @@ static bool aim(struct block *b, const struct x86_insn *i, uint8_t *code)
 		v = (int32_t)to;
 	else if (!is_pointer(b->p, i->base) && i->op != X86_OP_LEA)
 		return host_chance(32);
-	if (i->disp_size == 4)
-		memcpy(code + i->disp_off, &v, 4);
+	if (i->disp_size == 4 || i->disp_size == 2)
+		memcpy(code + i->disp_off, &v, i->disp_size);
 	else if (i->base == X86_NOREG)
 		return host_chance(32);
 	if (i->index == X86_NOREG || i->vsib || i->op == X86_OP_LEA)
@@ -272,15 +302,20 @@ static bool wanted(struct block *b, const struct x86_insn *i, uint8_t *code)
 			return false;
 		break;
 	case X86_OP_ENTER:
-	case X86_OP_FXRSTOR: return host_chance(16);
+		if (!host_chance(16))
+			return false;
+		break;
+	/* FIP and FDP become canonical for the host's address width */
+	case X86_OP_FXRSTOR:
+		if ((i->rex & X86_REX_W) || !host_chance(16))
+			return false;
+		break;
 	default: break;
 	}
 	if (far_bit(b->p, i) && !host_chance(256))
 		return false;
 	if (!keeps_plan(b, i))
 		return false;
-	if (i->op == X86_OP_FXRSTOR)
-		b->k->insn = *i; /* the comparison asks for it */
 	if ((attr & X86_AT_STRING))
 		b->p->strings = true;
 	if (i->vsib)
@@ -319,26 +354,36 @@ static void put(struct block *b, uint32_t bytes, unsigned n)
 	b->k->len += n;
 }
 
+/* Before what has an operand of the size of pointers, which 16-bit code may
+ * choose. */
+static void put_opsize(struct block *b)
+{
+	if (b->k->mode == 2 && b->p->near == 4)
+		put(b, 0x66, 1);
+}
+
 /* A branch whose displacement is patched; its end is returned. */
 static unsigned put_jcc(struct block *b, unsigned cc)
 {
+	put_opsize(b);
 	put(b, 0x800f | cc << 8, 2);
-	put(b, 0, 4);
+	put(b, 0, b->p->near);
 	return b->k->len;
 }
 
-static unsigned put_rel32(struct block *b, uint8_t opcode)
+static unsigned put_rel(struct block *b, uint8_t opcode)
 {
+	put_opsize(b);
 	put(b, opcode, 1);
-	put(b, 0, 4);
+	put(b, 0, b->p->near);
 	return b->k->len;
 }
 
-static void patch32(struct block *b, unsigned end, unsigned to)
+static void patch(struct block *b, unsigned end, unsigned to)
 {
 	int32_t rel = (int32_t)(to - end);
 
-	memcpy(b->k->code + end - 4, &rel, 4);
+	memcpy(b->k->code + end - b->p->near, &rel, b->p->near);
 }
 
 static void put_stmts(struct block *b, unsigned n);
@@ -357,7 +402,7 @@ static void put_if(struct block *b)
 	b->k->len = from;
 	from = put_jcc(b, cc);
 	put_stmts(b, 1 + host_below(3));
-	patch32(b, from, b->k->len);
+	patch(b, from, b->k->len);
 }
 
 static unsigned loop_count(struct block *b)
@@ -369,25 +414,33 @@ static unsigned loop_count(struct block *b)
 	return host_chance(8) ? 20 + host_below(200) : 1 + host_below(8);
 }
 
+/* lea r, [r-1]; test r, r */
+static void put_lea(struct block *b, unsigned r, bool wide)
+{
+	if (b->k->mode == 2)
+		put(b, 0x67, 1);
+	put(b, 0xff408d | (r & 7) * 0x900, 3);
+	if (wide)
+		b->k->code[b->k->len - 4] |= r >> 3 << 2;
+	put_opsize(b);
+	if (wide)
+		put(b, 0x48 | (r >> 3) * 5, 1);
+	put(b, 0xc085 | (r & 7) * 0x900, 2);
+}
+
 static void put_count(struct block *b, unsigned r)
 {
 	bool wide = b->k->mode == 8 && (r >= 8 || host_chance(2));
 	uint8_t rex = 0x40 | (host_chance(2) ? 8 : 0) | r >> 3;
 
+	put_opsize(b);
 	if (wide)
 		put(b, rex, 1);
 	switch (host_below(4)) {
 	case 0: put(b, 0xc8ff | (r & 7) << 8, 2); break;    /* dec */
 	case 1: put(b, 0x01e883 | (r & 7) << 8, 3); break;  /* sub r, 1 */
 	case 2: put(b, 0xffc083u | (r & 7) << 8, 3); break; /* add r, -1 */
-	default:
-		put(b, 0xff408d | (r & 7) * 0x900, 3); /* lea r, [r-1] */
-		if (wide)
-			b->k->code[b->k->len - 4] |= r >> 3 << 2;
-		if (wide) /* test r, r */
-			put(b, 0x48 | (r >> 3) * 5, 1);
-		put(b, 0xc085 | (r & 7) * 0x900, 2);
-		break;
+	default: put_lea(b, r, wide); break;
 	}
 }
 
@@ -396,10 +449,11 @@ static void put_loop(struct block *b)
 	unsigned r = b->p->counter[b->depth], top, end;
 
 	b->depth++;
+	put_opsize(b);
 	if (r >= 8)
 		put(b, 0x41, 1);
 	put(b, 0xb8 | (r & 7), 1);
-	put(b, loop_count(b), 4);
+	put(b, loop_count(b), b->p->near);
 	top = b->k->len;
 	put_stmts(b, 1 + host_below(6));
 	b->depth--;
@@ -415,32 +469,34 @@ static void put_loop(struct block *b)
 		return;
 	}
 	end = put_jcc(b, 5);
-	patch32(b, end, top);
+	patch(b, end, top);
 }
 
 /* Address of code into a register, for an indirect branch; as put_rel32. */
 static unsigned put_address(struct block *b, unsigned r)
 {
+	put_opsize(b);
 	if (b->k->mode == 8)
 		put(b, 0x058d48 | r << 19, 3); /* lea r, [rip + disp32] */
 	else
 		put(b, 0xb8 | r, 1);
-	put(b, 0, 4);
+	put(b, 0, b->p->near);
 	return b->k->len;
 }
 
 static void patch_address(struct block *b, unsigned end, unsigned to)
 {
-	uint32_t v = b->k->at + to;
+	uint32_t v = b->k->at + to - host_segs.base[X86_CS];
 
 	if (b->k->mode == 8)
-		patch32(b, end, to);
+		patch(b, end, to);
 	else
-		memcpy(b->k->code + end - 4, &v, 4);
+		memcpy(b->k->code + end - b->p->near, &v, b->p->near);
 }
 
 static void put_ret(struct block *b)
 {
+	put_opsize(b);
 	if (!host_chance(8)) {
 		put(b, 0xc3, 1);
 		return;
@@ -455,20 +511,22 @@ static void put_call(struct block *b)
 	bool indirect = host_chance(3), was = b->in_func;
 	unsigned call, over, r = host_below(3) ? X86_RAX : X86_RDX;
 
-	call = indirect ? put_address(b, r) : put_rel32(b, 0xe8);
+	call = indirect ? put_address(b, r) : put_rel(b, 0xe8);
+	if (indirect)
+		put_opsize(b);
 	if (indirect)
 		put(b, 0xd0ff | r << 8, 2);
 	put_stmts(b, 1 + host_below(2));
-	over = put_rel32(b, 0xe9);
+	over = put_rel(b, 0xe9);
 	if (indirect)
 		patch_address(b, call, b->k->len);
 	else
-		patch32(b, call, b->k->len);
+		patch(b, call, b->k->len);
 	b->in_func = true;
 	put_stmts(b, 1 + host_below(4));
 	b->in_func = was;
 	put_ret(b);
-	patch32(b, over, b->k->len);
+	patch(b, over, b->k->len);
 }
 
 /* jmp over bytes that are never reached, directly or by a register */
@@ -476,8 +534,10 @@ static void put_jump(struct block *b)
 {
 	bool indirect = host_chance(3);
 	unsigned junk = host_below(8);
-	unsigned at = indirect ? put_address(b, X86_RAX) : put_rel32(b, 0xe9);
+	unsigned at = indirect ? put_address(b, X86_RAX) : put_rel(b, 0xe9);
 
+	if (indirect)
+		put_opsize(b);
 	if (indirect)
 		put(b, 0xe0ff, 2);
 	while (junk--) /* one-byte instructions, for who decodes on */
@@ -485,7 +545,7 @@ static void put_jump(struct block *b)
 	if (indirect)
 		patch_address(b, at, b->k->len);
 	else
-		patch32(b, at, b->k->len);
+		patch(b, at, b->k->len);
 }
 
 static void put_stmts(struct block *b, unsigned n)
@@ -520,6 +580,7 @@ static void make_plan(struct plan *p, unsigned mode)
 	p->pointer[1] = some[(turn + 1) & 3];
 	p->index = host_below(3);
 	p->rare = 1 + host_below(7);
+	p->near = mode == 2 && !host_chance(3) ? 2 : 4;
 	for (unsigned n = 0; n < MAX_DEPTH; n++) {
 		p->counter[n] = some[(turn + 2 + n) & 3];
 		if (mode == 8 && host_chance(2))
@@ -529,19 +590,27 @@ static void make_plan(struct plan *p, unsigned mode)
 		p->counter[host_below(MAX_DEPTH)] = X86_RCX;
 }
 
-static uint64_t make_pointer(void)
+static uint64_t make_pointer(unsigned r, unsigned mode)
 {
-	if (host_chance(6))
-		return host_make_address();
-	return HOST_DATA + 1024 + host_below(6 * 1024) / 64 * 64;
+	unsigned seg = r == X86_RSP || r == X86_RBP ? X86_SS : X86_DS;
+	uint64_t a = HOST_DATA + 1024 + host_below(6 * 1024) / 64 * 64;
+
+	if (r == X86_RSP)
+		a = HOST_DATA + host_below(8192) / 8 * 8;
+	else if (host_chance(6))
+		a = host_make_address();
+	/* the string's other end, now and then */
+	if (r == X86_RDI && host_chance(3))
+		seg = X86_ES;
+	a -= host_segs.base[seg];
+	return mode == 2 && !host_chance(8) ? a & 0xffff : a;
 }
 
-static uint64_t make_register(const struct plan *p, unsigned r)
+static uint64_t make_register(const struct plan *p, unsigned r, unsigned mode)
 {
-	if (r == X86_RSP)
-		return HOST_DATA + host_below(8192) / 8 * 8;
-	if ((r & 7) == p->pointer[0] || (r & 7) == p->pointer[1])
-		return make_pointer();
+	if (r == X86_RSP || (r & 7) == p->pointer[0] ||
+		(r & 7) == p->pointer[1])
+		return make_pointer(r, mode);
 	if ((r & 7) == p->index)
 		return host_below(64) - (host_chance(4) ? 32u : 0u);
 	return host_make_gpr();
@@ -560,16 +629,19 @@ void host_make_block_inputs(struct host_case *k)
 	memset(k->in.gpr, 0, sizeof(k->in.gpr));
 	for (unsigned r = 0; r < n; r++)
 		do {
-			k->in.gpr[r] = make_register(&plan, r);
+			k->in.gpr[r] = make_register(&plan, r, k->mode);
 			if (k->mode != 8)
 				k->in.gpr[r] = (uint32_t)k->in.gpr[r];
 		} while (near_code(k->in.gpr[r]));
 	if (plan.strings) {
-		k->in.gpr[X86_RSI] = make_pointer();
-		k->in.gpr[X86_RDI] = make_pointer();
+		k->in.gpr[X86_RSI] = make_pointer(X86_RSI, k->mode);
+		k->in.gpr[X86_RDI] = make_pointer(X86_RDI, k->mode);
 		if (plan.index != X86_RCX)
 			k->in.gpr[X86_RCX] = host_below(100);
 	}
+	if (k->mode != 8)
+		for (unsigned r = 0; r < n; r++)
+			k->in.gpr[r] = (uint32_t)k->in.gpr[r];
 	k->in.rflags = 0x202 | (host_random() & X86_FL_ARITH) |
 		       (host_chance(12) ? X86_FL_DF : 0);
 	host_make_fpu(&k->in.fpu);
