@@ -175,8 +175,7 @@ static uint8_t *bt_test_align(struct bt_tr *t, unsigned size, unsigned r)
 
 int32_t bt_stack_entry(struct bt_tr *t, bool write)
 {
-	return BT_AREA(stack) +
-	       (int32_t)((t->mode * 2 + write) * sizeof(struct soft_tlb_entry));
+	return bt_stack_at(t->mode, write);
 }
 
 uint8_t *bt_check_tlb(struct bt_tr *t, unsigned size, bool write)
@@ -261,14 +260,9 @@ void bt_access_stack(
 		em_8(e, acc->size - 1);
 		cold->patch[cold->npatch++] = em_jcc(e, CC_NE, e->p);
 	}
-	acc->free = BT_T0;
-	if (t->code64) {
-		em_load(e, 8, BT_T1, bt_at_rsp(at + 8));
-		acc->m = em_sib(base, BT_T1, 1, disp);
-		return;
-	}
-	em_op_rm(e, 8, 0x03, BT_T1, bt_at_rsp(at + 16));
+	em_op_rm(e, 8, 0x03, BT_T1, bt_at_rsp(at + 8));
 	acc->m = em_at(BT_T1, 0);
+	acc->free = BT_T0;
 }
 
 /* May the access be [registers + addend]? */

@@ -575,9 +575,9 @@ void bt_emit_vec(struct bt_tr *t, const struct x86_insn *in)
 		vec |= in->opnd[i].kind == X86_OK_VEC;
 	}
 	if (vec)
-		bt_emit_live(t, BT_LIVE_VEC, BT_AREA(vec_live));
+		bt_emit_live(t, BT_LIVE_VEC, BT_NEAR(vec_live));
 	if (x87)
-		bt_emit_live(t, BT_LIVE_X87, BT_AREA(x87_live));
+		bt_emit_live(t, BT_LIVE_X87, BT_NEAR(x87_live));
 	bt_emit_copy(t, in);
 	if (attr & X86_AT_X87)
 		bt_emit_x87_pointers(t, in);
@@ -595,9 +595,9 @@ void bt_emit_control(struct bt_tr *t, const struct x86_insn *in)
 	struct bt_cold *cold;
 
 	if (x87)
-		bt_emit_live(t, BT_LIVE_X87, BT_AREA(x87_live));
+		bt_emit_live(t, BT_LIVE_X87, BT_NEAR(x87_live));
 	else
-		bt_emit_live(t, BT_LIVE_VEC, BT_AREA(vec_live));
+		bt_emit_live(t, BT_LIVE_VEC, BT_NEAR(vec_live));
 	bt_access(t, in, &acc);
 	em_op_rm(e, 4, x87 ? 0x0fb7 : 0x8b, BT_T0, acc.m);
 	em_store(e, 4, bt_at_rsp(BT_AREA(tmp2)), BT_T0);

@@ -15,7 +15,7 @@ void bt_emit_rip(struct bt_tr *t, unsigned d, int64_t off)
 		em_mov_ri(&t->hot, d, (uint32_t)((t->key >> 32) + off));
 		return;
 	}
-	em_load(&t->hot, size, d, bt_at_rsp(BT_AREA(rip_base)));
+	em_load(&t->hot, size, d, bt_at_rsp(BT_NEAR(rip_base)));
 	if (off)
 		em_lea(&t->hot, size, d, em_at(d, off));
 }
@@ -61,7 +61,7 @@ void bt_emit_indirect(struct bt_tr *t, int32_t undo)
 		return;
 	}
 	em_ror(e, t->vm->bmi2, BT_T1, BT_T0, 62); /* bt_jc_index << 4 */
-	em_op_rm(e, 4, 0x23, BT_T1, bt_at_rsp(BT_AREA(jc_mask)));
+	em_op_rm(e, 4, 0x23, BT_T1, bt_at_rsp(BT_NEAR(jc_mask)));
 	em_op_rm(e, 8, 0x3b, BT_T0, em_sib(H_RSP, BT_T1, 1, jc));
 	cold = bt_cold(t, BT_TH_JC, em_jcc(e, CC_NE, e->p));
 	cold->data[0] = bt_info(t);
@@ -303,9 +303,9 @@ void bt_emit_rflags_image(struct bt_tr *t)
 
 	em_load(e, 4, BT_T0, bt_at_rsp(BT_ST(rflags)));
 	em_alu_ri(e, 4, EM_AND, BT_T0, 0xfcffff & ~X86_FL_ARITH);
-	em_op_rm(e, 4, 0x0fb6, BT_T1, bt_at_rsp(BT_AREA(fl) + 1));
+	em_op_rm(e, 4, 0x0fb6, BT_T1, bt_at_rsp(BT_NEAR(fl) + 1));
 	em_op_rr(e, 4, 0x0b, BT_T0, BT_T1);
-	em_op_rm(e, 4, 0x0fb6, BT_T1, bt_at_rsp(BT_AREA(fl)));
+	em_op_rm(e, 4, 0x0fb6, BT_T1, bt_at_rsp(BT_NEAR(fl)));
 	em_op_rr(e, 4, 0xc1, 4, BT_T1);
 	em_8(e, 11);
 	em_op_rr(e, 4, 0x0b, BT_T0, BT_T1);

@@ -157,7 +157,7 @@ bool bt_grace_over(struct cpu_vm *vm, uint32_t g)
 		struct soft_cpu *o = vm->soft.cpus[i];
 
 		if (o && o->engine &&
-			atomic_load(&bt_area(o)->in_code) != BT_OUT &&
+			atomic_load(&bt_near(o)->in_code) != BT_OUT &&
 			(int32_t)(atomic_load(&bt_cpu(o)->grace) - g) < 0)
 			return false;
 	}
@@ -174,7 +174,7 @@ uint32_t bt_grace_begin(struct cpu_vm *vm)
 		struct soft_cpu *o = vm->soft.cpus[i];
 
 		if (o && o->engine &&
-			atomic_load(&bt_area(o)->in_code) != BT_OUT)
+			atomic_load(&bt_near(o)->in_code) != BT_OUT)
 			bt_kick(o->engine);
 	}
 	return g;

@@ -13,10 +13,10 @@
 void bt_kick(void *opaque)
 {
 	struct cpu *cpu = opaque;
-	struct bt_area *a = bt_area(cpu->c);
+	struct bt_near *near = bt_near(cpu->c);
 
-	atomic_store(&a->jc_mask, 0);
-	atomic_store(&a->poll, 1);
+	atomic_store(&near->jc_mask, 0);
+	atomic_store(&near->poll, 1);
 }
 
 /* ---- an empty cache ---- */
@@ -29,7 +29,7 @@ static bool bt_others_out(struct cpu_vm *vm, struct soft_cpu *c)
 		struct soft_cpu *o = vm->soft.cpus[i];
 
 		if (!o || o == c || !o->engine ||
-			atomic_load(&bt_area(o)->in_code) == BT_OUT)
+			atomic_load(&bt_near(o)->in_code) == BT_OUT)
 			continue;
 		bt_kick(o->engine);
 		out = false;
@@ -64,14 +64,14 @@ static void bt_flush_world(struct cpu *cpu)
 /* From OUT to IN_C, from where blocks may be held. */
 static void bt_come_in(struct cpu *cpu)
 {
-	struct bt_area *a = bt_area(cpu->c);
+	struct bt_near *near = bt_near(cpu->c);
 	uint32_t epoch;
 
 	for (;;) {
-		atomic_store(&a->in_code, BT_IN_C);
+		atomic_store(&near->in_code, BT_IN_C);
 		if (!atomic_load(&cpu->vm->flush_wanted))
 			break;
-		atomic_store(&a->in_code, BT_OUT);
+		atomic_store(&near->in_code, BT_OUT);
 		bt_flush_world(cpu);
 	}
 	atomic_store(&cpu->grace, atomic_load(&cpu->vm->grace));
@@ -93,6 +93,7 @@ static void bt_go_in(struct cpu *cpu)
 {
 	struct soft_cpu *c = cpu->c;
 	struct bt_area *a = bt_area(c);
+	struct bt_near *near = bt_near(c);
 	struct bt_block *b;
 
 	bt_come_in(cpu);
@@ -108,18 +109,18 @@ static void bt_go_in(struct cpu *cpu)
 		bt_step(c);
 		cpu->done++;
 	}
-	atomic_store(&a->in_code, BT_OUT);
+	atomic_store(&near->in_code, BT_OUT);
 }
 
 /* True: return to the run loop. */
 static bool bt_events(struct cpu *cpu, struct cpu_exit *exit)
 {
 	struct soft_cpu *c = cpu->c;
-	struct bt_area *a = bt_area(c);
+	struct bt_near *near = bt_near(c);
 	bool shadow;
 
-	atomic_store(&a->poll, 0);
-	atomic_store(&a->jc_mask, BT_JC_MASK);
+	atomic_store(&near->poll, 0);
+	atomic_store(&near->jc_mask, BT_JC_MASK);
 	while (soft_attention(c) | c->debug) {
 		shadow = c->st.sti_shadow | c->st.movss_shadow;
 		if (soft_poll(c, exit))
@@ -139,7 +140,7 @@ void bt_run(struct cpu *cpu, struct cpu_exit *exit)
 	struct cpu_exit *volatile out = exit;
 
 	if (__builtin_setjmp(c->jmp)) {
-		atomic_store(&bt_area(c)->in_code, BT_OUT);
+		atomic_store(&bt_near(c)->in_code, BT_OUT);
 		soft_deliver_fault(c);
 	}
 	cpu->running = true;
@@ -170,7 +171,7 @@ static unsigned bt_count(struct soft_cpu *c)
 	bt_drop_rf(c);
 	b = bt_block_get(c);
 	if (!b && atomic_load(&bt_vm(c)->flush_wanted)) {
-		atomic_store(&bt_area(c)->in_code, BT_OUT);
+		atomic_store(&bt_near(c)->in_code, BT_OUT);
 		bt_come_in(bt_cpu(c));
 		b = bt_block_get(c);
 	}
@@ -184,7 +185,7 @@ unsigned bt_block_insns(struct soft_cpu *cpu)
 
 	if (!__builtin_setjmp(c->jmp))
 		n = bt_count(c);
-	atomic_store(&bt_area(c)->in_code, BT_OUT);
+	atomic_store(&bt_near(c)->in_code, BT_OUT);
 	return n;
 }
 
@@ -197,7 +198,7 @@ bool bt_step_block(struct soft_cpu *cpu, bool one, unsigned *n_insns,
 
 	bt_cpu(c)->done = 0;
 	if (__builtin_setjmp(c->jmp)) {
-		atomic_store(&bt_area(c)->in_code, BT_OUT);
+		atomic_store(&bt_near(c)->in_code, BT_OUT);
 		*n = bt_cpu(c)->done + 1;
 		soft_deliver_fault(c);
 	} else if (one) {

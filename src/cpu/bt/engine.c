@@ -106,12 +106,12 @@ static int bt_cpu_new(struct cpu **out, struct cpu_vm *vm, struct bus_cpu *bc,
 	}
 	cpu->vm = vm;
 	a = bt_area(cpu->c);
-	a->jc_mask = BT_JC_MASK;
+	bt_near(cpu->c)->jc_mask = BT_JC_MASK;
 	a->host_mxcsr = 0x1f80;
 	for (unsigned m = 0; m < SOFT_NMODES; m++) {
 		a->jc[m][0].host = vm->jc_miss;
-		a->stack[m][0].tag = BT_SLOT_EMPTY;
-		a->stack[m][1].tag = BT_SLOT_EMPTY;
+		bt_stack(cpu->c, m, false)->tag = BT_SLOT_EMPTY;
+		bt_stack(cpu->c, m, true)->tag = BT_SLOT_EMPTY;
 	}
 	bt_slots_init(cpu->c);
 	cpu->epoch = vm->epoch;
@@ -243,7 +243,7 @@ static enum cpu_where bt_where(struct cpu *cpu)
 {
 	if (!cpu->running)
 		return CPU_OUTSIDE;
-	return atomic_load(&bt_area(cpu->c)->in_code) == BT_IN_CODE
+	return atomic_load(&bt_near(cpu->c)->in_code) == BT_IN_CODE
 		       ? CPU_IN_GUEST
 		       : CPU_IN_ENGINE;
 }

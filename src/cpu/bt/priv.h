@@ -6,11 +6,11 @@
  * RSP in R15; guest R10, R11 and R15 live in st.gpr; host R10 (T0) and R11
  * (T1) are scratch.
  *
- * Arithmetic flags are in the host's EFLAGS or in bt_area.fl, as the translator
+ * Arithmetic flags are in the host's EFLAGS or in bt_near.fl, as the translator
  * knows at each point; all other bits of RFLAGS are always in st.rflags.
  *
  * RIP is not kept.  A block is translated for a page of RAM, wherever it is
- * mapped: bt_area.rip_base + offset in the page = RIP, and every call into C
+ * mapped: bt_near.rip_base + offset in the page = RIP, and every call into C
  * carries the offset of its instruction.
  */
 #ifndef CPU_BT_PRIV_H
@@ -32,6 +32,7 @@
 #define BT_SHARE_REFUSED 8
 #define BT_MAX_BRANCHES	 8
 #define BT_SHARES	 8
+#define BT_NEAR_SHARES	 3
 #define BT_MAX_EXITS	 (BT_MAX_BRANCHES + BT_SHARES)
 #define BT_BLOCK_ROOM	 32768 /* bytes of hot or cold code a block may need */
 
@@ -83,18 +84,34 @@ struct bt_slot {
 enum bt_ban { BT_BAN_SLOT, BT_BAN_SHARE, BT_NBANS };
 #define BT_BANS 16384
 
-struct bt_area {
+/* One-page cache for accesses through the stack pointer; as an entry of the
+ * TLB. */
+struct bt_stack {
+	uint64_t tag;
+	uintptr_t host;
+};
+
+/* What code uses most, in reach of displacements of one byte: it ends below
+ * the return address of a call that code makes. */
+struct bt_near {
 	uint64_t rip_base;
-	uint64_t t0, t1;
-	uint64_t tmp, tmp2, save0, save1;
-	const uint8_t *resume;
-	const uint8_t *site; /* return address of the last call into C */
-	uint64_t host_rsp;
 	_Atomic(uint32_t) poll;	    /* leave the code at the next occasion */
 	_Atomic(uint32_t) jc_mask;  /* BT_JC_MASK, 0 = kicked */
 	uint16_t fl;		    /* OF in bit 0, EFLAGS 7:0 in 15:8 */
 	_Atomic(uint8_t) in_code;   /* enum bt_where */
 	uint8_t vec_live, x87_live; /* guest's registers are the host's */
+	uintptr_t share[BT_NEAR_SHARES];
+	struct bt_stack stack[2][2]; /* of the kernel, of ring 3 */
+};
+
+#define BT_NEAR_BYTES 128
+
+struct bt_area {
+	uint64_t t0, t1;
+	uint64_t tmp, tmp2, save0, save1;
+	const uint8_t *resume;
+	const uint8_t *site; /* return address of the last call into C */
+	uint64_t host_rsp;
 	uint32_t host_mxcsr;
 	uint32_t spins; /* PAUSEs left until the host's processor is yielded */
 	/* The last x87 instruction carried out in code: BT_X87_AT and the page
@@ -102,8 +119,7 @@ struct bt_area {
 	uint32_t x87_at;
 	uint64_t x87_page, x87_fdp;
 	uint32_t jc_key[SOFT_NMODES]; /* key of the blocks in the jump cache */
-	/* One-page caches for accesses through the stack pointer. */
-	struct soft_tlb_entry stack[SOFT_NMODES][2];
+	struct bt_stack stack[SOFT_NMODES][2]; /* unless near */
 	uintptr_t share[BT_SHARES]; /* host addresses of shared checks */
 	/* Slots filled since the last flush, by displacement from RSP. */
 	uint32_t nfilled, filled[BT_SLOT_JOURNAL];
@@ -133,9 +149,38 @@ _Static_assert(sizeof(struct bt_area) <= SOFT_ENGINE_AREA_BYTES,
 	(BT_ST(seg) + (int32_t)((s) * sizeof(struct x86_seg) +                 \
 				offsetof(struct x86_seg, field)))
 
+#define BT_NEAR(field)                                                         \
+	((int32_t)offsetof(struct bt_near, field) - BT_NEAR_BYTES)
+
+_Static_assert(sizeof(struct bt_near) <= BT_NEAR_BYTES - 16,
+	"no room below the processor");
+
+static inline struct bt_near *bt_near(struct soft_cpu *c)
+{
+	return (struct bt_near *)(void *)((uint8_t *)c - BT_NEAR_BYTES);
+}
+
 static inline struct bt_area *bt_area(struct soft_cpu *c)
 {
 	return (struct bt_area *)(void *)c->engine_area;
+}
+
+/* Displacement from the processor of the cache for the mode. */
+static inline int32_t bt_stack_at(unsigned mode, bool write)
+{
+	int32_t by = write * (int32_t)sizeof(struct bt_stack);
+
+	if (mode == SOFT_USER || mode == SOFT_KERNEL)
+		return BT_NEAR(stack[mode == SOFT_USER]) + by;
+	return BT_AREA(stack) + by +
+	       (int32_t)(mode * 2 * sizeof(struct bt_stack));
+}
+
+static inline struct bt_stack *bt_stack(
+	struct soft_cpu *c, unsigned mode, bool write)
+{
+	return (struct bt_stack *)(void *)((uint8_t *)c +
+					   bt_stack_at(mode, write));
 }
 
 /* ---- keys: what code depends on beside its bytes ---- */

@@ -4,7 +4,7 @@
  * Accesses at constant distances from each other, through the stack pointer, a
  * field's structure or RIP, are checked at the first of them: the whole span
  * must be in one page that all of them may access.  The host address of the
- * span is kept in bt_area.share for the others, which are one or two host
+ * span is kept in bt_near.share for the others, which are one or two host
  * instructions each then and leave the flags alone.
  *
  * To know the distances, each register has a value number and a displacement
@@ -429,6 +429,16 @@ static bool share_by_stack(struct bt_tr *t, bool stack)
 				in->seg_override != X86_GS);
 }
 
+/* Where the host address of the span is kept. */
+static int32_t share_word(const struct bt_member *m)
+{
+	unsigned k = m->group - 1;
+
+	if (k < BT_NEAR_SHARES)
+		return BT_NEAR(share) + (int32_t)k * 8;
+	return BT_AREA(share) + (int32_t)k * 8;
+}
+
 /* T1 = host address of the span, kept; afterwards flags are destroyed. */
 static void share_check(struct bt_tr *t, bool stack)
 {
@@ -448,7 +458,7 @@ static void share_check(struct bt_tr *t, bool stack)
 		em_alu_ri(
 			e, 8, EM_CMP, BT_T1, (int32_t)BUS_PAGE_SIZE - g->span);
 		cold = bt_cold(t, BT_TH_SPAN, em_jcc(e, CC_A, e->p));
-		em_op_rm(e, 8, 0x03, BT_T1, bt_at_rsp(at + 16));
+		em_op_rm(e, 8, 0x03, BT_T1, bt_at_rsp(at + 8));
 	} else {
 		share_linear(t, stack, BT_T0, g->low - m->at);
 		cold = bt_cold(
@@ -459,7 +469,7 @@ static void share_check(struct bt_tr *t, bool stack)
 	}
 	cold->retry = retry;
 	cold->stack = stack;
-	em_store(e, 8, bt_at_rsp(BT_AREA(share) + (m->group - 1) * 8), BT_T1);
+	em_store(e, 8, bt_at_rsp(share_word(m)), BT_T1);
 	g->made = true;
 	t->held = m->group;
 }
@@ -475,8 +485,7 @@ bool bt_share(struct bt_tr *t, bool stack, struct bt_access *acc)
 	if (!g->made)
 		share_check(t, stack);
 	else if (t->held != m->group)
-		em_load(&t->hot, 8, BT_T1,
-			bt_at_rsp(BT_AREA(share) + (m->group - 1) * 8));
+		em_load(&t->hot, 8, BT_T1, bt_at_rsp(share_word(m)));
 	t->held = m->group;
 	acc->m = em_at(BT_T1, m->at - g->low);
 	acc->free = BT_T0;

@@ -20,7 +20,7 @@ static uint32_t rd32(const uint8_t *p)
 
 void bt_flags_to_st(struct soft_cpu *c)
 {
-	unsigned fl = bt_area(c)->fl;
+	unsigned fl = bt_near(c)->fl;
 
 	c->st.rflags = (c->st.rflags & ~(uint64_t)X86_FL_ARITH) |
 		       (fl >> 8 & X86_FL_ARITH) | (fl & 1) << 11;
@@ -28,7 +28,7 @@ void bt_flags_to_st(struct soft_cpu *c)
 
 void bt_flags_from_st(struct soft_cpu *c)
 {
-	bt_area(c)->fl = (c->st.rflags & 0xd5) << 8 | (c->st.rflags >> 11 & 1);
+	bt_near(c)->fl = (c->st.rflags & 0xd5) << 8 | (c->st.rflags >> 11 & 1);
 }
 
 /* ---- the guest's registers in the host's ---- */
@@ -93,43 +93,42 @@ static void bt_x87_load(struct soft_cpu *c)
 
 void bt_fpu_save(struct soft_cpu *c)
 {
-	struct bt_area *a = bt_area(c);
+	struct bt_near *near = bt_near(c);
 
-	if (a->vec_live)
+	if (near->vec_live)
 		bt_vm(c)->vec_save(c);
-	if (a->x87_live)
+	if (near->x87_live)
 		bt_x87_save(c);
-	a->vec_live = a->x87_live = 0;
+	near->vec_live = near->x87_live = 0;
 }
 
 static unsigned bt_fpu_live(struct soft_cpu *c)
 {
-	return (bt_area(c)->vec_live ? BT_LIVE_VEC : 0) |
-	       (bt_area(c)->x87_live ? BT_LIVE_X87 : 0);
+	return (bt_near(c)->vec_live ? BT_LIVE_VEC : 0) |
+	       (bt_near(c)->x87_live ? BT_LIVE_X87 : 0);
 }
 
 static void bt_fpu_reload(struct soft_cpu *c, unsigned live)
 {
 	if (live & BT_LIVE_VEC) {
 		bt_vm(c)->vec_load(c);
-		bt_area(c)->vec_live = 1;
+		bt_near(c)->vec_live = 1;
 	}
 	if (live & BT_LIVE_X87) {
 		bt_x87_load(c);
-		bt_area(c)->x87_live = 1;
+		bt_near(c)->x87_live = 1;
 	}
 }
 
 void bt_sync(struct soft_cpu *c)
 {
 	struct cpu *cpu = bt_cpu(c);
-	struct bt_area *a = bt_area(c);
 
 	if (cpu->tlb_gen != c->tlb_gen) {
 		cpu->tlb_gen = c->tlb_gen;
 		for (unsigned m = 0; m < SOFT_NMODES; m++) {
-			a->stack[m][0].tag = BT_SLOT_EMPTY;
-			a->stack[m][1].tag = BT_SLOT_EMPTY;
+			bt_stack(c, m, false)->tag = BT_SLOT_EMPTY;
+			bt_stack(c, m, true)->tag = BT_SLOT_EMPTY;
 		}
 		bt_slots_flush(c);
 	}
@@ -147,7 +146,7 @@ void bt_sync(struct soft_cpu *c)
  * are live in the host's. */
 static void bt_enter_quick(struct soft_cpu *c, uint32_t info)
 {
-	uint64_t rip = bt_area(c)->rip_base + BT_INFO_OFF(info);
+	uint64_t rip = bt_near(c)->rip_base + BT_INFO_OFF(info);
 
 	c->st.rip = c->code64 ? rip : (uint32_t)rip;
 	bt_cpu(c)->done = BT_INFO_N(info);
@@ -162,7 +161,7 @@ static void bt_enter_c(struct soft_cpu *c, uint32_t info)
 
 static bool bt_must_leave(struct soft_cpu *c)
 {
-	return bt_cpu(c)->stepping || atomic_load(&bt_area(c)->poll) ||
+	return bt_cpu(c)->stepping || atomic_load(&bt_near(c)->poll) ||
 	       bt_attention(c) || bt_vm(c)->flush_wanted;
 }
 
@@ -222,7 +221,7 @@ void bt_step(struct soft_cpu *c)
 	while (c->st.rip == rip && (c->st.rflags & X86_FL_RF) &&
 		!c->st.activity && !(c->debug & SOFT_DBG_HIT) &&
 		(bt_cpu(c)->stepping ||
-			!(atomic_load(&bt_area(c)->poll) || bt_attention(c))))
+			!(atomic_load(&bt_near(c)->poll) || bt_attention(c))))
 		interp_step(c);
 }
 
@@ -244,7 +243,7 @@ static const uint8_t *bt_interpret(
 		cpu->tlb_gen != c->tlb_gen || bt_key(c) != key)
 		return bt_go(c);
 	if (!cpu->stepping &&
-		(atomic_load(&bt_area(c)->poll) || bt_attention(c)))
+		(atomic_load(&bt_near(c)->poll) || bt_attention(c)))
 		return vm->leave;
 	bt_sync(c);
 	bt_flags_from_st(c);
@@ -263,7 +262,7 @@ struct bt_miss {
 	unsigned size;
 	enum soft_access acc;
 	bool align;
-	struct soft_tlb_entry *stack; /* one-page cache to fill, or NULL */
+	struct bt_stack *stack; /* one-page cache to fill, or NULL */
 };
 
 /*
@@ -280,7 +279,7 @@ static bool bt_miss_decode(struct soft_cpu *c, uint32_t info, struct bt_miss *m)
 	m->acc = write ? SOFT_WRITE : SOFT_READ;
 	m->align = info & BT_INFO_ALIGN;
 	if (info & BT_INFO_STACK) {
-		m->stack = &a->stack[c->tlb_mode][write];
+		m->stack = bt_stack(c, c->tlb_mode, write);
 		m->ea = a->t1 ^ m->stack->tag;
 		return true;
 	}
@@ -306,7 +305,7 @@ static bool bt_miss_hits(struct soft_cpu *c, const struct bt_miss *m)
 	if ((m->ea ^ e->tag) > BUS_PAGE_SIZE - m->size)
 		return false;
 	if (m->stack)
-		*m->stack = *e;
+		*m->stack = (struct bt_stack){e->tag, e->host};
 	return true;
 }
 
@@ -392,7 +391,7 @@ static const uint8_t *bt_h_link(struct soft_cpu *c, const uint8_t *site)
 
 	bt_cpu(c)->counters[BT_CNT_LINK]++;
 	bt_enter_c(c, BT_INFO(vm->exits[x].off, 0, 0));
-	if (atomic_load(&bt_area(c)->poll) || vm->flush_wanted)
+	if (atomic_load(&bt_near(c)->poll) || vm->flush_wanted)
 		return vm->leave;
 	b = bt_block_follow(c, x);
 	return b ? b->near_entry : vm->leave;
@@ -533,15 +532,16 @@ static const uint8_t *bt_h_span(struct soft_cpu *c, const uint8_t *site)
 	uint32_t info = rd32(site);
 	bool write = info & BT_INFO_WRITE;
 	gva_t ea = a->t1;
+	const struct soft_tlb_entry *e =
+		&c->tlb[c->tlb_mode][write ? SOFT_WRITE : SOFT_READ]
+		       [soft_tlb_index(ea)];
 	struct bt_block *b;
 
 	bt_cpu(c)->counters[BT_CNT_MISS]++;
 	if (bt_span_fill(c, ea, write)) {
 		if (info & BT_INFO_STACK)
-			a->stack[c->tlb_mode][write] =
-				c->tlb[c->tlb_mode]
-				      [write ? SOFT_WRITE : SOFT_READ]
-				      [soft_tlb_index(ea)];
+			*bt_stack(c, c->tlb_mode, write) =
+				(struct bt_stack){e->tag, e->host};
 		return site + (int32_t)rd32(site + 4);
 	}
 	bt_enter_c(c, info);

@@ -30,9 +30,12 @@ static bool bt_drop_writes(struct soft_cpu *o, uintptr_t host, uint32_t slots)
 
 	for (unsigned m = 0; m < SOFT_NMODES; m++) {
 		struct soft_tlb_entry *e = o->tlb[m][SOFT_WRITE];
+		struct bt_stack *s = bt_stack(o, m, true);
 
-		found |= bt_drop_slot(
-			&bt_area(o)->stack[m][SOFT_WRITE], host, BT_SLOT_EMPTY);
+		if (__atomic_load_n(&s->host, __ATOMIC_RELAXED) == host &&
+			__atomic_exchange_n(&s->tag, BT_SLOT_EMPTY,
+				__ATOMIC_SEQ_CST) != BT_SLOT_EMPTY)
+			found = true;
 		for (unsigned i = 0; slots == ~0u && i < SOFT_TLB_SIZE; i++)
 			found |= bt_drop_slot(&e[i], host, soft_tlb_empty(i));
 		for (unsigned k = 0; slots != ~0u && k < 2; k++)

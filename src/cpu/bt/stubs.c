@@ -46,13 +46,13 @@ void bt_emit_flags_save(struct emit *e)
 	em_8(e, 0x90);
 	em_8(e, 0xc0);
 	em_8(e, 0x66);
-	em_store(e, 4, bt_rsp(BT_AREA(fl)), H_RAX);
+	em_store(e, 4, bt_rsp(BT_NEAR(fl)), H_RAX);
 	em_mov_rr(e, 8, H_RAX, BT_T1);
 }
 
 static void bt_emit_flags_from_fl(struct emit *e)
 {
-	em_op_rm(e, 4, 0x0fb7, H_RAX, bt_rsp(BT_AREA(fl)));
+	em_op_rm(e, 4, 0x0fb7, H_RAX, bt_rsp(BT_NEAR(fl)));
 	em_8(e, 0x04); /* add al, 0x7f: OF */
 	em_8(e, 0x7f);
 	em_8(e, 0x9e); /* sahf */
@@ -73,7 +73,7 @@ void bt_emit_flags_load(struct emit *e, unsigned scratch)
 
 static void bt_emit_in_code(struct emit *e, unsigned where)
 {
-	em_op_rm(e, 4, 0xc6, 0, bt_rsp(BT_AREA(in_code)));
+	em_op_rm(e, 4, 0xc6, 0, bt_rsp(BT_NEAR(in_code)));
 	em_8(e, where);
 }
 
@@ -150,9 +150,7 @@ static void bt_emit_thunk(struct emit *e, bt_helper *fn, bool save_flags)
 static void bt_emit_stack_miss(
 	struct cpu_vm *vm, struct emit *e, unsigned mode, unsigned acc)
 {
-	int32_t slot =
-		BT_AREA(stack) +
-		(int32_t)((mode * 2 + acc) * sizeof(struct soft_tlb_entry));
+	int32_t slot = bt_stack_at(mode, acc);
 	int32_t tlb = (int32_t)(offsetof(struct soft_cpu, tlb) +
 				(mode * SOFT_NACCESS + acc) * SOFT_TLB_SIZE *
 					sizeof(struct soft_tlb_entry));
@@ -173,10 +171,8 @@ static void bt_emit_stack_miss(
 	em_op_rm(e, 8, 0x3b, BT_T1, BELOW(slot));
 	same = em_jcc(e, CC_E, e->p);
 	em_store(e, 8, BELOW(slot), BT_T1);
-	em_load(e, 8, BT_T1, em_sib(H_RSP, BT_T0, 1, tlb + 16));
-	em_store(e, 8, BELOW(slot + 8), BT_T1);
 	em_load(e, 8, BT_T1, em_sib(H_RSP, BT_T0, 1, tlb + 24));
-	em_store(e, 8, BELOW(slot + 16), BT_T1);
+	em_store(e, 8, BELOW(slot + 8), BT_T1);
 	/* to the retry address behind the call */
 	bt_emit_push(e, BT_T1, true);
 	em_op_rm(e, 8, 0x63, BT_T0, em_at(BT_T1, 4)); /* movsxd */

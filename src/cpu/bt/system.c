@@ -287,11 +287,11 @@ static void bt_put_rflags(struct bt_tr *t)
 
 	em_alu_ri(e, 4, EM_OR, BT_T0, X86_FL_1);
 	em_store(e, 8, bt_at_rsp(BT_ST(rflags)), BT_T0);
-	bt_store_m8(t, BT_AREA(fl) + 1, BT_T0);
+	bt_store_m8(t, BT_NEAR(fl) + 1, BT_T0);
 	em_op_rr(e, 4, 0xc1, 5, BT_T0); /* shr */
 	em_8(e, 11);
 	em_alu_ri(e, 4, EM_AND, BT_T0, 1);
-	bt_store_m8(t, BT_AREA(fl), BT_T0);
+	bt_store_m8(t, BT_NEAR(fl), BT_T0);
 }
 
 /* T0, T1: selectors of CS and SS, but for their RPL. */

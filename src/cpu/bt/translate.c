@@ -200,7 +200,7 @@ static void bt_emit_page2(struct bt_tr *t)
 				  sizeof(struct soft_tlb_entry));
 	struct bt_cold *cold;
 
-	em_load(e, 8, BT_T0, bt_at_rsp(BT_AREA(rip_base)));
+	em_load(e, 8, BT_T0, bt_at_rsp(BT_NEAR(rip_base)));
 	em_lea(e, 8, BT_T0, em_at(BT_T0, BUS_PAGE_SIZE));
 	if (t->segs)
 		em_op_rm(e, 4, 0x03, BT_T0, bt_at_rsp(BT_SEG(X86_CS, base)));
@@ -232,11 +232,11 @@ static void bt_emit_entries(struct bt_tr *t)
 		em_8(e, 0xcc);
 	t->b->far_entry = e->p;
 	if (t->segs) {
-		em_mov_mi(e, 8, bt_at_rsp(BT_AREA(rip_base)),
+		em_mov_mi(e, 8, bt_at_rsp(BT_NEAR(rip_base)),
 			(int32_t)(t->key >> 32));
 	} else {
 		em_alu_ri(e, 8, EM_AND, BT_T0, -(int32_t)BUS_PAGE_SIZE);
-		em_store(e, 8, bt_at_rsp(BT_AREA(rip_base)), BT_T0);
+		em_store(e, 8, bt_at_rsp(BT_NEAR(rip_base)), BT_T0);
 	}
 	if (kind == BT_EN_HOST)
 		bt_emit_flags_load(e, BT_T1);
@@ -250,7 +250,7 @@ static void bt_emit_entries(struct bt_tr *t)
 	t->fl = kind == BT_EN_HOST ? BT_FL_HOST : BT_FL_SAVED;
 	t->i = 0;
 	if (poll) {
-		em_alu_mi(e, 4, EM_CMP, bt_at_rsp(BT_AREA(poll)), 0);
+		em_alu_mi(e, 4, EM_CMP, bt_at_rsp(BT_NEAR(poll)), 0);
 		cold = bt_cold(t, BT_TH_POLL, em_jcc(e, CC_NE, e->p));
 		cold->data[0] = BT_INFO(t->b->off, 0, 0);
 	}

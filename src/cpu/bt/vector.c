@@ -67,7 +67,7 @@ void bt_emit_vzero(struct bt_tr *t, const struct x86_insn *in)
 {
 	struct emit *e = &t->hot;
 
-	bt_emit_live(t, BT_LIVE_VEC, BT_AREA(vec_live));
+	bt_emit_live(t, BT_LIVE_VEC, BT_NEAR(vec_live));
 	for (unsigned n = 0; n < 8; n++) {
 		em_8(e, 0xc5);
 		if (in->op == X86_OP_VZEROALL) { /* vpxor n, n, n */

@@ -67,7 +67,7 @@ void bt_emit_x87_pointers(struct bt_tr *t, const struct x86_insn *in)
 		return;
 	/* An access may miss and go to the interpreter, past this. */
 	if (!t->x87_page) {
-		em_load(e, 8, BT_T0, bt_at_rsp(BT_AREA(rip_base)));
+		em_load(e, 8, BT_T0, bt_at_rsp(BT_NEAR(rip_base)));
 		em_store(e, 8, bt_at_rsp(BT_AREA(x87_page)), BT_T0);
 		t->x87_page = !in->has_mem;
 	}
