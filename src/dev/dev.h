@@ -29,6 +29,7 @@ struct dev_host {
 	struct bus *bus;
 	const struct bus_irq *gsi; /* array of BUS_NGSI board interrupt lines */
 	struct pci_bus *pci;
+	struct dev *dma; /* the ISA DMA controllers (dev/misc/i8237.h) */
 	struct blk *blk;
 	struct net_port *net;
 	struct dev_chardev *chr;

@@ -11,12 +11,14 @@
 #include "dev/irq/intc.h"
 #include "dev/misc/apm_port.h"
 #include "dev/misc/fw_cfg.h"
+#include "dev/misc/i8237.h"
 #include "dev/misc/port92.h"
 #include "dev/misc/testdev.h"
 #include "dev/pci/i440fx.h"
 #include "dev/pci/piix3.h"
 #include "dev/serial/debugcon.h"
 #include "dev/serial/uart16550.h"
+#include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
 #include "dev/timer/acpi_pm.h"
 #include "dev/timer/hpet.h"
@@ -41,6 +43,8 @@ const struct dev_class *const dev_table[] = {
 	&testdev_class,
 	&fw_cfg_class,
 	&vga_class,
+	&i8237_class,
+	&fdc_class,
 	&ide_class,
 	&virtio_blk_class,
 	&virtio_net_class,
