@@ -94,13 +94,24 @@ static void say(const char *text)
 static bool send_start(struct session *s, bool tty, GError **err)
 {
 	g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+	bool ok;
 	JsonObject *body = json_object_new();
 
 	json_object_set_member(
 		body, "machine", conf_machine_to_json(s->m, fds));
 	json_object_set_boolean_member(body, "tty", tty);
-	return wire_send(s->sock, "start", body, (const int *)(void *)fds->data,
+	ok = wire_send(s->sock, "start", body, (const int *)(void *)fds->data,
 		fds->len, err);
+	/* Discs come and go: their locks are the machine's alone. */
+	for (guint i = 0; i < s->m->drives->len; i++) {
+		struct conf_drive *d = g_ptr_array_index(s->m->drives, i);
+
+		if (d->media != CONF_MEDIA_DISK && d->file.fd >= 0) {
+			close(d->file.fd);
+			d->file.fd = -1;
+		}
+	}
+	return ok;
 }
 
 static void answer_open(struct session *s, const struct wire_msg *msg)

@@ -24,6 +24,7 @@ struct fw_acpi_conf {
 	bool hpet;
 	bool no_ioapic;	      /* the guest is to use the 8259s */
 	bool display;	      /* a VGA device is there */
+	bool floppy;	      /* a floppy disk controller is there */
 	unsigned ncom;	      /* COM1.. at their usual places */
 	uint16_t pm_base;     /* PM1 event block; control +4, timer +8 */
 	uint8_t smi_cmd_port; /* 0: SCI always enabled */

@@ -101,10 +101,21 @@ static void com_ports(struct aml *a, unsigned n)
 	}
 }
 
+static void floppy(struct aml *a)
+{
+	GByteArray *r = g_byte_array_new();
+
+	aml_res_io(r, 0x3f2, 4);
+	aml_res_io(r, 0x3f7, 1);
+	aml_res_irq(r, 6);
+	aml_res_dma(r, 2);
+	pnp_device(a, "FDC0", "PNP0700", r);
+}
+
 static void isa_bridge(struct aml *a, const struct fw_acpi_conf *c)
 {
 	GByteArray *kbd = g_byte_array_new(), *mouse = g_byte_array_new();
-	GByteArray *board = g_byte_array_new();
+	GByteArray *board = g_byte_array_new(), *dma = g_byte_array_new();
 
 	aml_device(a, "ISA_");
 	number(a, "_ADR", (uint64_t)ISA_BRIDGE_SLOT << 16);
@@ -117,6 +128,14 @@ static void isa_bridge(struct aml *a, const struct fw_acpi_conf *c)
 	aml_res_irq(mouse, 12);
 	pnp_device(a, "MOU_", "PNP0F13", mouse);
 	com_ports(a, c->ncom);
+	if (c->floppy)
+		floppy(a);
+	/* DMA controllers, pages, cascade */
+	aml_res_io(dma, 0x00, 16);
+	aml_res_io(dma, 0x80, 16);
+	aml_res_io(dma, 0xc0, 32);
+	aml_res_dma(dma, 4);
+	pnp_device(a, "DMAC", "PNP0200", dma);
 	/* claimed by no one else: PM block, ACPI command, fw_cfg */
 	aml_res_io(board, c->pm_base, 0x40);
 	aml_res_io(board, 0xb2, 2);

@@ -324,6 +324,14 @@ void aml_res_irq(GByteArray *r, unsigned irq)
 	put(r, 1u << irq, 2);
 }
 
+/* 6.4.2.2: count only, no bus master */
+void aml_res_dma(GByteArray *r, unsigned channel)
+{
+	uint8_t d[3] = {0x2a, (uint8_t)(1u << channel), 0};
+
+	g_byte_array_append(r, d, sizeof(d));
+}
+
 void aml_res_fixed_mem(GByteArray *r, uint32_t base, uint32_t len)
 {
 	put(r, 0x86, 1);

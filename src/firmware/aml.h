@@ -63,7 +63,8 @@ void aml_or(struct aml *a, const char *x, uint64_t mask, const char *to);
 /* Resource descriptors (ACPI 6.4, section 6.4), gathered in r and then put
  * into the stream as a buffer with the end tag. */
 void aml_res_io(GByteArray *r, uint16_t port, uint8_t len);
-void aml_res_irq(GByteArray *r, unsigned irq); /* edge, active high */
+void aml_res_irq(GByteArray *r, unsigned irq);	   /* edge, active high */
+void aml_res_dma(GByteArray *r, unsigned channel); /* 8 bit, compatible */
 void aml_res_fixed_mem(GByteArray *r, uint32_t base, uint32_t len);
 void aml_res_gsi(GByteArray *r, const uint32_t *gsi, unsigned n); /* level */
 void aml_res_bus(GByteArray *r, uint16_t first, uint16_t last);

@@ -9,6 +9,7 @@
 
 #include "block/blk.h"
 #include "conf/error.h"
+#include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
 #include "net/net.h"
 #include "vmm/priv.h"
@@ -72,6 +73,25 @@ static bool add_ide(struct machine *m, struct board_drive *d, GError **err)
 	return e == 0 || attach_failed(d, e, err);
 }
 
+static bool add_floppy(struct machine *m, struct board_drive *d, GError **err)
+{
+	struct dev_host h = {
+		.bus = m->bus, .gsi = m->board.gsi, .dma = m->board.dma};
+	int e = -EINVAL;
+
+	if (!m->board.fdc)
+		m->board.fdc = board_add_class(m, &fdc_class, "fdc", &h, err);
+	d->dev = m->board.fdc;
+	if (!d->dev)
+		return false;
+	bus_lock(m->bus);
+	if (d->conf->slot >= 0 && d->conf->slot < FDC_DRIVES)
+		e = fdc_attach(d->dev, (unsigned)d->conf->slot, d->blk,
+			d->conf->readonly);
+	bus_unlock(m->bus);
+	return e == 0 || attach_failed(d, e, err);
+}
+
 static bool add_drive(struct machine *m, unsigned n, GError **err)
 {
 	struct board_drive *d = &m->board.drive[n];
@@ -88,13 +108,37 @@ static bool add_drive(struct machine *m, unsigned n, GError **err)
 		return add_virtio(m, d, err);
 	if (d->conf->bus == CONF_BUS_IDE)
 		return add_ide(m, d, err);
+	if (d->conf->bus == CONF_BUS_FLOPPY)
+		return add_floppy(m, d, err);
 	return fw_error(
 		err, "it is not built yet", NULL, "cannot attach %s", d->name);
 }
 
-struct ata_drive *board_ata_drive(const struct board_drive *d)
+static struct ata_drive *ata_of(const struct board_drive *d)
 {
 	return ide_drive(d->dev, (unsigned)d->conf->slot);
+}
+
+bool board_may_eject(struct board_drive *d)
+{
+	return d->conf->media == CONF_MEDIA_FLOPPY ||
+	       ata_eject_button(ata_of(d));
+}
+
+bool board_swap_medium(struct board_drive *d, struct blk *b, bool readonly,
+	struct blk **old, GError **err)
+{
+	if (d->conf->media != CONF_MEDIA_FLOPPY) {
+		*old = ata_change_medium(ata_of(d), b);
+	} else if (fdc_change(d->dev, (unsigned)d->conf->slot, b, readonly,
+			   old) < 0) {
+		conf_error_set(err, CONF_ERROR_CONFLICT,
+			"the drive takes discs of another size", NULL,
+			"the disc does not fit %s", d->name);
+		return false;
+	}
+	d->blk = b;
+	return true;
 }
 
 bool board_add_drives(struct machine *m, GError **err)
@@ -266,6 +310,11 @@ static void add_drive_path(struct machine *m, const struct board_drive *d)
 		add_path(m,
 			g_strdup_printf("/pci@i0cf8/ide@1,1/drive@%x/disk@%x",
 				slot / 2, slot % 2));
+		break;
+	case CONF_BUS_FLOPPY:
+		add_path(m,
+			g_strdup_printf(
+				"/pci@i0cf8/isa@1/fdc@03f0/floppy@%x", slot));
 		break;
 	default: break;
 	}

@@ -16,12 +16,14 @@
 #include "dev/irq/intc.h"
 #include "dev/misc/apm_port.h"
 #include "dev/misc/fw_cfg.h"
+#include "dev/misc/i8237.h"
 #include "dev/misc/port92.h"
 #include "dev/pci/i440fx.h"
 #include "dev/pci/pci_setup.h"
 #include "dev/pci/piix3.h"
 #include "dev/serial/debugcon.h"
 #include "dev/serial/uart16550.h"
+#include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
 #include "dev/timer/acpi_pm.h"
 #include "dev/timer/hpet.h"
@@ -139,8 +141,9 @@ static bool add_chipset(
 	if (!b->isa)
 		return false;
 	b->pm = board_add_class(m, &acpi_pm_class, "pm", h, err);
+	b->dma = board_add_class(m, &i8237_class, "dma", h, err);
 	b->kbd = board_add_class(m, &i8042_class, "kbd", h, err);
-	return b->pm && b->kbd &&
+	return b->pm && b->dma && b->kbd &&
 	       board_add_class(m, &port92_class, "port92", h, err) &&
 	       board_add_class(m, &apm_port_class, "apm", h, err);
 }
@@ -278,6 +281,19 @@ static uint8_t ide_translation(struct machine *m)
 	return val;
 }
 
+/* Types in 0x10, number and presence in the equipment byte, which also tells
+ * of a coprocessor and a mouse. */
+static void set_cmos_floppies(struct machine *m)
+{
+	struct dev *f = m->board.fdc;
+	unsigned a = f ? fdc_drive_type(f, 0) : 0;
+	unsigned b = f ? fdc_drive_type(f, 1) : 0;
+
+	mc146818_set(m->board.rtc, 0x10, (uint8_t)(a << 4 | b));
+	mc146818_set(m->board.rtc, 0x14,
+		(uint8_t)(0x06 | (a || b) | (a && b ? 0x40 : 0)));
+}
+
 static void set_cmos(struct machine *m)
 {
 	const struct bus_ram *ram = bus_ram(m->bus);
@@ -295,6 +311,7 @@ static void set_cmos(struct machine *m)
 	mc146818_set_boot(m->board.rtc, order, true);
 	if (m->board.ide)
 		mc146818_set(m->board.rtc, 0x39, ide_translation(m));
+	set_cmos_floppies(m);
 	bus_unlock(m->bus);
 }
 
@@ -371,6 +388,7 @@ void board_pc_setup(struct machine *m)
 	i440fx_open_shadow(b->host_bridge);
 	piix3_route_default(b->isa);
 	acpi_pm_set_base(b->pm, ACPI_PM_BASE);
+	i8237_cascade(b->dma);
 	if (b->ide)
 		ide_enable(b->ide);
 	pci_setup_assign(b->pci, board_pc_pci_start(m), BOARD_PCI_END, PCI_IO,

@@ -50,6 +50,7 @@ static void add_acpi(struct machine *m, bool place)
 		.hpet = m->conf->hpet,
 		.no_ioapic = !m->conf->ioapic,
 		.display = m->board.vga != NULL,
+		.floppy = m->board.fdc != NULL,
 		.ncom = MAX(1u, m->conf->serial->len),
 		.pm_base = ACPI_PM_BASE,
 		.smi_cmd_port = ACPI_PM_SMI_CMD,

@@ -2,9 +2,10 @@
  * media.c - disk images, and discs that come and go while the machine runs.
  */
 #include <string.h>
+#include <sys/stat.h>
 
 #include "conf/error.h"
-#include "dev/storage/ide.h"
+#include "dev/storage/fdc.h"
 #include "vmm/priv.h"
 
 int media_take_fd(struct conf_file *f)
@@ -62,13 +63,31 @@ static bool check_iso(struct blk *b, GError **err)
 		b->size, says);
 }
 
+/* The size says what disc it is. */
+static bool check_floppy(int fd, GError **err)
+{
+	struct stat st;
+	g_autofree char *fix =
+		g_strdup_printf("floppies have %s", fdc_format_names);
+
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || fdc_format(st.st_size))
+		return true;
+	return fw_error(err,
+		st.st_size % 512 ? "its size is no whole number of sectors"
+				 : "no floppy is of that size",
+		fix, "the image has %" PRIu64 " bytes", (uint64_t)st.st_size);
+}
+
 struct blk *media_open(
 	struct machine *m, int drive, struct conf_drive *d, GError **err)
 {
 	struct backing_request r = {m, drive};
 	bool readonly = d->readonly || d->snapshot;
-	struct blk *b = blk_raw_open(media_take_fd(&d->file), readonly, err);
+	struct blk *b = NULL;
 
+	if (d->media != CONF_MEDIA_FLOPPY || d->format != CONF_FORMAT_RAW ||
+		check_floppy(d->file.fd, err))
+		b = blk_raw_open(media_take_fd(&d->file), readonly, err);
 	if (b && d->format == CONF_FORMAT_QCOW2)
 		b = blk_qcow2_open(b, readonly, open_backing, &r, err);
 	if (b && d->snapshot)
@@ -105,24 +124,12 @@ static struct board_drive *find(
 	return NULL;
 }
 
-/* Lock held. */
-static bool may_open_door(const struct board_drive *d)
-{
-	return ata_eject_button(board_ata_drive(d));
-}
-
-static struct blk *swap(struct board_drive *d, struct blk *b)
-{
-	d->blk = b;
-	return ata_change_medium(board_ata_drive(d), b);
-}
-
 bool media_change(struct machine *m, const char *drive, struct conf_drive *d,
 	bool force, GError **err)
 {
 	struct board_drive *to = find(m, drive, err);
 	struct blk *b = NULL;
-	bool may;
+	bool may, done;
 
 	if (!to)
 		return false;
@@ -134,13 +141,12 @@ bool media_change(struct machine *m, const char *drive, struct conf_drive *d,
 			return false;
 	}
 	bus_lock(m->bus);
-	may = may_open_door(to) || force;
-	if (may)
-		b = swap(to, b);
+	may = board_may_eject(to) || force;
+	done = may && board_swap_medium(to, b, d && d->readonly, &b, err);
 	bus_unlock(m->bus);
 	blk_close(b); /* the old one, or the one that may not go in */
 	if (may)
-		return true;
+		return done;
 	conf_error_set(err, CONF_ERROR_CONFLICT,
 		"the guest uses the disc; it has been asked to let it go",
 		"try again when it has, or add --force",

@@ -55,7 +55,8 @@ struct board {
 	uint32_t bios_bytes;
 	struct board_drive drive[CONF_MAX_DRIVES];
 	unsigned ndrives;
-	struct dev *ide;       /* or NULL: nothing is on it */
+	struct dev *ide, *fdc; /* or NULL: nothing is on it */
+	struct dev *dma;
 	GPtrArray *boot_paths; /* of char *: fw_cfg's bootorder */
 	GPtrArray *nets;       /* back ends, to be closed */
 	GPtrArray *roms;       /* option ROMs */
@@ -80,7 +81,12 @@ struct dev *board_add(struct machine *m, const char *cls, const char *id,
 /* board_drives.c: disks and network cards. */
 bool board_add_drives(struct machine *m, GError **err);
 void board_close_drives(struct machine *m); /* after the devices went */
-struct ata_drive *board_ata_drive(const struct board_drive *d);
+/* Change the medium; false with *err: it does not go in.  *old: what came out.
+ * Lock held. */
+bool board_swap_medium(struct board_drive *d, struct blk *b, bool readonly,
+	struct blk **old, GError **err);
+/* May the medium be taken out?  If not, the guest is asked to.  Lock held. */
+bool board_may_eject(struct board_drive *d);
 bool board_add_nics(struct machine *m, GError **err);
 /* Give a PCI card an option ROM: the image, in *bytes, or NULL. */
 uint8_t *board_add_rom(struct machine *m, struct conf_file *file,
