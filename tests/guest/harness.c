@@ -8,7 +8,7 @@
  * themselves by 2 MiB pages that ring 3 may use.  Bytes written to port 0xe9
  * are the test's TAP output; a byte written to port 0xf4 ends it; a byte n
  * written to port 0xf5 says that a triple fault is to come, as test n, and
- * ends it too.
+ * ends it too.  Port 0xf4 reads as the environment's GUEST_SEED, or 1.
  *
  * Around it are the board's interrupt controllers, timers, both A20 gates and
  * ports 0x2000 + n that set the level of interrupt line n, and one more behind
@@ -89,7 +89,15 @@ static void port_write(void *opaque, uint16_t port, unsigned size, uint32_t val)
 		intc_nmi(h->intc);
 }
 
-static const struct bus_io_ops ports = {.write = port_write};
+static uint32_t port_read(void *opaque, uint16_t port, unsigned size)
+{
+	const char *seed = getenv("GUEST_SEED");
+
+	return port == 0xf4 && seed ? (uint32_t)atoi(seed) : 1;
+}
+
+static const struct bus_io_ops ports = {
+	.read = port_read, .write = port_write, .sizes = 1 | 2};
 
 /* 4 GiB identity map: PML4, one PDPT, four page directories. */
 static void map_identity(uint8_t *ram)

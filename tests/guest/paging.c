@@ -562,6 +562,71 @@ static void check_split(void)
 	ok_eq(page2[100], page[2148], "and copies all");
 }
 
+/* ---- descriptors: the processor's own accesses (4.6.1) ---- */
+
+FN(load_ldt_fs, "mov $7, %eax; mov %eax, %fs; int $0x81");
+FN(load_ldt_fs_ac, "pushf; orl $0x40000, (%rsp); popf; mov $7, %eax\n"
+		   "mov %eax, %fs; int $0x81");
+
+static const struct {
+	uint64_t bits; /* of the LDT's page */
+	bool smap, ac, wp, user, accessed;
+	int vector;
+	word error;
+	const char *name;
+} implicit[] = {
+	{P | W | U, 0, 0, 1, 0, 0, -1, 0, "an LDT in a page of ring 3"},
+	{P | W | U, 1, 0, 1, 0, 0, 14, 1, "with SMAP it faults"},
+	{P | W | U, 1, 1, 1, 0, 0, 14, 1, "whatever AC is"},
+	{P | W | U, 1, 0, 1, 1, 0, 14, 1, "and whoever loads from it"},
+	{P | W, 1, 0, 1, 1, 0, -1, 0, "in a page of ring 0: ring 3 may"},
+	{P, 0, 0, 1, 0, 0, 14, 3, "Accessed cannot be set in a read-only page"},
+	{P, 0, 0, 1, 1, 0, 14, 3, "from ring 3 neither"},
+	{P, 0, 0, 0, 1, 0, -1, 0, "unless WP is clear"},
+	{P, 0, 0, 1, 1, 1, -1, 0, "nor need it be when it is set"},
+	{0, 0, 0, 1, 1, 0, 14, 0, "not present: no U in the error code"},
+};
+
+static void check_implicit(void)
+{
+	uint64_t *ldt = (uint64_t *)page;
+	word cr0 = read_cr0(), cr4 = read_cr4();
+
+	target = TEST_VA;
+	gdt[SEL_LDT / 8] = descriptor((uint32_t)TEST_VA, 7, 0x82, 0);
+	gdt[SEL_LDT / 8 + 1] = TEST_VA >> 32;
+	__asm__ volatile("lldt %w0" : : "r"(SEL_LDT));
+	for (unsigned i = 0; i < sizeof(implicit) / sizeof(*implicit); i++) {
+		void (*fn)(void) =
+			implicit[i].ac ? load_ldt_fs_ac : load_ldt_fs;
+		int got;
+
+		if (implicit[i].smap && !has(7, 0, 1, 20))
+			continue;
+		*ldt = descriptor(0, 0xfffff, 0xf2 | implicit[i].accessed, 0xc);
+		pt[0] = (word)page | implicit[i].bits;
+		invlpg(target);
+		write_cr4(implicit[i].smap ? cr4 | SMAP : cr4 & ~SMAP);
+		write_cr0(implicit[i].wp ? cr0 | WP : cr0 & ~WP);
+		if (implicit[i].user)
+			got = guarded_at(SEL_UCODE, SEL_UDATA,
+				(void (*)(void))(
+					USER_VA + ((word)fn - 0x200000)));
+		else
+			got = guarded(fn);
+		write_cr4(cr4);
+		write_cr0(cr0);
+		ok_eq((word)got, (word)implicit[i].vector, implicit[i].name);
+		if (got == 14) {
+			ok_eq(fault.error, implicit[i].error, "  error code");
+			ok_eq(fault.cr2 & ~7ul, TEST_VA, "  CR2");
+		}
+		ok_eq(*ldt >> 40 & 1, got < 0 || implicit[i].accessed,
+			"  Accessed");
+	}
+	__asm__ volatile("lldt %w0; mov %0, %%fs" : : "r"(0));
+}
+
 void test_main(void)
 {
 	make_tables();
@@ -570,6 +635,7 @@ void test_main(void)
 	check_tlb();
 	check_code_tlb();
 	check_pcid();
+	check_implicit();
 	check_split();
 }
 

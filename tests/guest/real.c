@@ -356,6 +356,51 @@ static void check_arithmetic(void)
 	ok_eq(out[2] >> 11 & 7, 0, "FSTP1 pops");
 }
 
+/* ---- images of the x87 environment (SDM vol. 1, figures 8-11, 8-12) ---- */
+
+uint16_t x87_cw = 0x37b, env16[7];
+uint32_t x87_zero, env32[7];
+static uint8_t x87_area[108] __attribute__((used));
+FN(x87_env16, "fninit; fldcw x87_cw; fld1; x87_at: fdivs x87_zero\n"
+	      "fnstenv env16; fninit");
+FN(x87_env32, "fninit; fldcw x87_cw; fld1; x87_at2: fdivs x87_zero\n"
+	      ".byte 0x66; fnstenv env32; fninit");
+FN(x87_back, "fninit; fldz; fld1; fnsave x87_area; fnstsw %ax; mov %ax, out\n"
+	     "frstor x87_area; fnstsw %ax; mov %ax, out + 4; fnstenv env16");
+FN(x87_mf, "mov %cr0, %eax; or $0x20, %al; mov %eax, %cr0; fninit\n"
+	   "fldcw x87_cw; fld1; fdivs x87_zero; x87_mf_at: fwait");
+FN(x87_off, "fninit; mov %cr0, %eax; and $~0x20, %al; mov %eax, %cr0");
+extern char x87_at[], x87_at2[], x87_mf_at[];
+
+static void check_x87(void)
+{
+	expect(x87_env16, -1, "FNSTENV, words");
+	ok_eq(env16[0], 0x37b, "FCW");
+	ok_eq(env16[1] & 0xb884, 0xb884, "FSW: ES, B, ZE and TOP 7");
+	ok_eq(env16[2], 0x3fff, "tags");
+	ok_eq(env16[3], (uint16_t)(uintptr_t)x87_at, "IP 15:0");
+	ok_eq(env16[4] >> 12, 0, "IP 19:16");
+	ok_eq(env16[5], (uint16_t)(uintptr_t)&x87_zero, "operand 15:0");
+	ok_eq(env16[6], 0, "operand 19:16");
+	expect(x87_env32, -1, "doublewords");
+	ok_eq(env32[0], 0xffff037b, "FCW and ones");
+	ok_eq(env32[1] >> 16, 0xffff, "ones behind FSW");
+	ok_eq(env32[2], 0xffff3fff, "tags and ones");
+	ok_eq(env32[3], 0xffff0000 | (uint16_t)(uintptr_t)x87_at2, "IP 15:0");
+	ok_eq(env32[4] & ~0x7ffu, 0, "IP 31:16 in 27:12");
+	ok_eq(env32[5], 0xffff0000 | (uint16_t)(uintptr_t)&x87_zero,
+		"operand 15:0");
+	ok_eq(env32[6], 0, "operand 31:16 in 27:12");
+	expect(x87_back, -1, "FNSAVE and FRSTOR");
+	ok_eq((uint16_t)out[0], 0, "FNSAVE initializes");
+	ok_eq((uint16_t)out[1], 0x3000, "FRSTOR brings TOP back");
+	ok_eq(env16[2], 0x4fff, "and the tags: zero, valid");
+	expect(x87_mf, 16, "with CR0.NE an error is #MF");
+	ok_eq(fault_ip, (uint16_t)(uintptr_t)x87_mf_at,
+		"at the next that waits");
+	expect(x87_off, -1, "without");
+}
+
 /* ---- segments and unreal mode ---- */
 
 FN(seg_shift, "mov $0x1234, %ax; mov %ax, %es; movb $0xa5, %es:0x10\n"
@@ -484,6 +529,7 @@ void real_main(void)
 	check_traps();
 	check_step();
 	check_arithmetic();
+	check_x87();
 	check_unreal();
 	check_a20();
 	check_timer();

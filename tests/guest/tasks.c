@@ -230,6 +230,77 @@ static void check_iret(void)
 	tss[0] = 0;
 }
 
+/* ---- exceptions by task gates: a stack of their own (6.12.2) ---- */
+
+uint32_t exc_error __attribute__((used));
+
+/* Notes the error code, mends SS0 of the task that failed, and lets it go on
+ * behind its instruction of two bytes. */
+__asm__("exc_task: pop exc_error\n"
+	"call task_note\n"
+	"movl $0x10, tss + 8; addl $2, tss + 32\n"
+	"iretl\n"
+	"jmp exc_task\n"
+	/* the same without an error code */
+	"exc_none: push $0; jmp exc_task\n");
+extern char exc_task[], exc_none[];
+
+FN(exc_gp, "mov $0xfff8, %eax; mov %eax, %es");
+FN(exc_de, "xor %ecx, %ecx; div %ecx");
+FN(exc_ud, "ud2");
+FN(exc_int, "int $0x50");
+
+static const struct {
+	void (*fn)(void);
+	uint8_t vector, spoilt; /* by a task gate; this gate is absent */
+	uint16_t ss0;		/* 0: good */
+	bool user, code;
+	word error;
+	const char *name;
+} exc_list[] = {
+	{exc_gp, 13, 0, 0, false, true, 0xfff8, "#GP"},
+	{exc_gp, 13, 0, 0, true, true, 0xfff8, "#GP of ring 3"},
+	{exc_de, 8, 1, 0, false, true, 0, "#DE and #NP: #DF"},
+	{exc_ud, 6, 0, 0, false, false, 0, "#UD, without an error code"},
+	{exc_ud, 10, 0, 0xffff & ~7, true, true, 0xfff9,
+		"SS0 past the GDT: #TS"},
+	{exc_ud, 10, 0, SEL_CODE, true, true, SEL_CODE | 1, "SS0 of code: #TS"},
+	{exc_ud, 10, 0, SEL_UDATA, true, true, (SEL_UDATA & ~3) | 1,
+		"SS0 of ring 3: #TS"},
+	{exc_ud, 12, 0, BAD_DATA, true, true, BAD_DATA | 1, "SS0 absent: #SS"},
+	{exc_int, 10, 0, SEL_CODE, true, true, SEL_CODE, "INT n: no EXT in it"},
+};
+
+static void check_exceptions(void)
+{
+	gdt[BAD_DATA / 8] = descriptor(0, 0xfffff, 0x13, 0xc);
+	for (unsigned i = 0; i < sizeof(exc_list) / sizeof(*exc_list); i++) {
+		uint64_t *gate = idt_entry(exc_list[i].vector), old = *gate;
+		uint64_t *bad = idt_entry(0), de = *bad;
+		uint64_t *n = idt_entry(0x50), int50 = *n;
+		int got;
+
+		fresh(exc_list[i].code ? exc_task : exc_none);
+		exc_error = 0xeeee;
+		*gate = (uint64_t)NEW_TSS << 16 | 0xe5ull << 40;
+		*n |= 3ull << 45;
+		if (exc_list[i].spoilt)
+			*bad &= ~(0x80ull << 40);
+		if (exc_list[i].ss0)
+			tss[2] = exc_list[i].ss0;
+		got = exc_list[i].user ? guarded_user(exc_list[i].fn)
+				       : guarded(exc_list[i].fn);
+		*gate = old;
+		*bad = de;
+		*n = int50;
+		ok_eq((word)got, (word)-1, exc_list[i].name);
+		ok_eq(ran, 1, "  by a task");
+		if (exc_list[i].code)
+			ok_eq(exc_error, exc_list[i].error, "  error code");
+		ok_eq(seen_flags >> 14 & 1, 1, "  with NT");
+	}
+}
+
 /* ---- virtual-8086 mode ---- */
 
 #define V86_CODE 0x10000u /* 1000:0000 */
@@ -383,6 +454,7 @@ void test_main(void)
 	check_task16();
 	check_faults();
 	check_iret();
+	check_exceptions();
 	check_v86();
 	check_vme();
 	check_io_map();
