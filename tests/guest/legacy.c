@@ -304,6 +304,58 @@ static void check_pointers(void)
 	ok_eq(out_ax, 0x11112222, "keep the rest");
 }
 
+/* ---- near transfers beyond the limit change nothing ---- */
+
+static uint8_t edge[4096] __attribute__((aligned(4096)));
+static uint32_t edge_cx, edge_sp;
+uint32_t edge_esp USED;
+FN(to_edge, "mov $5, %ecx; mov $0x1100, %eax; push %eax; mov %esp, edge_esp\n"
+	    "ljmp $0xb8, $0xff0; from_edge: add $4, %esp");
+extern char from_edge[];
+
+static const struct {
+	uint8_t code[6];
+	const char *name;
+} edges[] = {
+	{{0xe2, 0x40}, "LOOP"},
+	{{0xe1, 0x40}, "LOOPE"},
+	{{0x67, 0xe2, 0x40}, "LOOP of CX"},
+	{{0xeb, 0x40}, "JMP"},
+	{{0xe9, 0, 1, 0, 0}, "JMP, 32 bits"},
+	{{0x74, 0x40}, "JE"},
+	{{0x0f, 0x84, 0, 1, 0, 0}, "JE, 32 bits"},
+	{{0xe8, 0, 1, 0, 0}, "CALL"},
+	{{0xff, 0xd0}, "CALL EAX"},
+	{{0xff, 0xe0}, "JMP EAX"},
+	{{0xc3}, "RET"},
+	{{0xc2, 8, 0}, "RET 8"},
+};
+
+static void on_edge(struct frame *f)
+{
+	edge_cx = f->gpr[6];
+	edge_sp = (uint32_t)&f->rsp;
+	fault.rip = f->rip;
+	f->cs = SEL_CODE;
+	f->rip = (word)from_edge;
+}
+
+static void check_edges(void)
+{
+	gdt[0xb8 / 8] = descriptor((uint32_t)edge, 0xfff, 0x9b, 4);
+	on_vector(13, on_edge);
+	for (unsigned i = 0; i < sizeof(edges) / sizeof(*edges); i++) {
+		for (unsigned n = 0; n < sizeof(edges[i].code); n++)
+			((volatile uint8_t *)edge)[0xff2 + n] =
+				edges[i].code[n];
+		*(volatile uint16_t *)(edge + 0xff0) = 0xc039; /* cmp */
+		guarded(to_edge);
+		ok(fault.rip == 0xff2 && edge_cx == 5 && edge_sp == edge_esp,
+			edges[i].name);
+	}
+	on_vector(13, NULL);
+}
+
 /* ---- call gates into rings 1 and 2, and their stacks ---- */
 
 #define CODE1 FREE(2)
@@ -513,6 +565,7 @@ void test_main(void)
 	check_arpl();
 	check_cmpxchg8b();
 	check_pointers();
+	check_edges();
 	check_gates();
 	check_returns();
 	check_iret_flags();

@@ -38,7 +38,6 @@ void bt_exit_jump(struct bt_tr *t, int cc, unsigned off)
 	cold->data[0] = n;
 }
 
-/* T0 = RIP to go to.  undo: what to add to RSP if that is not canonical. */
 void bt_emit_indirect(struct bt_tr *t, int32_t undo)
 {
 	struct emit *e = &t->hot;
@@ -74,7 +73,7 @@ static int64_t bt_next(struct bt_tr *t)
 	return t->off[t->i] + t->insn[t->i].len;
 }
 
-void bt_emit_goto(struct bt_tr *t, int64_t off)
+static void bt_goto(struct bt_tr *t, int64_t off, int32_t undo)
 {
 	if (!t->step && off >= 0 && off < (int64_t)BUS_PAGE_SIZE) {
 		if (t->fl == BT_FL_SAVED && t->live[t->i + 1])
@@ -86,7 +85,12 @@ void bt_emit_goto(struct bt_tr *t, int64_t off)
 	bt_flags_clobber_after(t);
 	bt_emit_rip(t, BT_T0, off);
 	/* behind the limit the fetch faults, not what precedes it */
-	bt_emit_indirect(t, off == bt_next(t) ? -1 : 0);
+	bt_emit_indirect(t, off == bt_next(t) ? -1 : undo);
+}
+
+void bt_emit_goto(struct bt_tr *t, int64_t off)
+{
+	bt_goto(t, off, 0);
 }
 
 static int64_t bt_target(struct bt_tr *t)
@@ -168,7 +172,7 @@ void bt_emit_loop(struct bt_tr *t, const struct x86_insn *in)
 	fl = t->fl;
 	em_lea(&t->hot, in->asize, H_RCX, em_at(H_RCX, -1));
 	zero = bt_jrcxz(t, in);
-	bt_emit_goto(t, bt_target(t));
+	bt_goto(t, bt_target(t), BT_UNDO_RCX | in->asize);
 	t->fl = fl;
 	bt_skip_to_here(t, zero);
 	bt_emit_goto(t, bt_next(t));
@@ -332,12 +336,12 @@ void bt_emit_call_rel(struct bt_tr *t, const struct x86_insn *in)
 
 	bt_push_next(t);
 	if (t->segs || (to >= 0 && to < (int64_t)BUS_PAGE_SIZE)) {
-		bt_emit_goto(t, to);
+		bt_goto(t, to, bt_word(t));
 		return;
 	}
 	em_lea(&t->hot, t->code64 ? 8 : 4, BT_T0,
 		em_at(BT_T0, (int32_t)(to - bt_next(t))));
-	bt_emit_indirect(t, 0);
+	bt_emit_indirect(t, bt_word(t));
 }
 
 void bt_emit_call_ind(struct bt_tr *t, const struct x86_insn *in)

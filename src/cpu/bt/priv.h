@@ -294,6 +294,9 @@ struct bt_site {
 
 /* ---- calls out of code ---- */
 
+/* Among the values of "undo", which are small or negative. */
+#define BT_UNDO_RCX 0x1000000
+
 enum bt_thunk {
 	BT_TH_MISS,   /* data: info, retry, next */
 	BT_TH_INTERP, /* data: info, next (0 = ends the block), enum x86_op */

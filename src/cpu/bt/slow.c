@@ -403,16 +403,20 @@ static bool bt_may_go(struct soft_cpu *c, uint64_t rip)
 			 : rip <= c->st.seg[X86_CS].limit;
 }
 
-static void bt_undo_rsp(struct soft_cpu *c, uint32_t by)
+/* A jump faults: what its instruction did before is taken back. */
+static void bt_undo(struct soft_cpu *c, uint32_t undo)
 {
-	uint64_t *rsp = &c->st.gpr[X86_RSP];
+	bool loop = (undo & ~15u) == BT_UNDO_RCX;
+	uint64_t *r = &c->st.gpr[loop ? X86_RCX : X86_RSP];
+	unsigned size = loop ? undo & 15 : c->stack_size;
+	int64_t by = loop ? 1 : (int32_t)undo;
 
-	if (c->stack_size == 8)
-		*rsp += (int64_t)(int32_t)by;
-	else if (c->stack_size == 4)
-		*rsp = (uint32_t)(*rsp + by);
+	if (size == 8)
+		*r += by;
+	else if (size == 4)
+		*r = (uint32_t)(*r + by);
 	else
-		*rsp = (*rsp & ~0xffffull) | (uint16_t)(*rsp + by);
+		*r = (*r & ~0xffffull) | (uint16_t)(*r + by);
 }
 
 static const uint8_t *bt_h_jc(struct soft_cpu *c, const uint8_t *site)
@@ -432,7 +436,7 @@ static const uint8_t *bt_h_jc(struct soft_cpu *c, const uint8_t *site)
 	}
 	bt_enter_c(c, info);
 	if (undo != ~0u && !bt_may_go(c, target)) {
-		bt_undo_rsp(c, undo);
+		bt_undo(c, undo);
 		soft_raise_err(c, X86_GP, 0);
 	}
 	c->st.rip = target;

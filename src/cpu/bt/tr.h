@@ -240,7 +240,7 @@ void bt_exit_jump(struct bt_tr *t, int cc, unsigned off);
 /* Go to page offset off (may be outside the page). */
 void bt_emit_goto(struct bt_tr *t, int64_t off);
 /* T0 = RIP to go to.  undo: what to add to RSP if that is not canonical or
- * beyond the limit; -1: do not look. */
+ * beyond the limit, or BT_UNDO_RCX and LOOP's size; -1: do not look. */
 void bt_emit_indirect(struct bt_tr *t, int32_t undo);
 /* T0 = RFLAGS as PUSHF shows them, VM and RF clear; flags are saved. */
 void bt_emit_rflags_image(struct bt_tr *t);
