@@ -225,6 +225,61 @@ static void test_i8042_translation(void)
 	board_fini(&b);
 }
 
+static void set3_expect(
+	struct board *b, struct dev *d, unsigned code, int make, int up)
+{
+	bus_lock(b->bus);
+	i8042_key(d, code, true);
+	i8042_key(d, code, false);
+	bus_unlock(b->bus);
+	g_assert_cmphex(kbc_read(b), ==, make);
+	if (up) {
+		g_assert_cmphex(kbc_read(b), ==, 0xf0);
+		g_assert_cmphex(kbc_read(b), ==, make);
+	}
+	g_assert_cmpint(kbc_read(b), ==, -1);
+}
+
+static void kbd_send(struct board *b, uint8_t val)
+{
+	outb(b, 0x60, val);
+	g_assert_cmphex(kbc_read(b), ==, 0xfa);
+}
+
+/* One byte a key, and types of keys. */
+static void test_i8042_set3(void)
+{
+	struct board b;
+	struct dev *d;
+
+	board_init(&b, 1);
+	d = board_add(&b, "i8042");
+	outb(&b, 0x64, 0x60);
+	outb(&b, 0x60, 0x01); /* not translated */
+	kbd_send(&b, 0xf0);
+	kbd_send(&b, 3);
+	kbd_send(&b, 0xf0);
+	kbd_send(&b, 0);
+	g_assert_cmphex(kbc_read(&b), ==, 3);
+	set3_expect(&b, d, 0x1e, 0x1c, false); /* A */
+	set3_expect(&b, d, 0x2a, 0x12, true);  /* Shift */
+	set3_expect(&b, d, 0xcb, 0x61, false); /* left */
+	set3_expect(&b, d, I8042_KEY_PAUSE, 0x62, false);
+	kbd_send(&b, 0xfa);
+	set3_expect(&b, d, 0x1e, 0x1c, true);
+	set3_expect(&b, d, 0xcb, 0x61, true);
+	kbd_send(&b, 0xf9);
+	set3_expect(&b, d, 0x2a, 0x12, false);
+	kbd_send(&b, 0xfc);
+	kbd_send(&b, 0x61);
+	kbd_send(&b, 0x1c);
+	kbd_send(&b, 0xf4);
+	set3_expect(&b, d, 0xcb, 0x61, true);
+	set3_expect(&b, d, 0x1e, 0x1c, true);
+	set3_expect(&b, d, 0x30, 0x32, false);
+	board_fini(&b);
+}
+
 static void mouse(struct board *b, uint8_t val)
 {
 	outb(b, 0x64, 0xd4);
@@ -421,6 +476,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/i8042/controller", test_i8042_controller);
 	g_test_add_func("/i8042/keyboard", test_i8042_keyboard);
 	g_test_add_func("/i8042/translation", test_i8042_translation);
+	g_test_add_func("/i8042/set3", test_i8042_set3);
 	g_test_add_func("/i8042/mouse", test_i8042_mouse);
 	g_test_add_func("/port92", test_port92);
 	g_test_add_func("/soft-reset", test_soft_reset);

@@ -2,9 +2,9 @@
  * ps2.c - PS/2 keyboard and mouse.
  *
  * IBM PS/2 Hardware Interface Technical Reference (keyboards, 101/102-key:
- * commands, scan code sets 1 and 2; mouse: commands, data packet); Microsoft,
- * "IntelliMouse" and "IntelliMouse Explorer" packets (rates 200 100 80 and
- * 200 200 80).
+ * commands, scan code sets 1, 2 and 3; mouse: commands, data packet);
+ * Microsoft, "IntelliMouse" and "IntelliMouse Explorer" packets (rates 200 100
+ * 80 and 200 200 80).
  *
  * Key presses and movement find only part of a queue, the rest is kept for
  * answers to commands, which therefore never get lost behind them.
@@ -150,6 +150,36 @@ static const uint8_t ps2_set2[128] = {
 	0x6e,
 };
 
+/* Set 1 make codes 0x00..0x5f -> set 3, and those behind E0. */
+static const uint8_t ps2_set3[0x60] = {0x00, 0x08, 0x16, 0x1e, 0x26, 0x25, 0x2e,
+	0x36, 0x3d, 0x3e, 0x46, 0x45, 0x4e, 0x55, 0x66, 0x0d, 0x15, 0x1d, 0x24,
+	0x2d, 0x2c, 0x35, 0x3c, 0x43, 0x44, 0x4d, 0x54, 0x5b, 0x5a, 0x11, 0x1c,
+	0x1b, 0x23, 0x2b, 0x34, 0x33, 0x3b, 0x42, 0x4b, 0x4c, 0x52, 0x0e, 0x12,
+	0x5c, 0x1a, 0x22, 0x21, 0x2a, 0x32, 0x31, 0x3a, 0x41, 0x49, 0x4a, 0x59,
+	0x7e, 0x19, 0x29, 0x14, 0x07, 0x0f, 0x17, 0x1f, 0x27, 0x2f, 0x37, 0x3f,
+	0x47, 0x4f, 0x76, 0x5f, 0x6c, 0x75, 0x7d, 0x84, 0x6b, 0x73, 0x74, 0x7c,
+	0x69, 0x72, 0x7a, 0x70, 0x71, 0x57, 0x00, 0x13, 0x56, 0x5e, 0x00, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x00};
+static const uint8_t ps2_set3_e0[][2] = {{0x1c, 0x79}, {0x1d, 0x58},
+	{0x35, 0x77}, {0x37, 0x57}, {0x38, 0x39}, {0x47, 0x6e}, {0x48, 0x63},
+	{0x49, 0x6f}, {0x4b, 0x61}, {0x4d, 0x6a}, {0x4f, 0x65}, {0x50, 0x60},
+	{0x51, 0x6d}, {0x52, 0x67}, {0x53, 0x64}, {0x5b, 0x8b}, {0x5c, 0x8c},
+	{0x5d, 0x8d}};
+
+#define PS2_SET3_PAUSE 0x62
+
+static uint8_t ps2_set3_code(unsigned code)
+{
+	if (code == I8042_KEY_PAUSE)
+		return PS2_SET3_PAUSE;
+	if (code < sizeof(ps2_set3))
+		return ps2_set3[code];
+	for (unsigned i = 0; i < sizeof(ps2_set3_e0) / 2; i++)
+		if ((code & 0x80) && ps2_set3_e0[i][0] == (code & 0x7f))
+			return ps2_set3_e0[i][1];
+	return 0;
+}
+
 /* ---- queues ---- */
 
 static bool ps2_queue_put(struct ps2_queue *q, uint8_t byte, unsigned limit)
@@ -186,8 +216,28 @@ static unsigned ps2_room(const struct ps2_queue *q)
 
 /* ---- keyboard ---- */
 
+/* Set 3: which keys tell that they are released. */
+static void ps2_set_breaks(struct ps2_kbd *k, bool all)
+{
+	memset(k->breaks, all ? 0xff : 0, sizeof(k->breaks));
+}
+
+static void ps2_set_break(struct ps2_kbd *k, uint8_t code, bool on)
+{
+	if (on)
+		k->breaks[code / 8] |= 1u << code % 8;
+	else
+		k->breaks[code / 8] &= ~(1u << code % 8);
+}
+
 static void ps2_kbd_defaults(struct ps2_kbd *k)
 {
+	/* Ctrl, Shift, Caps Lock, Alt, Shift */
+	static const uint8_t held[] = {0x11, 0x12, 0x14, 0x19, 0x59};
+
+	ps2_set_breaks(k, false);
+	for (unsigned i = 0; i < sizeof(held); i++)
+		ps2_set_break(k, held[i], true);
 	k->scanning = true;
 	k->rate = 0x2b;
 	k->set = 2;
@@ -205,6 +255,12 @@ static void ps2_kbd_argument(struct ps2_kbd *k, uint8_t val)
 {
 	uint8_t command = k->command;
 
+	/* Keys of one type, until another command comes. */
+	if (command >= 0xfb) {
+		ps2_set_break(k, val, command == 0xfc);
+		ps2_answer(&k->out, PS2_ACK);
+		return;
+	}
 	k->command = 0;
 	ps2_answer(&k->out, PS2_ACK);
 	switch (command) {
@@ -241,7 +297,11 @@ static void ps2_kbd_command(struct ps2_kbd *k, uint8_t val)
 		k->scanning = false;
 		break;
 	case 0xf6: ps2_kbd_defaults(k); break;
-	case 0xf7 ... 0xfd: break; /* set 3 key types */
+	case 0xf7:				     /* all keys: typematic */
+	case 0xf9: ps2_set_breaks(k, false); break;  /* make */
+	case 0xf8:				     /* make and break */
+	case 0xfa: ps2_set_breaks(k, true); break;   /* and typematic */
+	case 0xfb ... 0xfd: k->command = val; break; /* those that follow */
 	case 0xfe: ps2_answer(&k->out, k->last); return;
 	case 0xff:
 		ps2_kbd_reset(k);
@@ -279,6 +339,17 @@ static void ps2_kbd_pause(struct ps2_kbd *k)
 		ps2_answer(&k->out, seq[i]);
 }
 
+static void ps2_kbd_key3(struct ps2_kbd *k, uint8_t code, bool down)
+{
+	bool breaks = k->breaks[code / 8] >> code % 8 & 1;
+
+	if (!code || (!down && !breaks) || ps2_room(&k->out) < 2)
+		return;
+	if (!down)
+		ps2_answer(&k->out, 0xf0);
+	ps2_answer(&k->out, code);
+}
+
 void ps2_kbd_key(struct ps2_kbd *k, unsigned code, bool down)
 {
 	uint8_t seq[3];
@@ -286,6 +357,10 @@ void ps2_kbd_key(struct ps2_kbd *k, unsigned code, bool down)
 
 	if (!k->scanning)
 		return;
+	if (k->set == 3) {
+		ps2_kbd_key3(k, ps2_set3_code(code), down);
+		return;
+	}
 	if (code == I8042_KEY_PAUSE) {
 		if (down)
 			ps2_kbd_pause(k);

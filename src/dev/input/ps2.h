@@ -21,7 +21,8 @@ struct ps2_kbd {
 	bool scanning;
 	uint8_t command; /* waits for its argument, or 0 */
 	uint8_t leds, rate, set;
-	uint8_t last; /* sent, for resend */
+	uint8_t last;	    /* sent, for resend */
+	uint8_t breaks[32]; /* set 3: a bit per code */
 };
 
 struct ps2_mouse {
