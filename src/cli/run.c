@@ -174,6 +174,16 @@ SETTER(display)
 		MACHINE, v, &((struct run *)ctx)->password, err);
 }
 
+SETTER(pointer)
+{
+	int word;
+
+	if (!set_word(&word, &conf_pointer_words, v, err))
+		return false;
+	MACHINE->pointer = (enum conf_pointer)word;
+	return true;
+}
+
 SETTER(vga)
 {
 	return conf_vga_parse(MACHINE, v, err);
@@ -287,6 +297,11 @@ const struct cli_flag cli_run_flags[] = {
 		"the display card: std (default; VGA and VBE) or none; option "
 		"vram=SIZE (16M)",
 		"std none", set_vga},
+	{"pointer", 0, "P",
+		"ps2 (a mouse), tablet (virtio too: it says where the pointer "
+		"is, so that it goes where it is sent) or auto (default: a "
+		"tablet with remote screens)",
+		"auto ps2 tablet", set_pointer},
 	{"display", 0, "D",
 		"who may look: none (default; vmeste screenshot can) or "
 		"vnc=WHERE, [HOST:]PORT (default host: 127.0.0.1) or "

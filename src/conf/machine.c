@@ -23,6 +23,7 @@ WORDS(nic, "network card", "virtio", "e1000", "pcnet", "rtl8139", "ne2k");
 WORDS(serial, "serial line", "none", "stdio", "file", "unix");
 WORDS(display, "display", "none", "vnc");
 WORDS(vga, "display card", "std", "none");
+WORDS(pointer, "pointer", "auto", "ps2", "tablet");
 WORDS(boot, "boot medium", "floppy", "cdrom", "disk", "net");
 
 void conf_file_clear(struct conf_file *f)

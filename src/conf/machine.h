@@ -105,6 +105,12 @@ enum conf_vga {
 	CONF_VGA_NONE,
 };
 
+enum conf_pointer {
+	CONF_POINTER_AUTO, /* a tablet too if there are remote screens */
+	CONF_POINTER_PS2,
+	CONF_POINTER_TABLET, /* virtio; PS/2 until a driver runs it */
+};
+
 enum conf_boot {
 	CONF_BOOT_FLOPPY,
 	CONF_BOOT_CDROM,
@@ -117,7 +123,8 @@ enum conf_boot {
 extern const struct conf_word_list conf_engine_words, conf_irqchip_words,
 	conf_hypervisor_words, conf_board_words, conf_firmware_words,
 	conf_media_words, conf_bus_words, conf_format_words, conf_nic_words,
-	conf_serial_words, conf_display_words, conf_vga_words, conf_boot_words;
+	conf_serial_words, conf_display_words, conf_vga_words,
+	conf_pointer_words, conf_boot_words;
 
 struct conf_file {
 	char *path; /* NULL: absent */
@@ -188,6 +195,7 @@ struct conf_machine {
 	enum conf_vga vga;
 	uint64_t vram_bytes;	  /* a power of two */
 	struct conf_file vga_rom; /* its BIOS, or absent */
+	enum conf_pointer pointer;
 	enum conf_display display;
 	char *display_addr;	 /* or NULL */
 	char *display_password;	 /* or NULL: none is asked for */

@@ -167,6 +167,7 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	put_string(o, "display_addr", m->display_addr);
 	put_string(o, "display_password", m->display_password);
 	put_file(o, "screen", &m->screen, fds);
+	put_word(o, "pointer", &conf_pointer_words, (int)m->pointer);
 	put_word(o, "vga", &conf_vga_words, (int)m->vga);
 	json_object_set_int_member(o, "vram_bytes", (gint64)m->vram_bytes);
 	put_file(o, "vga_rom", &m->vga_rom, fds);
@@ -472,6 +473,8 @@ static void read_hardware(
 	take_string(r, o, "display_addr", &m->display_addr);
 	take_string(r, o, "display_password", &m->display_password);
 	get_file(r, o, "screen", &m->screen);
+	m->pointer = (enum conf_pointer)get_word(
+		r, o, "pointer", &conf_pointer_words);
 	m->vga = (enum conf_vga)get_word(r, o, "vga", &conf_vga_words);
 	m->vram_bytes = get_int(r, o, "vram_bytes", 256 << 20, m->vram_bytes);
 	if (m->vram_bytes < 1 << 20 || m->vram_bytes & (m->vram_bytes - 1))

@@ -50,5 +50,6 @@ const struct dev_class *const dev_table[] = {
 	&virtio_net_class,
 	&virtio_console_class,
 	&virtio_rng_class,
+	&virtio_tablet_class,
 	NULL,
 };

@@ -317,6 +317,13 @@ static void set_cmos(struct machine *m)
 
 /* ---- life ---- */
 
+static bool wants_tablet(const struct conf_machine *c)
+{
+	return c->pointer == CONF_POINTER_TABLET ||
+	       (c->pointer == CONF_POINTER_AUTO &&
+		       c->display != CONF_DISPLAY_NONE);
+}
+
 bool board_pc_init(struct machine *m, GError **err)
 {
 	struct board *b = &m->board;
@@ -343,6 +350,11 @@ bool board_pc_init(struct machine *m, GError **err)
 	if (dev_class_find("virtio-rng") &&
 		!board_add(m, "virtio-rng", "rng", &h, err))
 		return false;
+	if (wants_tablet(m->conf)) {
+		b->tablet = board_add(m, "virtio-tablet", "tablet", &h, err);
+		if (!b->tablet)
+			return false;
+	}
 	set_cmos(m);
 	return true;
 }

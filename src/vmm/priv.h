@@ -49,9 +49,10 @@ struct board {
 	unsigned ndevs;
 	int next_slot; /* of PCI, for cards */
 	struct dev *intc, *hpet, *rtc, *host_bridge, *isa, *pm, *fw_cfg;
-	struct dev *kbd, *vga;	 /* vga: or NULL */
-	const uint8_t *vga_font; /* out of its ROM, or NULL */
-	uint8_t *bios;		 /* mapped image */
+	struct dev *kbd;
+	struct dev *vga, *tablet; /* or NULL */
+	const uint8_t *vga_font;  /* out of its ROM, or NULL */
+	uint8_t *bios;		  /* mapped image */
 	uint32_t bios_bytes;
 	struct board_drive drive[CONF_MAX_DRIVES];
 	unsigned ndrives;

@@ -10,6 +10,7 @@
 #include "conf/error.h"
 #include "dev/input/i8042.h"
 #include "dev/video/vga.h"
+#include "dev/virtio/devices.h"
 #include "display/rfb.h"
 #include "vmm/priv.h"
 
@@ -194,6 +195,8 @@ void screen_init(struct machine *m)
 	bus_timer_init(&s->timer, m->bus, screen_fire, s);
 	d->keyboard = (struct display_input){.key = input_key, .opaque = m};
 	d->mouse = (struct display_input){.move = input_move, .opaque = m};
+	if (m->board.tablet)
+		virtio_tablet_input(m->board.tablet, &d->tablet);
 	if (!m->board.vga)
 		return;
 	vga_source(m->board.vga, &d->source);

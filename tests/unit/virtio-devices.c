@@ -455,6 +455,87 @@ static void test_console_multiport(void)
 	driver_close(&d);
 }
 
+/* ---- tablet ---- */
+
+static uint64_t tablet_config(
+	struct driver *d, uint8_t select, uint8_t subsel, uint64_t data[3])
+{
+	bus_mmio_write(d->bus, NULL, d->device, 1, select);
+	bus_mmio_write(d->bus, NULL, d->device + 1, 1, subsel);
+	for (unsigned i = 0; i < 3; i++)
+		data[i] = bus_mmio_read(d->bus, NULL, d->device + 8 + 8 * i, 8);
+	return bus_mmio_read(d->bus, NULL, d->device + 2, 1);
+}
+
+struct tablet_event {
+	uint16_t type, code;
+	int32_t value;
+};
+
+static void tablet_expect(
+	struct driver *d, const struct tablet_event *want, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct tablet_event e;
+		uint32_t head, len;
+
+		g_assert_true(driver_used(d, 0, 0, &head, &len));
+		g_assert_cmpuint(len, ==, 8);
+		rd(d, DATA_BASE + 16 * head, &e, 8);
+		g_assert_cmpint(e.type, ==, want[i].type);
+		g_assert_cmpint(e.code, ==, want[i].code);
+		g_assert_cmpint(e.value, ==, want[i].value);
+	}
+	g_assert_false(driver_used(d, 0, 0, &(uint32_t){0}, &(uint32_t){0}));
+}
+
+static void test_tablet(void)
+{
+	static const struct tablet_event first[] = {
+		{3, 0, 100}, {3, 1, 200}, {2, 8, -1}, {1, 0x110, 1}, {0, 0, 0}};
+	static const struct tablet_event second[] = {
+		{3, 1, 5}, {2, 8, 3}, {1, 0x110, 0}, {0, 0, 0}};
+	struct dev_host host = {0};
+	struct display_input in;
+	uint64_t data[3];
+	struct driver d;
+
+	driver_open(&d, &virtio_tablet_class, &host);
+	g_assert_cmphex(
+		pci_config_read(d.pci, 0, d.devfn, 2, 2), ==, 0x1040 + 18);
+	virtio_tablet_input(d.dev, &in);
+	g_assert_false(in.point(in.opaque, 1, 1, 0, 0));
+	g_assert_cmpuint(tablet_config(&d, 1, 0, data), ==, 13);
+	g_assert_true(!memcmp(data, "vmeste tablet", 13));
+	g_assert_cmpuint(tablet_config(&d, 0x11, 3, data), ==, 1);
+	g_assert_cmphex(data[0], ==, 3);
+	g_assert_cmpuint(tablet_config(&d, 0x12, 1, data), ==, 20);
+	g_assert_cmphex(data[0], ==, 0x7fffull << 32);
+	g_assert_cmpuint(tablet_config(&d, 0x11, 5, data), ==, 0);
+	g_assert_true(driver_negotiate(&d, F_V1));
+	driver_queue(&d, 0, 8);
+	driver_queue(&d, 1, 8);
+	driver_go(&d);
+	for (unsigned i = 0; i < 8; i++)
+		driver_desc(
+			&d, d.q[0].desc, i, DATA_BASE + 16 * i, 8, D_WRITE, 0);
+	/* no room for a report, then there is: the state as it is then */
+	for (unsigned i = 0; i < 3; i++)
+		driver_offer(&d, 0, i);
+	g_assert_true(in.point(in.opaque, 90, 200, -1, 0));
+	g_assert_true(in.point(in.opaque, 100, 200, 0, 1));
+	g_assert_false(driver_used(&d, 0, 0, &(uint32_t){0}, &(uint32_t){0}));
+	for (unsigned i = 3; i < 8; i++)
+		driver_offer(&d, 0, i);
+	driver_kick(&d, 0);
+	tablet_expect(&d, first, G_N_ELEMENTS(first));
+	for (unsigned i = 0; i < 5; i++)
+		driver_offer(&d, 0, i);
+	g_assert_true(in.point(in.opaque, 100, 5, 3, 0));
+	tablet_expect(&d, second, G_N_ELEMENTS(second));
+	driver_close(&d);
+}
+
 /* ---- rubbish ---- */
 
 static void rubbish_round(struct driver *d, unsigned nq)
@@ -515,6 +596,7 @@ static void test_rubbish(void)
 	rubbish(&virtio_blk_class, &disk, 1);
 	rubbish(&virtio_net_class, &net, 3);
 	rubbish(&virtio_console_class, &tty, 4);
+	rubbish(&virtio_tablet_class, &none, 2);
 	blk_close(blk);
 }
 
@@ -530,6 +612,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/virtio/net-filter", test_net_filter);
 	g_test_add_func("/virtio/console", test_console);
 	g_test_add_func("/virtio/console-multiport", test_console_multiport);
+	g_test_add_func("/virtio/tablet", test_tablet);
 	g_test_add_func("/virtio/rubbish", test_rubbish);
 	return g_test_run();
 }

@@ -8,10 +8,15 @@
 #define DEV_VIRTIO_DEVICES_H
 
 #include "dev/dev.h"
+#include "display/display.h"
 
 extern const struct dev_class virtio_blk_class;	    /* "virtio-blk" */
 extern const struct dev_class virtio_net_class;	    /* "virtio-net" */
 extern const struct dev_class virtio_console_class; /* "virtio-console" */
 extern const struct dev_class virtio_rng_class;	    /* "virtio-rng" */
+extern const struct dev_class virtio_tablet_class;  /* "virtio-tablet" */
+
+/* Where its pointer's place comes from.  Takes the bus lock. */
+void virtio_tablet_input(struct dev *d, struct display_input *out);
 
 #endif

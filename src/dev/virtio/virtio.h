@@ -3,8 +3,9 @@
  * PCI transport (virtio 1.2, 2 and 4.1).
  *
  * A device embeds struct virtio, whose first member is the struct dev, and
- * describes itself by a const struct virtio_type.  Devices are transitional:
- * a driver may speak virtio 1.x over memory BAR 4 or 0.9.5 over I/O BAR 0.
+ * describes itself by a const struct virtio_type.  Older devices are
+ * transitional: a driver may speak virtio 1.x over memory BAR 4 or 0.9.5 over
+ * I/O BAR 0.
  *
  * Threads: everything here runs with the bus lock held unless it says
  * otherwise.  A device that works on its queues in other threads stops them
@@ -17,7 +18,7 @@
 #include "dev/virtio/virtqueue.h"
 
 #define VIRTIO_MAX_QUEUES 64
-#define VIRTIO_MAX_CONFIG 64
+#define VIRTIO_MAX_CONFIG 136
 
 #define VIRTIO_F_NOTIFY_ON_EMPTY 24 /* 0.9.5 only */
 #define VIRTIO_F_ANY_LAYOUT	 27
@@ -38,8 +39,9 @@
 struct virtio;
 
 struct virtio_type {
-	uint16_t id;	    /* 1 network, 2 block, 3 console, 4 entropy */
-	uint16_t legacy_id; /* PCI device id of the transitional device */
+	uint16_t id; /* 1 network, 2 block, 3 console, 4 entropy, 18 input */
+	/* PCI device id of the transitional device; 0: it speaks 1.x only. */
+	uint16_t legacy_id;
 	uint32_t pci_class;
 	unsigned config_size;
 	/* The device's configuration as it is now, config_size bytes. */

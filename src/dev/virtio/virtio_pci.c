@@ -304,21 +304,24 @@ static void virtio_pci_caps(struct virtio *v)
 void virtio_pci_init(struct virtio *v)
 {
 	struct pci_func *f = &v->pci;
+	uint16_t legacy = v->type->legacy_id;
 
 	pci_func_init(f, &v->dev,
 		&(struct pci_ident){.vendor = VIRTIO_PCI_VENDOR,
-			.device = v->type->legacy_id,
+			.device = legacy ? legacy : 0x1040 + v->type->id,
+			.revision = legacy ? 0 : 1,
 			.class_code = v->type->pci_class,
 			.sub_vendor = VIRTIO_PCI_VENDOR,
 			.sub_id = v->type->id});
 	f->irq_pin = 1;
 	f->config[0x3d] = 1;
-	f->bar[0] = (struct pci_bar){
-		.size = LEGACY_BYTES,
-		.io = true,
-		.ports = &virtio_pci_legacy_ops,
-		.opaque = v,
-	};
+	if (legacy)
+		f->bar[0] = (struct pci_bar){
+			.size = LEGACY_BYTES,
+			.io = true,
+			.ports = &virtio_pci_legacy_ops,
+			.opaque = v,
+		};
 	f->bar[4] = (struct pci_bar){
 		.size = BAR_BYTES,
 		.mem64 = true,
