@@ -191,8 +191,9 @@ extern const struct cpu_engine cpu_interp, cpu_bt, cpu_kvm, cpu_lockstep;
 extern const struct cpu_engine *const cpu_engines[];
 const struct cpu_engine *cpu_engine_find(const char *name);
 
-/* Probe and choose the fastest; reason (one line) into why.  Never NULL: the
- * interpreter is always there. */
-const struct cpu_engine *cpu_engine_auto(char *why, unsigned size);
+/* The fastest, by what these two said of themselves; reason (one line) into
+ * why. Never NULL: the interpreter is always there. */
+const struct cpu_engine *cpu_engine_choose(const struct cpu_probe *kvm,
+	const struct cpu_probe *bt, char *why, unsigned size);
 
 #endif

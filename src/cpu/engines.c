@@ -20,20 +20,17 @@ const struct cpu_engine *cpu_engine_find(const char *name)
  * The fastest by measurement.  The presence of /dev/kvm says nothing: where it
  * is emulated it is a thousand times slower than the translator.
  */
-const struct cpu_engine *cpu_engine_auto(char *why, unsigned size)
+const struct cpu_engine *cpu_engine_choose(const struct cpu_probe *kvm,
+	const struct cpu_probe *bt, char *why, unsigned size)
 {
-	struct cpu_probe kvm, bt;
-
-	cpu_kvm.probe(&kvm);
-	cpu_bt.probe(&bt);
-	if (kvm.usable && kvm.mips > bt.mips) {
-		g_strlcpy(why, kvm.why, size);
+	if (kvm->usable && kvm->mips > bt->mips) {
+		g_strlcpy(why, kvm->why, size);
 		return &cpu_kvm;
 	}
-	if (bt.usable) {
-		g_snprintf(why, size, "%s; using bt", kvm.why);
+	if (bt->usable) {
+		g_snprintf(why, size, "%s; using bt", kvm->why);
 		return &cpu_bt;
 	}
-	g_snprintf(why, size, "%s; %s; using interp", kvm.why, bt.why);
+	g_snprintf(why, size, "%s; %s; using interp", kvm->why, bt->why);
 	return &cpu_interp;
 }

@@ -6,23 +6,23 @@
 #include "vmm/doctor.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include <glib.h>
 #include <json-glib/json-glib.h>
 
 #include "cpu/engine.h"
 
-static JsonObject *report_engine(const struct cpu_engine *e)
+static JsonObject *report_engine(
+	const struct cpu_engine *e, const struct cpu_probe *p)
 {
 	JsonObject *o = json_object_new();
-	struct cpu_probe p = {0};
 
-	e->probe(&p);
 	json_object_set_string_member(o, "name", e->name);
-	json_object_set_boolean_member(o, "usable", p.usable);
-	json_object_set_double_member(o, "mips", p.mips);
-	json_object_set_string_member(o, "why", p.why);
-	json_object_set_string_member(o, "fix", p.fix);
+	json_object_set_boolean_member(o, "usable", p->usable);
+	json_object_set_double_member(o, "mips", p->mips);
+	json_object_set_string_member(o, "why", p->why);
+	json_object_set_string_member(o, "fix", p->fix);
 	return o;
 }
 
@@ -31,12 +31,20 @@ int vmm_doctor(void)
 	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
 	JsonObject *o = json_object_new();
 	JsonArray *a = json_array_new();
+	struct cpu_probe p, kvm = {0}, bt = {0};
 	const struct cpu_engine *chosen;
 	char why[512] = "";
 
-	for (const struct cpu_engine *const *e = cpu_engines; *e; e++)
-		json_array_add_object_element(a, report_engine(*e));
-	chosen = cpu_engine_auto(why, sizeof(why));
+	for (const struct cpu_engine *const *e = cpu_engines; *e; e++) {
+		memset(&p, 0, sizeof(p));
+		(*e)->probe(&p);
+		if (*e == &cpu_kvm)
+			kvm = p;
+		else if (*e == &cpu_bt)
+			bt = p;
+		json_array_add_object_element(a, report_engine(*e, &p));
+	}
+	chosen = cpu_engine_choose(&kvm, &bt, why, sizeof(why));
 	json_object_set_array_member(o, "engines", a);
 	json_object_set_string_member(o, "auto", chosen->name);
 	json_object_set_string_member(o, "why", why);

@@ -35,16 +35,32 @@ void machine_note(struct machine *m, const char *fmt, ...)
 
 /* ---- making ---- */
 
+/* Asks each engine once: an emulated KVM takes its time. */
+static void choose_fastest(struct machine *m, struct cpu_probe *probe)
+{
+	struct cpu_probe bt;
+
+	cpu_kvm.probe(probe);
+	cpu_bt.probe(&bt);
+	m->engine = cpu_engine_choose(
+		probe, &bt, m->engine_why, sizeof(m->engine_why));
+	if (m->engine == &cpu_bt)
+		*probe = bt;
+	else if (m->engine != &cpu_kvm)
+		m->engine->probe(probe);
+}
+
 static bool choose_engine(
 	struct machine *m, struct cpu_probe *probe, GError **err)
 {
 	const char *name = conf_engine_words.words[m->conf->engine];
 
 	if (m->conf->engine == CONF_ENGINE_AUTO) {
-		m->engine =
-			cpu_engine_auto(m->engine_why, sizeof(m->engine_why));
+		choose_fastest(m, probe);
 	} else {
 		m->engine = cpu_engine_find(name);
+		if (m->engine)
+			m->engine->probe(probe);
 		g_strlcpy(m->engine_why, "asked for", sizeof(m->engine_why));
 	}
 	if (!m->engine) {
@@ -52,7 +68,6 @@ static bool choose_engine(
 			"use --engine auto", "there is no engine %s", name);
 		return false;
 	}
-	m->engine->probe(probe);
 	if (probe->usable)
 		return true;
 	conf_error_set(err, CONF_ERROR_UNSUPPORTED, probe->why,
