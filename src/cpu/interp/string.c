@@ -123,6 +123,14 @@ static void string_outs(struct soft_cpu *c, const struct x86_insn *i,
 
 /* ---- runs of plain memory ---- */
 
+static unsigned string_size(const struct x86_insn *i)
+{
+	/* Bit 0 of the opcode chooses between bytes and the operand size. */
+	if (!(i->opcode & 1))
+		return 1;
+	return i->opcode < 0x70 && i->osize == 8 ? 4 : i->osize;
+}
+
 /* Bytes from off that stay inside the page, the segment and the address size;
  * 0 if that is not easily said. */
 static uint64_t string_span(const struct soft_cpu *c, const struct x86_insn *i,
@@ -214,48 +222,57 @@ static uint64_t string_search(const uint8_t *d, uint64_t v, uint64_t n,
 	return at;
 }
 
+/* One operand of a run: elements of plain memory. */
+struct string_part {
+	uint8_t *host;
+	uint64_t n;
+};
+
+/* Up to *n elements at rSI or rDI; false if they are not plain memory, or cross
+ * pages: their faults come first. */
+static bool string_part(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned reg, enum soft_access acc, struct string_part *p)
+{
+	unsigned seg = reg == X86_RSI ? interp_data_seg(i) : X86_ES;
+	unsigned size = string_size(i);
+	uint64_t off = string_reg(c, i, reg), n;
+	gva_t a = soft_fast_linear(c, seg, off, size, acc);
+
+	p->host = soft_host(c, a, size, acc, c->tlb_mode);
+	if (!p->host)
+		return false;
+	n = string_span(c, i, seg, off, a) / size;
+	p->n = n < p->n ? n : p->n;
+	return p->n;
+}
+
 /* Up to count iterations of MOVS at once; how many were done. */
 static uint64_t string_movs_run(struct soft_cpu *c, const struct x86_insn *i,
 	unsigned size, uint64_t count, uint64_t *fl)
 {
-	uint64_t si = string_reg(c, i, X86_RSI), n, m;
-	uint64_t di = string_reg(c, i, X86_RDI);
-	unsigned seg = interp_data_seg(i);
-	gva_t src, dst;
-	uint8_t *s, *d;
+	struct string_part s = {.n = count}, d;
 
-	src = soft_fast_linear(c, seg, si, size, SOFT_READ);
-	s = soft_host(c, src, size, SOFT_READ, c->tlb_mode);
-	if (!s) /* crosses pages: its faults come first */
+	if (!string_part(c, i, X86_RSI, SOFT_READ, &s))
 		return 0;
-	dst = soft_fast_linear(c, X86_ES, di, size, SOFT_WRITE);
-	d = soft_host(c, dst, size, SOFT_WRITE, c->tlb_mode);
-	if (!d)
+	d.n = s.n;
+	if (!string_part(c, i, X86_RDI, SOFT_WRITE, &d))
 		return 0;
-	n = string_span(c, i, seg, si, src);
-	m = string_span(c, i, X86_ES, di, dst);
-	n = (n < m ? n : m) / size;
-	n = n < count ? n : count;
-	string_copy(d, s, n, size);
-	string_advance(c, i, X86_RSI, n * size);
-	string_advance(c, i, X86_RDI, n * size);
-	return n;
+	string_copy(d.host, s.host, d.n, size);
+	string_advance(c, i, X86_RSI, d.n * size);
+	string_advance(c, i, X86_RDI, d.n * size);
+	return d.n;
 }
 
 static uint64_t string_stos_run(struct soft_cpu *c, const struct x86_insn *i,
 	unsigned size, uint64_t count, uint64_t *fl)
 {
-	uint64_t di = string_reg(c, i, X86_RDI), v = c->st.gpr[X86_RAX], n;
-	gva_t dst = soft_fast_linear(c, X86_ES, di, size, SOFT_WRITE);
-	uint8_t *d = soft_host(c, dst, size, SOFT_WRITE, c->tlb_mode);
+	struct string_part d = {.n = count};
 
-	if (!d)
+	if (!string_part(c, i, X86_RDI, SOFT_WRITE, &d))
 		return 0;
-	n = string_span(c, i, X86_ES, di, dst) / size;
-	n = n < count ? n : count;
-	string_fill(d, v, n, size);
-	string_advance(c, i, X86_RDI, n * size);
-	return n;
+	string_fill(d.host, c->st.gpr[X86_RAX], d.n, size);
+	string_advance(c, i, X86_RDI, d.n * size);
+	return d.n;
 }
 
 static bool string_until_equal(const struct x86_insn *i)
@@ -266,29 +283,17 @@ static bool string_until_equal(const struct x86_insn *i)
 static uint64_t string_cmps_run(struct soft_cpu *c, const struct x86_insn *i,
 	unsigned size, uint64_t count, uint64_t *fl)
 {
-	uint64_t si = string_reg(c, i, X86_RSI), n, m;
-	uint64_t di = string_reg(c, i, X86_RDI);
-	unsigned seg = interp_data_seg(i);
-	gva_t src, dst;
-	uint8_t *s, *d;
+	struct string_part s, d = {.n = count};
+	uint64_t n;
 
-	dst = soft_fast_linear(c, X86_ES, di, size, SOFT_READ);
-	d = soft_host(c, dst, size, SOFT_READ, c->tlb_mode);
-	if (!d)
+	if (!string_part(c, i, X86_RDI, SOFT_READ, &d))
 		return 0;
-	src = soft_fast_linear(c, seg, si, size, SOFT_READ);
-	s = soft_host(c, src, size, SOFT_READ, c->tlb_mode);
-	if (!s)
+	s.n = d.n;
+	if (!string_part(c, i, X86_RSI, SOFT_READ, &s))
 		return 0;
-	n = string_span(c, i, seg, si, src);
-	m = string_span(c, i, X86_ES, di, dst);
-	n = (n < m ? n : m) / size;
-	n = n < count ? n : count;
-	if (!n)
-		return 0;
-	n = string_compare(d, s, n, size, string_until_equal(i));
-	interp_compare(size, soft_host_load(s + (n - 1) * size, size),
-		soft_host_load(d + (n - 1) * size, size), fl);
+	n = string_compare(d.host, s.host, s.n, size, string_until_equal(i));
+	interp_compare(size, soft_host_load(s.host + (n - 1) * size, size),
+		soft_host_load(d.host + (n - 1) * size, size), fl);
 	string_advance(c, i, X86_RSI, n * size);
 	string_advance(c, i, X86_RDI, n * size);
 	return n;
@@ -297,18 +302,14 @@ static uint64_t string_cmps_run(struct soft_cpu *c, const struct x86_insn *i,
 static uint64_t string_scas_run(struct soft_cpu *c, const struct x86_insn *i,
 	unsigned size, uint64_t count, uint64_t *fl)
 {
-	uint64_t di = string_reg(c, i, X86_RDI), v = c->st.gpr[X86_RAX], n;
-	gva_t dst = soft_fast_linear(c, X86_ES, di, size, SOFT_READ);
-	uint8_t *d = soft_host(c, dst, size, SOFT_READ, c->tlb_mode);
+	uint64_t v = c->st.gpr[X86_RAX], n;
+	struct string_part d = {.n = count};
 
-	if (!d)
+	if (!string_part(c, i, X86_RDI, SOFT_READ, &d))
 		return 0;
-	n = string_span(c, i, X86_ES, di, dst) / size;
-	n = n < count ? n : count;
-	if (!n)
-		return 0;
-	n = string_search(d, v, n, size, string_until_equal(i));
-	interp_compare(size, v, soft_host_load(d + (n - 1) * size, size), fl);
+	n = string_search(d.host, v, d.n, size, string_until_equal(i));
+	interp_compare(
+		size, v, soft_host_load(d.host + (n - 1) * size, size), fl);
 	string_advance(c, i, X86_RDI, n * size);
 	return n;
 }
@@ -420,14 +421,6 @@ static void string_exec(struct soft_cpu *c, const struct x86_insn *i,
 			string_##name, run, __VA_ARGS__};                      \
 		string_exec(c, i, &k, string_size(i));                         \
 	}
-
-static unsigned string_size(const struct x86_insn *i)
-{
-	/* Bit 0 of the opcode chooses between bytes and the operand size. */
-	if (!(i->opcode & 1))
-		return 1;
-	return i->opcode < 0x70 && i->osize == 8 ? 4 : i->osize;
-}
 
 STRING_OP(movs, string_movs_run, false, false)
 STRING_OP(stos, string_stos_run, false, false)
