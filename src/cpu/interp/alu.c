@@ -22,30 +22,10 @@
 
 /* Takes or keeps some flag. */
 #define ALU_FULL(name, insn, sfx, type)                                        \
-	interp_inline uint64_t name(uint64_t a, uint64_t b, uint64_t *fl)      \
-	{                                                                      \
-		type x = a;                                                    \
-		uint16_t ax = interp_flags_ax(*fl);                            \
-		asm(INTERP_FLAGS_IN insn sfx " %2, %1" INTERP_FLAGS_OUT        \
-			: "+&a"(ax), "+&r"(x)                                  \
-			: "r"((type)b)                                         \
-			: "cc");                                               \
-		*fl = interp_flags_merge(*fl, ax);                             \
-		return x;                                                      \
-	}
+	INTERP_HOST_FN(name, insn sfx " %2, %1", type, "r"((type)b))
 
 #define ALU_FULL1(name, insn, sfx, type)                                       \
-	interp_inline uint64_t name(uint64_t a, uint64_t b, uint64_t *fl)      \
-	{                                                                      \
-		type x = a;                                                    \
-		uint16_t ax = interp_flags_ax(*fl);                            \
-		asm(INTERP_FLAGS_IN insn sfx " %1" INTERP_FLAGS_OUT            \
-			: "+&a"(ax), "+r"(x)                                   \
-			:                                                      \
-			: "cc");                                               \
-		*fl = interp_flags_merge(*fl, ax);                             \
-		return x;                                                      \
-	}
+	INTERP_HOST_FN(name, insn sfx " %1", type, )
 
 #define ALU_WIDTHS(kind, name)                                                 \
 	kind(name##1, #name, "b", uint8_t);                                    \

@@ -12,28 +12,29 @@ struct mul_wide {
 };
 
 /* AX carries flags in and out, so the factor goes through another register. */
-#define MUL_FN(name, insn, sfx, type)                                          \
-	static struct mul_wide name(uint64_t a, uint64_t src, uint64_t *fl)    \
+#define MULDIV_FN(name, insn, sfx, type)                                       \
+	static struct mul_wide name(                                           \
+		uint64_t lo, uint64_t hi, uint64_t src, uint64_t *fl)          \
 	{                                                                      \
-		struct mul_wide r = {a, 0};                                    \
+		struct mul_wide r = {lo, hi};                                  \
 		uint64_t ax = interp_flags_ax(*fl);                            \
 		asm(INTERP_FLAGS_IN "mov %1, %%rax\n\t" insn sfx " %3\n\t"     \
 				    "mov %%rax, %1" INTERP_FLAGS_OUT           \
-			: "+&a"(ax), "+&r"(r.lo), "=&d"(r.hi)                  \
+			: "+&a"(ax), "+&r"(r.lo), "+&d"(r.hi)                  \
 			: "r"((type)src)                                       \
 			: "cc");                                               \
 		*fl = interp_flags_merge(*fl, ax);                             \
 		return r;                                                      \
 	}
 
-MUL_FN(mul1, "mul", "b", uint8_t)
-MUL_FN(mul2, "mul", "w", uint16_t)
-MUL_FN(mul4, "mul", "l", uint32_t)
-MUL_FN(mul8, "mul", "q", uint64_t)
-MUL_FN(imul1, "imul", "b", uint8_t)
-MUL_FN(imul2, "imul", "w", uint16_t)
-MUL_FN(imul4, "imul", "l", uint32_t)
-MUL_FN(imul8, "imul", "q", uint64_t)
+MULDIV_FN(mul1, "mul", "b", uint8_t)
+MULDIV_FN(mul2, "mul", "w", uint16_t)
+MULDIV_FN(mul4, "mul", "l", uint32_t)
+MULDIV_FN(mul8, "mul", "q", uint64_t)
+MULDIV_FN(imul1, "imul", "b", uint8_t)
+MULDIV_FN(imul2, "imul", "w", uint16_t)
+MULDIV_FN(imul4, "imul", "l", uint32_t)
+MULDIV_FN(imul8, "imul", "q", uint64_t)
 
 static void mul_commit(
 	struct soft_cpu *c, unsigned size, const struct mul_wide *r)
@@ -53,10 +54,10 @@ INTERP_FN(mul)
 	struct mul_wide r;
 
 	switch (size) {
-	case 1: r = mul1(a, s, &c->st.rflags); break;
-	case 2: r = mul2(a, s, &c->st.rflags); break;
-	case 4: r = mul4(a, s, &c->st.rflags); break;
-	default: r = mul8(a, s, &c->st.rflags); break;
+	case 1: r = mul1(a, 0, s, &c->st.rflags); break;
+	case 2: r = mul2(a, 0, s, &c->st.rflags); break;
+	case 4: r = mul4(a, 0, s, &c->st.rflags); break;
+	default: r = mul8(a, 0, s, &c->st.rflags); break;
 	}
 	mul_commit(c, size, &r);
 }
@@ -68,10 +69,10 @@ static void imul_wide(struct soft_cpu *c, const struct x86_insn *i)
 	struct mul_wide r;
 
 	switch (size) {
-	case 1: r = imul1(a, s, &c->st.rflags); break;
-	case 2: r = imul2(a, s, &c->st.rflags); break;
-	case 4: r = imul4(a, s, &c->st.rflags); break;
-	default: r = imul8(a, s, &c->st.rflags); break;
+	case 1: r = imul1(a, 0, s, &c->st.rflags); break;
+	case 2: r = imul2(a, 0, s, &c->st.rflags); break;
+	case 4: r = imul4(a, 0, s, &c->st.rflags); break;
+	default: r = imul8(a, 0, s, &c->st.rflags); break;
 	}
 	mul_commit(c, size, &r);
 }
@@ -127,29 +128,14 @@ INTERP_FN(mulx)
 
 /* ---- division ---- */
 
-#define DIV_FN(name, insn, sfx, type)                                          \
-	static struct mul_wide name(                                           \
-		uint64_t lo, uint64_t hi, uint64_t src, uint64_t *fl)          \
-	{                                                                      \
-		struct mul_wide r = {lo, hi};                                  \
-		uint64_t ax = interp_flags_ax(*fl);                            \
-		asm(INTERP_FLAGS_IN "mov %1, %%rax\n\t" insn sfx " %3\n\t"     \
-				    "mov %%rax, %1" INTERP_FLAGS_OUT           \
-			: "+&a"(ax), "+&r"(r.lo), "+&d"(r.hi)                  \
-			: "r"((type)src)                                       \
-			: "cc");                                               \
-		*fl = interp_flags_merge(*fl, ax);                             \
-		return r;                                                      \
-	}
-
-DIV_FN(div1, "div", "b", uint8_t)
-DIV_FN(div2, "div", "w", uint16_t)
-DIV_FN(div4, "div", "l", uint32_t)
-DIV_FN(div8, "div", "q", uint64_t)
-DIV_FN(idiv1, "idiv", "b", uint8_t)
-DIV_FN(idiv2, "idiv", "w", uint16_t)
-DIV_FN(idiv4, "idiv", "l", uint32_t)
-DIV_FN(idiv8, "idiv", "q", uint64_t)
+MULDIV_FN(div1, "div", "b", uint8_t)
+MULDIV_FN(div2, "div", "w", uint16_t)
+MULDIV_FN(div4, "div", "l", uint32_t)
+MULDIV_FN(div8, "div", "q", uint64_t)
+MULDIV_FN(idiv1, "idiv", "b", uint8_t)
+MULDIV_FN(idiv2, "idiv", "w", uint16_t)
+MULDIV_FN(idiv4, "idiv", "l", uint32_t)
+MULDIV_FN(idiv8, "idiv", "q", uint64_t)
 
 INTERP_FN(div)
 {

@@ -233,6 +233,21 @@ interp_inline bool interp_cond(uint64_t fl, unsigned cc)
 	return r ^ (cc & 1);
 }
 
+/* An interp_alu of the host's instruction text on a, which is %1, under the
+ * guest's flags; the last argument is what else it reads, made of b. */
+#define INTERP_HOST_FN(name, text, type, ...)                                  \
+	interp_inline uint64_t name(uint64_t a, uint64_t b, uint64_t *fl)      \
+	{                                                                      \
+		type x = a;                                                    \
+		uint16_t ax = interp_flags_ax(*fl);                            \
+		asm(INTERP_FLAGS_IN text INTERP_FLAGS_OUT                      \
+			: "+&a"(ax), "+&r"(x)                                  \
+			: __VA_ARGS__                                          \
+			: "cc");                                               \
+		*fl = interp_flags_merge(*fl, ax);                             \
+		return x;                                                      \
+	}
+
 /* ---- read-modify-write ---- */
 
 /* New value from the old one and an operand; *fl: RFLAGS in and out. */

@@ -7,17 +7,7 @@
 #include "cpu/interp/ops.h"
 
 #define SHIFT_FN(name, insn, sfx, type)                                        \
-	interp_inline uint64_t name(uint64_t a, uint64_t b, uint64_t *fl)      \
-	{                                                                      \
-		type x = a;                                                    \
-		uint16_t ax = interp_flags_ax(*fl);                            \
-		asm(INTERP_FLAGS_IN insn sfx " %%cl, %1" INTERP_FLAGS_OUT      \
-			: "+&a"(ax), "+&r"(x)                                  \
-			: "c"((uint8_t)b)                                      \
-			: "cc");                                               \
-		*fl = interp_flags_merge(*fl, ax);                             \
-		return x;                                                      \
-	}
+	INTERP_HOST_FN(name, insn sfx " %%cl, %1", type, "c"((uint8_t)b))
 
 #define SHIFT_OP(name, n, sfx, type)                                           \
 	SHIFT_FN(name##n, #name, sfx, type)                                    \

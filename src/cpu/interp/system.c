@@ -40,24 +40,25 @@ INTERP_FN(arpl)
 	system_set_zf(c, raise);
 }
 
-INTERP_FN(lar)
+static void system_look(struct soft_cpu *c, const struct x86_insn *i,
+	bool (*look)(struct soft_cpu *c, uint16_t sel, uint32_t *v))
 {
 	uint32_t v = 0;
-	bool ok = soft_lar(c, interp_read(c, i, 1, 2), &v);
+	bool ok = look(c, interp_read(c, i, 1, 2), &v);
 
 	if (ok)
 		interp_set_gpr(c, &i->opnd[0], i->opnd[0].size, v);
 	system_set_zf(c, ok);
 }
 
+INTERP_FN(lar)
+{
+	system_look(c, i, soft_lar);
+}
+
 INTERP_FN(lsl)
 {
-	uint32_t v = 0;
-	bool ok = soft_lsl(c, interp_read(c, i, 1, 2), &v);
-
-	if (ok)
-		interp_set_gpr(c, &i->opnd[0], i->opnd[0].size, v);
-	system_set_zf(c, ok);
+	system_look(c, i, soft_lsl);
 }
 
 INTERP_FN(verr)
