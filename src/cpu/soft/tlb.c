@@ -19,7 +19,7 @@ static void soft_tlb_clear_array(struct soft_tlb_entry *e)
 /* Drop the arrays that used tells, or what the journal does. */
 static void soft_tlb_clear(struct soft_cpu *c, const bool *used, bool all)
 {
-	struct soft_tlb_entry *flat = &c->tlb[0][0][0];
+	struct soft_tlb_entry *flat = (struct soft_tlb_entry *)(void *)c->tlb;
 
 	if (all || c->tlb_nfills > SOFT_TLB_JOURNAL) {
 		for (unsigned i = 0; i < SOFT_NMODES * SOFT_NACCESS; i++)
