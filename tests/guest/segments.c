@@ -520,9 +520,44 @@ static void check_peeks(void)
 	ok_eq(bad, 0, "of none: ZF is clear");
 }
 
+/* ---- jumps to the next instruction, by way of two pages ---- */
+
+#ifdef __x86_64__
+#define AX "%rax"
+#define CX "%rcx"
+#define SP "%rsp"
+#else
+#define AX "%eax"
+#define CX "%ecx"
+#define SP "%esp"
+#endif
+
+static uint8_t two_pages[8192] __attribute__((aligned(4096), used));
+word next_seen[3] USED;
+FN(call_next, "mov " SP ", " CX "; mov $two_pages + 4098, %esp\n"
+	      "call 1f; 1: incl next_seen; mov " CX ", " SP);
+FN(jump_next, "movl $1f, two_pages + 4094; movl $0, two_pages + 4098\n"
+	      "jmp *two_pages + 4094; 1: incl next_seen");
+FN(return_next, "mov " SP ", " CX "; movl $1f, two_pages + 4094\n"
+		"movl $0, two_pages + 4098; mov $two_pages + 4094, %esp\n"
+		"ret; 1: incl next_seen; mov " CX ", " SP);
+
+static void check_next(void)
+{
+	static void (*const fn[])(void) = {call_next, jump_next, return_next};
+
+	for (unsigned i = 0; i < 3; i++) {
+		next_seen[0] = 0;
+		for (unsigned n = 0; n < 100; n++)
+			guarded(fn[i]);
+		ok_eq(next_seen[0], 100, "to the next instruction");
+	}
+}
+
 void test_main(void)
 {
 	check_loads();
+	check_next();
 	check_peeks();
 	check_accessed();
 	check_ldt();

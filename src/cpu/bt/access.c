@@ -366,7 +366,7 @@ void bt_access_cold(struct bt_tr *t, const struct bt_cold *r)
 	site = e->p;
 	em_32(e, r->data[0]);
 	em_32(e, (uint32_t)(again - site));
-	em_32(e, (uint32_t)(t->at[r->insn + 1] - site));
+	em_32(e, bt_to_next(t, r->insn, site));
 	t->cold = *e;
 	t->hot = hot;
 }

@@ -225,6 +225,14 @@ void bt_step(struct soft_cpu *c)
 		interp_step(c);
 }
 
+/* Code that a call site names by its distance, 0 for none. */
+static const uint8_t *bt_at_site(const uint8_t *site, unsigned at)
+{
+	int32_t to = (int32_t)rd32(site + at);
+
+	return to ? site + to : NULL;
+}
+
 /* Where the instruction after the one that was carried out goes on. */
 static const uint8_t *bt_interpret(
 	struct soft_cpu *c, uint32_t info, const uint8_t *next, unsigned live)
@@ -336,16 +344,16 @@ static const uint8_t *bt_h_miss(struct soft_cpu *c, const uint8_t *site)
 		return site + (int32_t)rd32(site + 4);
 	}
 	bt_cpu(c)->counters[BT_CNT_EMULATED]++;
-	return bt_interpret(c, info, site + (int32_t)rd32(site + 8), live);
+	return bt_interpret(c, info, bt_at_site(site, 8), live);
 }
 
 static const uint8_t *bt_h_interp(struct soft_cpu *c, const uint8_t *site)
 {
-	uint32_t info = rd32(site), next = rd32(site + 4);
+	uint32_t info = rd32(site);
 	unsigned live = bt_fpu_live(c);
 
 	bt_enter_c(c, info);
-	return bt_interpret(c, info, next ? site + (int32_t)next : NULL, live);
+	return bt_interpret(c, info, bt_at_site(site, 4), live);
 }
 
 static bool bt_sys_quick(struct soft_cpu *c, enum bt_sys op, uint64_t next)
@@ -549,6 +557,8 @@ static const uint8_t *bt_h_span(struct soft_cpu *c, const uint8_t *site)
 		return site + (int32_t)rd32(site + 4);
 	}
 	bt_enter_c(c, info);
+	if (bt_cpu(c)->stepping)
+		return bt_interpret(c, info, NULL, 0);
 	if (bt_must_leave(c))
 		return bt_vm(c)->leave;
 	bt_span_refused(c, ea, info, rd32(site + 8));

@@ -239,6 +239,9 @@ bt_emitter bt_emit_push, bt_emit_pop, bt_emit_leave, bt_emit_call_rel,
 void bt_exit_jump(struct bt_tr *t, int cc, unsigned off);
 /* Go to page offset off (may be outside the page). */
 void bt_emit_goto(struct bt_tr *t, int64_t off);
+/* From site to the code behind insn n; 0 if that leaves by itself: a jump to
+ * the next instruction is no falling through. */
+uint32_t bt_to_next(const struct bt_tr *t, unsigned n, const uint8_t *site);
 /* T0 = RIP to go to.  undo: what to add to RSP if that is not canonical or
  * beyond the limit, or BT_UNDO_RCX and LOOP's size; -1: do not look. */
 void bt_emit_indirect(struct bt_tr *t, int32_t undo);

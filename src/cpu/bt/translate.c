@@ -262,10 +262,15 @@ static void bt_emit_entries(struct bt_tr *t)
 
 /* ---- rare paths ---- */
 
+uint32_t bt_to_next(const struct bt_tr *t, unsigned n, const uint8_t *site)
+{
+	return t->ended && n + 1u == t->n ? 0 : (uint32_t)(t->at[n + 1] - site);
+}
+
 static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 {
 	struct emit *e = &t->cold;
-	const uint8_t *next = t->at[r->insn + 1], *site;
+	const uint8_t *site;
 
 	for (unsigned i = 0; i < r->npatch; i++)
 		em_patch(r->patch[i], e->p);
@@ -289,11 +294,11 @@ static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 	case BT_TH_MISS:
 		em_32(e, r->data[0]);
 		em_32(e, (uint32_t)(r->retry - site));
-		em_32(e, (uint32_t)(next - site));
+		em_32(e, bt_to_next(t, r->insn, site));
 		break;
 	case BT_TH_INTERP:
 		em_32(e, r->data[0]);
-		em_32(e, (uint32_t)(next - site));
+		em_32(e, bt_to_next(t, r->insn, site));
 		break;
 	case BT_TH_SYS:
 		em_32(e, r->data[0]);
