@@ -18,6 +18,7 @@
 #include "dev/pci/piix3.h"
 #include "dev/serial/debugcon.h"
 #include "dev/serial/uart16550.h"
+#include "dev/storage/ahci.h"
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
 #include "dev/timer/acpi_pm.h"
@@ -46,6 +47,7 @@ const struct dev_class *const dev_table[] = {
 	&i8237_class,
 	&fdc_class,
 	&ide_class,
+	&ahci_class,
 	&virtio_blk_class,
 	&virtio_net_class,
 	&virtio_console_class,

@@ -293,6 +293,8 @@ void pci_func_reset(struct pci_func *f)
 		pci_bar_clear(f, PCI_BAR0 + 4 * n);
 	pci_bar_clear(f, PCI_ROM);
 	pci_set_intx(f, false);
+	if (f->msi_cap)
+		f->config[f->msi_cap + 2] &= ~1;
 	if (f->msix.nvectors) {
 		f->config[f->msix.cap + 3] &= 0x3f;
 		memset(f->msix.pending, 0, (f->msix.nvectors + 63) / 64 * 8);

@@ -54,6 +54,7 @@ struct pci_func {
 	bool irq_level;	 /* what pci_set_intx() asked for */
 	bool irq_out;	 /* what the pin has: 0 if disabled; private */
 	struct pci_msix msix;
+	unsigned msi_cap; /* offset of the MSI capability, or 0 */
 	uint8_t next_cap; /* where the next capability goes */
 	/* After the guest wrote [off, off+len) of config; optional. */
 	void (*config_written)(struct pci_func *f, unsigned off, unsigned len);
@@ -88,6 +89,12 @@ void pci_func_reset(struct pci_func *f); /* BARs, command, MSI-X off */
 unsigned pci_add_cap(struct pci_func *f, uint8_t id, unsigned len);
 /* MSI-X with n vectors in a memory BAR of its own of at least 4 KiB. */
 void pci_add_msix(struct pci_func *f, unsigned bar, unsigned n);
+
+/* MSI with one vector. */
+void pci_add_msi(struct pci_func *f);
+/* Then the pin stays quiet. */
+bool pci_msi_enabled(const struct pci_func *f);
+void pci_msi_notify(struct pci_func *f);
 
 /* Level of the INTx pin. */
 void pci_set_intx(struct pci_func *f, bool level);

@@ -26,6 +26,7 @@
 #define PCI_INTERRUPT_PIN   0x3d
 #define PCI_FIRST_CAP	    0x40
 
+#define PCI_CAP_ID_MSI	0x05
 #define PCI_CAP_ID_MSIX 0x11
 
 struct pci_bus {

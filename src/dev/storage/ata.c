@@ -578,13 +578,19 @@ void ata_stop(struct ata_drive *d)
 	d->stopping = false;
 }
 
+void ata_abort(struct ata_drive *d)
+{
+	ata_stop(d);
+	d->phase = ATA_IDLE;
+	d->x = (struct ata_xfer){0};
+	d->status = ata_ready(d);
+}
+
 void ata_reset(struct ata_drive *d, bool hard)
 {
 	if (!d->present)
 		return;
-	ata_stop(d);
-	d->phase = ATA_IDLE;
-	d->x = (struct ata_xfer){0};
+	ata_abort(d);
 	d->asleep = d->hob = false;
 	d->power = POWER_ACTIVE;
 	d->ncq_failed = false;

@@ -181,6 +181,8 @@ void ata_power_on(struct ata_drive *d);
  * features were set goes too. */
 void ata_reset(struct ata_drive *d, bool hard);
 void ata_signature(struct ata_drive *d);
+/* Give up the command at work; nobody is told. */
+void ata_abort(struct ata_drive *d);
 
 /* The command register was written: d->command. */
 void ata_command(struct ata_drive *d);
