@@ -9,6 +9,7 @@
 
 #include "block/blk.h"
 #include "conf/error.h"
+#include "dev/storage/ahci.h"
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
 #include "net/net.h"
@@ -50,10 +51,25 @@ static bool add_virtio(struct machine *m, struct board_drive *d, GError **err)
 	return d->dev != NULL;
 }
 
-static bool add_ide(struct machine *m, struct board_drive *d, GError **err)
+/* The controller, made for its first drive. */
+static struct dev *ata_controller(
+	struct machine *m, enum conf_bus bus, GError **err)
 {
 	struct dev_host h = {
 		.bus = m->bus, .gsi = m->board.gsi, .pci = m->board.pci};
+	struct board *b = &m->board;
+
+	if (bus == CONF_BUS_IDE && !b->ide)
+		b->ide = board_add_class(m, &ide_class, "ide", &h, err);
+	if (bus == CONF_BUS_SATA && !b->ahci)
+		b->ahci = board_add(m, "ahci", "ahci", &h, err);
+	return bus == CONF_BUS_IDE ? b->ide : b->ahci;
+}
+
+static bool add_ata(struct machine *m, struct board_drive *d, GError **err)
+{
+	bool ide = d->conf->bus == CONF_BUS_IDE;
+	unsigned slot = (unsigned)d->conf->slot;
 	struct ata_conf c = {.id = d->name,
 		.blk = d->blk,
 		.atapi = d->conf->media == CONF_MEDIA_CDROM,
@@ -61,14 +77,13 @@ static bool add_ide(struct machine *m, struct board_drive *d, GError **err)
 		.serial = d->conf->serial};
 	int e = -EINVAL;
 
-	if (!m->board.ide)
-		m->board.ide = board_add_class(m, &ide_class, "ide", &h, err);
-	d->dev = m->board.ide;
+	d->dev = ata_controller(m, d->conf->bus, err);
 	if (!d->dev)
 		return false;
 	bus_lock(m->bus);
-	if (d->conf->slot >= 0 && d->conf->slot < IDE_DRIVES)
-		e = ide_attach(d->dev, (unsigned)d->conf->slot, &c);
+	if (slot < (ide ? IDE_DRIVES : AHCI_PORTS))
+		e = ide ? ide_attach(d->dev, slot, &c)
+			: ahci_attach(d->dev, slot, &c);
 	bus_unlock(m->bus);
 	return e == 0 || attach_failed(d, e, err);
 }
@@ -106,8 +121,8 @@ static bool add_drive(struct machine *m, unsigned n, GError **err)
 	}
 	if (d->conf->bus == CONF_BUS_VIRTIO)
 		return add_virtio(m, d, err);
-	if (d->conf->bus == CONF_BUS_IDE)
-		return add_ide(m, d, err);
+	if (d->conf->bus == CONF_BUS_IDE || d->conf->bus == CONF_BUS_SATA)
+		return add_ata(m, d, err);
 	if (d->conf->bus == CONF_BUS_FLOPPY)
 		return add_floppy(m, d, err);
 	return fw_error(
@@ -116,7 +131,10 @@ static bool add_drive(struct machine *m, unsigned n, GError **err)
 
 static struct ata_drive *ata_of(const struct board_drive *d)
 {
-	return ide_drive(d->dev, (unsigned)d->conf->slot);
+	unsigned slot = (unsigned)d->conf->slot;
+
+	return d->conf->bus == CONF_BUS_IDE ? ide_drive(d->dev, slot)
+					    : ahci_drive(d->dev, slot);
 }
 
 bool board_may_eject(struct board_drive *d)
@@ -310,6 +328,11 @@ static void add_drive_path(struct machine *m, const struct board_drive *d)
 		add_path(m,
 			g_strdup_printf("/pci@i0cf8/ide@1,1/drive@%x/disk@%x",
 				slot / 2, slot % 2));
+		break;
+	case CONF_BUS_SATA:
+		add_path(m,
+			g_strdup_printf("/pci@i0cf8/storage@%x/drive@%x/disk@0",
+				slot_of(m, d->dev), slot));
 		break;
 	case CONF_BUS_FLOPPY:
 		add_path(m,

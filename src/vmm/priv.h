@@ -56,7 +56,7 @@ struct board {
 	uint32_t bios_bytes;
 	struct board_drive drive[CONF_MAX_DRIVES];
 	unsigned ndrives;
-	struct dev *ide, *fdc; /* or NULL: nothing is on it */
+	struct dev *ide, *fdc, *ahci; /* or NULL: nothing is on it */
 	struct dev *dma;
 	GPtrArray *boot_paths; /* of char *: fw_cfg's bootorder */
 	GPtrArray *nets;       /* back ends, to be closed */
