@@ -25,7 +25,7 @@
 #include "cpu/bt/bt.h"
 #include "cpu/interp/interp.h"
 
-#define LOG_ENTRIES	   4096
+#define LOG_MAX		   (1u << 22) /* a string instruction's, at most */
 #define DMA_ENTRIES	   4096
 #define RAM_CHECK_INTERVAL (1ull << 28) /* instructions */
 #define REP_STEPS	   (1u << 26)
@@ -76,8 +76,8 @@ struct cpu {
 	struct cpu *bt; /* the leader in the bt engine */
 	struct soft_cpu *lead, *follow;
 	struct bus_cpu shadow; /* the follower's events are set by hand */
-	struct log_entry log[LOG_ENTRIES];
-	unsigned nlog, nread;
+	struct log_entry *log;
+	unsigned nlog, nread, log_room;
 	bool log_full;
 	char diff[512]; /* first difference of this step */
 	uint64_t insns, steps, next_ram_check;
@@ -92,10 +92,15 @@ static void *cpu_of(struct soft_cpu *c)
 
 static void log_add(struct cpu *k, struct log_entry e)
 {
-	if (k->nlog < LOG_ENTRIES)
-		k->log[k->nlog++] = e;
-	else
+	if (k->nlog == LOG_MAX) {
 		k->log_full = true;
+		return;
+	}
+	if (k->nlog == k->log_room) {
+		k->log_room = k->log_room ? 2 * k->log_room : 64;
+		k->log = g_renew(struct log_entry, k->log, k->log_room);
+	}
+	k->log[k->nlog++] = e;
 }
 
 static uint64_t lead_mmio_read(struct soft_cpu *c, gpa_t gpa, unsigned size)
@@ -576,7 +581,7 @@ static bool lockstep_step(struct cpu *k, struct cpu_exit *exit)
 			log_names[k->log[k->nread].kind],
 			k->log[k->nread].where);
 	if (k->log_full)
-		follow_diff(k, "more than %u inputs in one block", LOG_ENTRIES);
+		follow_diff(k, "more than %u inputs in one block", LOG_MAX);
 	lockstep_same(k, linear, n);
 	if (!k->diff[0] && k->insns >= k->next_ram_check) {
 		lockstep_mirror(k->vm);
@@ -662,6 +667,7 @@ static void lockstep_cpu_free(struct cpu *k)
 	soft_cpu_free(k->follow);
 	pthread_mutex_destroy(&k->shadow.wait_lock);
 	pthread_cond_destroy(&k->shadow.wait_cond);
+	g_free(k->log);
 	g_free(k);
 }
 
