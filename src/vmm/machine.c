@@ -12,6 +12,7 @@
 #include "conf/error.h"
 #include "cpu/kvm/kvm.h"
 #include "dev/irq/intc.h"
+#include "dev/misc/cpu_init.h"
 #include "dev/timer/acpi_pm.h"
 #include "dev/timer/mc146818.h"
 #include "vmm/priv.h"
@@ -363,8 +364,29 @@ static void machine_note_crash(struct machine *m)
 	m->crashes++;
 }
 
+/*
+ * The bridge answers a shutdown by INIT, not by a reset, so memory is as it
+ * was.  To a guest that has told the firmware where it will go on then it is
+ * a way back from protected mode, as on a 286.
+ */
+static bool machine_returns(struct machine *m)
+{
+	bool wanted;
+
+	bus_lock(m->bus);
+	wanted = mc146818_returns(m->board.rtc) && !m->run.irqchip;
+	if (wanted)
+		cpu_init_pulse(m->bus);
+	bus_unlock(m->bus);
+	return wanted;
+}
+
 static void machine_guest_reset(struct machine *m, bool crashed)
 {
+	if (crashed && machine_returns(m)) {
+		machine_go(m);
+		return;
+	}
 	if (crashed)
 		machine_note_crash(m);
 	if (!m->conf->no_reboot) {

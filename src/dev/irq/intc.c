@@ -100,6 +100,16 @@ static void intc_extint(void *opaque, const struct lapic_message *m, bool level)
 	lapic_deliver_extint(&c->lapics, m, level);
 }
 
+/* What firmware leaves in the boot processor's: the 8259 is heard. */
+static void intc_wire(struct intc *c)
+{
+	struct lapic *l = c->lapics.apic[0];
+
+	lapic_reg_write(l, 0x0f, 0x1ff);
+	lapic_reg_write(l, 0x35, 0x700);
+	lapic_reg_write(l, 0x36, 0x400);
+}
+
 static void intc_msi(void *opaque, uint64_t addr, uint32_t data)
 {
 	struct intc *c = opaque;
@@ -111,6 +121,7 @@ static void intc_msi(void *opaque, uint64_t addr, uint32_t data)
 		.vector = data,
 		.level = (data & 0x8000) && ((data >> 8) & 7) <= 1,
 	};
+	bool wired;
 
 	if ((addr & ~0xfffffull) != MSI_BASE) {
 		/* Not a message at all: a write to memory. */
@@ -120,7 +131,13 @@ static void intc_msi(void *opaque, uint64_t addr, uint32_t data)
 	c->msis++;
 	if (m.level && !(data & 0x4000))
 		return; /* de-assert */
+	/* A board's firmware makes its virtual wire anew on its way back from
+	 * the INIT that ports cause; SeaBIOS does not. */
+	wired = (c->lapics.apic[0]->lvt[LAPIC_LVT_LINT0] &
+			(LAPIC_LVT_MASK | 0x700)) == 0x700;
 	lapic_deliver(&c->lapics, &m);
+	if (m.delivery == LAPIC_INIT && wired)
+		intc_wire(c);
 }
 
 /* ---- errors of the x87 unit (82371SB data sheet 290550, 2.5.4) ---- */
@@ -252,11 +269,7 @@ void intc_set_paravirt(struct dev *d, uint32_t features, uint64_t tsc_hz)
 
 void intc_virtual_wire(struct dev *d)
 {
-	struct lapic *l = ((struct intc *)d)->lapics.apic[0];
-
-	lapic_reg_write(l, 0x0f, 0x1ff);
-	lapic_reg_write(l, 0x35, 0x700);
-	lapic_reg_write(l, 0x36, 0x400);
+	intc_wire((struct intc *)d);
 }
 
 void intc_nmi(struct dev *d)

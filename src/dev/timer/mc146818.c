@@ -375,6 +375,13 @@ bool mc146818_nmi_masked(struct dev *d)
 	return ((struct mc146818 *)d)->index & 0x80;
 }
 
+bool mc146818_returns(struct dev *d)
+{
+	uint8_t why = ((struct mc146818 *)d)->cmos[0x0f];
+
+	return why == 0x05 || (why >= 0x09 && why <= 0x0c);
+}
+
 void mc146818_set(struct dev *d, uint8_t addr, uint8_t val)
 {
 	struct mc146818 *r = (struct mc146818 *)d;

@@ -15,6 +15,10 @@ void mc146818_set(struct dev *d, uint8_t addr, uint8_t val);
 /* Does bit 7 of port 0x70 hold the NMI line back?  Lock held. */
 bool mc146818_nmi_masked(struct dev *d);
 
+/* Does the shutdown byte, 0x0f, tell the firmware to go on where the guest
+ * wants when the processor is reset?  Lock held. */
+bool mc146818_returns(struct dev *d);
+
 /* What PC firmware looks for.  low: bytes of RAM below 4 GiB, high: above. */
 void mc146818_set_memory(struct dev *d, uint64_t low, uint64_t high);
 void mc146818_set_cpus(struct dev *d, unsigned ncpus);
