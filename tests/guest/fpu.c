@@ -437,6 +437,19 @@ static void check_mxcsr(void)
 	ok_eq((word)guarded(fx_crooked), 13, "FXSAVE not aligned is #GP");
 }
 
+#ifdef __x86_64__
+FN(fx_wide, "fxsave64 area; movq pointer, %rax; movq %rax, area + 8\n"
+	    "movq %rax, area + 16; fxrstor64 area; fxsave64 area");
+uint64_t pointer USED = 0xc0007e44c250fb64;
+
+static void check_pointers(void)
+{
+	guarded(fx_wide);
+	ok_eq(*(uint64_t *)(area + 8), 0x00007e44c250fb64,
+		"FXRSTOR makes FIP canonical");
+}
+#endif
+
 /* MMX turns all tags valid and TOP 0. */
 FN(mmx_tags, "fninit; fld1; fld1; movd %mm1, %eax; fxsave area; fnstsw sw\n"
 	     "emms");
@@ -598,6 +611,9 @@ void test_main(void)
 	check_images();
 	check_mxcsr();
 	check_mmx();
+#ifdef __x86_64__
+	check_pointers();
+#endif
 	check_simds();
 	check_cr0();
 }

@@ -92,9 +92,13 @@ static void take_x87(struct soft_cpu *c, const uint8_t *area, bool wide)
 	}
 	fx[5] = 0;
 	fx[7] &= 7; /* FOP has 11 bits */
-	if (!wide) {
-		memset(fx + 12, 0, 4);
-		memset(fx + 20, 0, 4);
+	/* FIP and FDP: 32 bits, or canonical */
+	for (unsigned i = 8; i < FX_MXCSR; i += 8) {
+		uint64_t v;
+
+		memcpy(&v, fx + i, 8);
+		v = wide ? (uint64_t)((int64_t)(v << 16) >> 16) : (uint32_t)v;
+		memcpy(fx + i, &v, 8);
 	}
 	memcpy(fx + FX_ST, area + FX_ST, 128);
 	for (unsigned i = 0; i < 8; i++)
