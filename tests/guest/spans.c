@@ -241,6 +241,31 @@ static void masked(void)
 	ok(good, "one under a mask between two others");
 }
 
+/* ---- behind an instruction that crosses pages ---- */
+
+FN(call_there, "mov wanted, %rdi\n call *at\n mov %rax, out\n"
+	       "mov %rcx, out+8");
+
+static void crossing(void)
+{
+	/* mov $0, %rax; mov (%rdi), %rax; mov 8(%rdi), %rcx; ret */
+	static const uint8_t code[] = {0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0x48,
+		0x8b, 0x07, 0x48, 0x8b, 0x4f, 0x08, 0xc3};
+	bool good = true;
+
+	fill();
+	at = (word)VA + 4096 - 5;
+	for (unsigned i = 0; i < sizeof(code); i++)
+		((volatile uint8_t *)at)[i] = code[i];
+	for (unsigned i = 0; i < 20; i++) {
+		wanted = (word)VA + 8192 - 20 + i;
+		good &= guarded(call_there) == -1 && out[0] == value(wanted) &&
+			out[1] == value(wanted + 8);
+	}
+	ok(good, "two behind an instruction in two pages");
+	wanted = 0;
+}
+
 /* ---- pages come and go between two passes ---- */
 
 static void remap(void)
@@ -286,6 +311,7 @@ void test_main(void)
 	refused();
 	registers();
 	masked();
+	crossing();
 	remap();
 	mmio();
 }

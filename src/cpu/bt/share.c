@@ -355,8 +355,9 @@ void bt_share_plan(struct bt_tr *t)
 	t->nshares = 0;
 	t->held = 0;
 	memset(t->member, 0, t->n * sizeof(t->member[0]));
+	/* in a second page there is no exit to the same place */
 	if (!t->code64 || t->single || t->step || t->check ||
-		t->mode == SOFT_USER_AC)
+		t->page2 != BT_PAGE_NONE || t->mode == SOFT_USER_AC)
 		return;
 	p.ngroups = p.open = 0;
 	p.next = SHARE_NEW;
