@@ -90,6 +90,14 @@ static void host_mem_in(struct soft_cpu *c, const struct x86_insn *i,
 
 /* ---- running ---- */
 
+/* FOP of our copy of the instruction. */
+static uint16_t host_fop(const struct x86_insn *i)
+{
+	uint8_t modrm = i->has_mem ? (i->modrm & 0x38) | 6 : i->modrm;
+
+	return (i->opcode & 7) << 8 | modrm;
+}
+
 static void host_frame_in(struct soft_cpu *c, const struct x86_insn *i,
 	const struct x86_opnd *gpr, struct thunk_frame *f)
 {
@@ -104,6 +112,7 @@ static void host_frame_in(struct soft_cpu *c, const struct x86_insn *i,
 		return;
 	memcpy(f->fx, fx, FX_X87_END);
 	memset(f->fx + FX_X87_END, 0, sizeof(f->fx) - FX_X87_END);
+	host_put16(f->fx, FX_FOP, ~host_fop(i) & 0x7ff);
 	if (host_get16(fx, FX_FSW) & FSW_ES) {
 		/* IGNNE#: it must not raise #MF in us either */
 		host_put16(f->fx, FX_FSW,
@@ -117,15 +126,17 @@ static void host_x87_pointers(struct soft_cpu *c, const struct x86_insn *i,
 	const struct thunk *t, struct thunk_frame *f)
 {
 	uint64_t mask = c->code64 ? ~0ull : 0xffffffffull;
-	uint16_t fop = host_get16(f->fx, FX_FOP);
-	uint8_t modrm = i->has_mem ? (i->modrm & 0x38) | 6 : i->modrm;
+	uint16_t fop = host_get16(c->st.fpu.fx, FX_FOP);
 
+	if (host_get16(f->fx, FX_FOP) == host_fop(i))
+		fop = (i->opcode & 7) << 8 | i->modrm;
+	host_put16(f->fx, FX_FOP, fop);
+	if (!(i->def->attr & X86_AT_X87))
+		return;
 	if (host_get64(f->fx, FX_FIP) == (uintptr_t)t->insn)
 		host_put64(f->fx, FX_FIP, c->st.rip & mask);
 	if (i->has_mem && host_get64(f->fx, FX_FDP) == (uintptr_t)f->mem)
 		host_put64(f->fx, FX_FDP, interp_ea(c, i) & mask);
-	if (fop == ((i->opcode & 7) << 8 | modrm))
-		host_put16(f->fx, FX_FOP, (i->opcode & 7) << 8 | i->modrm);
 }
 
 static void host_x87_out(struct soft_cpu *c, const struct x86_insn *i,
@@ -133,8 +144,7 @@ static void host_x87_out(struct soft_cpu *c, const struct x86_insn *i,
 {
 	uint8_t *fx = c->st.fpu.fx;
 
-	if (i->def->attr & X86_AT_X87)
-		host_x87_pointers(c, i, t, f);
+	host_x87_pointers(c, i, t, f);
 	if (host_get16(fx, FX_FSW) & FSW_ES && i->op != X86_OP_FLDCW) {
 		/* back from the IGNNE# disguise */
 		host_put16(f->fx, FX_FCW, host_get16(fx, FX_FCW));

@@ -7,13 +7,12 @@
  */
 #include "cpu/interp/host.h"
 
-/* Linear address of n bytes at byte at of the memory operand. */
+/* Linear address of n bytes at byte at of the memory operand, within which
+ * offsets do not wrap. */
 static gva_t mask_address(struct soft_cpu *c, const struct x86_insn *i,
 	unsigned at, unsigned n, enum soft_access acc)
 {
-	uint64_t off = interp_asize_mask(i, interp_ea(c, i) + at);
-
-	return interp_linear(c, i->seg, off, n, acc);
+	return interp_linear(c, i->seg, interp_ea(c, i) + at, n, acc);
 }
 
 static uint64_t mask_low(unsigned n)
