@@ -66,6 +66,8 @@ static unsigned compare_vector(
 	/* Linux hides from user mode what of its half is mapped. */
 	if (h->vector == X86_PF && h->cr2 >= 0x7ffffffff000ull)
 		ignore = 1;
+	if (h->vector == X86_PF && host_kernel)
+		ignore |= 4; /* U/S */
 	if ((h->error ^ e->error) & ~ignore) {
 		if (print)
 			show("error", 0, h->error, e->error);

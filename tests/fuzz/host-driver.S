@@ -212,9 +212,11 @@ host_driver_fault:
 .Lend:
 	movq	$1, OUT_LEFT(%rbx)
 	movq	$HOST_DRIVER + host_driver_leave - host_driver, 48(%rsp)
-	movq	$0x33, 56(%rsp)
+	mov	CTL_LEAVE_CS, %rax
+	mov	%rax, 56(%rsp)
 	movq	$0x202, 64(%rsp)
-	movq	$0x2b, 80(%rsp)
+	mov	CTL_LEAVE_SS, %rax
+	mov	%rax, 80(%rsp)
 .Lback:
 	pop	%rdx
 	pop	%rcx

@@ -96,6 +96,19 @@ static void map_page(
 	put64(e, pt + (a >> 12 & 511) * 8, phys | rights | 0x61);
 }
 
+/* Neighbours in the address space are none in memory. */
+static uint32_t backwards(uint32_t phys, uint32_t bytes, uint32_t off)
+{
+	return phys + bytes - 4096 - off;
+}
+
+static void map_backwards(const struct host_engine *e, gva_t a, uint32_t phys,
+	uint32_t bytes, uint64_t rights)
+{
+	for (uint32_t i = 0; i < bytes; i += 4096)
+		map_page(e, a + i, backwards(phys, bytes, i), rights);
+}
+
 static void map_pages(const struct host_engine *e, gva_t a, uint32_t phys,
 	uint32_t bytes, uint64_t rights)
 {
@@ -110,9 +123,8 @@ static void map_all(const struct host_engine *e)
 	map_pages(e, LOW, 0, 0x14000, MAP_WRITE);
 	map_pages(e, HOST_DRIVER, PHYS_DRIVER, 4096, MAP_USER);
 	map_pages(e, HOST_CTL, PHYS_CTL, 4096, rw);
-	map_pages(e, HOST_DATA, PHYS_DATA, HOST_DATA_BYTES, rw);
-	map_page(e, HOST_DATA + HOST_DATA_BYTES, PHYS_DATA + HOST_DATA_BYTES,
-		MAP_NX | MAP_USER);
+	map_backwards(e, HOST_DATA, PHYS_DATA, HOST_BYTES, rw);
+	map_page(e, HOST_DATA + HOST_DATA_BYTES, PHYS_DATA, MAP_NX | MAP_USER);
 	map_pages(e, HOST_IN, PHYS_IN, HOST_BATCH * IN_BYTES, rw);
 	map_pages(e, HOST_OUT, PHYS_OUT, HOST_BATCH * OUT_BYTES, rw);
 	map_pages(e, HOST_STEP, PHYS_STEP, HOST_CODE_BYTES, rw);
@@ -155,13 +167,14 @@ static void make_tables(const struct host_engine *e)
 
 		put64(e, PHYS_IDT + v * 16,
 			(to & 0xffff) | 0x10 << 16 | (to >> 16 & 0xffff) << 48 |
-				(0x8e00ull | dpl << 13) << 32);
+				(0x8e00ull | dpl << 13 | host_kernel) << 32);
 		put64(e, PHYS_IDT + v * 16 + 8, to >> 32);
 		make_stub(e, v);
 	}
 	for (unsigned n = 0; n < HOST_LDT_ENTRIES; n++)
 		put64(e, PHYS_LDT + n * 8, host_segs_descriptor(n));
 	put64(e, PHYS_TSS + 4, LOW + PHYS_STK);
+	put64(e, PHYS_TSS + 0x24, LOW + PHYS_STK); /* IST1 */
 	e->ram[PHYS_TSS + 0x66] = 0x68;
 	memcpy(e->ram + PHYS_DRIVER, host_driver,
 		host_driver_end - host_driver);
@@ -191,6 +204,12 @@ static void make_state(struct x86_state *s)
 	s->seg[X86_SS] = (struct x86_seg){0, 0xffffffff, 0x2b, data};
 	s->seg[X86_DS] = s->seg[X86_ES] = (struct x86_seg){0};
 	s->seg[X86_FS] = s->seg[X86_GS] = (struct x86_seg){0};
+	if (host_kernel) {
+		s->seg[X86_CS].sel = 0x10;
+		s->seg[X86_SS].sel = 0x18;
+		s->seg[X86_CS].attr &= ~X86_SEG_DPL;
+		s->seg[X86_SS].attr &= ~X86_SEG_DPL;
+	}
 	s->rflags = 0x202;
 	s->rip = HOST_DRIVER;
 	s->activity = X86_ACT_RUN;
@@ -205,6 +224,22 @@ static void make_model(const struct cpu_engine *engine)
 	engine->probe(p);
 	x86_cpu_model_init(&model, "host", p->can, &one, &missing);
 	g_free(p);
+}
+
+/* The first one runs; that there are others makes a difference to LOCK. */
+static int make_cpus(struct host_engine *e, char *err, unsigned errsize)
+{
+	unsigned n = getenv("CPUS") ? (unsigned)atoi(getenv("CPUS")) : 1;
+
+	while (n--) {
+		struct cpu **cpu = n ? &(struct cpu *){NULL} : &e->cpu;
+		int ret = e->engine->cpu_new(
+			cpu, e->vm, bus_cpu_new(e->bus, n), err, errsize);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
 }
 
 struct host_engine *host_engine_new(const char *name)
@@ -223,8 +258,7 @@ struct host_engine *host_engine_new(const char *name)
 	make_tables(e);
 	make_state(&e->base);
 	if (e->engine->vm_new(&e->vm, e->bus, &conf, err, sizeof(err)) ||
-		e->engine->cpu_new(&e->cpu, e->vm, bus_cpu_new(e->bus, 0), err,
-			sizeof(err))) {
+		make_cpus(e, err, sizeof(err))) {
 		fprintf(stderr, "%s\n", err);
 		return NULL;
 	}
@@ -245,8 +279,10 @@ static void place_code(struct host_engine *e, const struct host_batch *b)
 		at = PHYS_CODE;
 	else
 		at = PHYS_CODE + e->place % CODE_PLACES * HOST_CODE_BYTES;
-	bus_dma_write(e->bus, at, b->code, HOST_CODE_BYTES);
-	map_pages(e, HOST_CODE, at, HOST_CODE_BYTES, MAP_USER);
+	for (uint32_t i = 0; i < HOST_CODE_BYTES; i += 4096)
+		bus_dma_write(e->bus, backwards(at, HOST_CODE_BYTES, i),
+			b->code + i, 4096);
+	map_backwards(e, HOST_CODE, at, HOST_CODE_BYTES, MAP_USER);
 	memcpy(e->ram + PHYS_STEP, b->step, HOST_CODE_BYTES);
 }
 
@@ -258,7 +294,9 @@ const struct host_out *host_engine_run(
 	struct x86_state s = e->base;
 
 	place_code(e, b);
-	memcpy(e->ram + PHYS_DATA, b->data, HOST_BYTES);
+	for (uint32_t i = 0; i < HOST_BYTES; i += 4096)
+		memcpy(e->ram + backwards(PHYS_DATA, HOST_BYTES, i),
+			b->data + i, 4096);
 	memcpy(e->ram + PHYS_IN, host_native_in(), b->n * IN_BYTES);
 	*ctl = (struct host_ctl){.in = HOST_IN - IN_BYTES,
 		.out = HOST_OUT - OUT_BYTES,
@@ -267,7 +305,9 @@ const struct host_out *host_engine_run(
 		.ss = host_segs.sel[X86_SS],
 		.ds = host_segs.sel[X86_DS],
 		.es = host_segs.sel[X86_ES],
-		.base = host_segs.base[X86_CS]};
+		.base = host_segs.base[X86_CS],
+		.leave_cs = e->base.seg[X86_CS].sel,
+		.leave_ss = e->base.seg[X86_SS].sel};
 	s.seg[X86_GS].base = b->mode == 8 ? HOST_GS_BASE : 0;
 	if (e->engine->set(e->cpu, &s)) {
 		fprintf(stderr, "engine refuses the state\n");
@@ -284,7 +324,7 @@ const struct host_out *host_engine_run(
 	return (const struct host_out *)(e->ram + PHYS_OUT);
 }
 
-const uint8_t *host_engine_data(const struct host_engine *e)
+const uint8_t *host_engine_constant(const struct host_engine *e)
 {
 	return e->ram + PHYS_DATA;
 }

@@ -4,17 +4,19 @@
  *
  *   host-fuzz [ENGINE [COUNT [SEED [MODE]]]]
  *
- * MODE is 16, 32, 64 or 0 for all, and with b behind it (64b, 32b, 0b) it is
- * blocks of instructions with branches, loops and calls, each run with several
- * inputs.  COUNT is of instructions carried out and compared; those of blocks
- * are counted by the interpreter, which is judged as well then.
+ * MODE is 16, 32, 64 or 0 for all, and with b behind it (64b, 32b, 16b, 0b) it
+ * is blocks of instructions with branches, loops and calls, each run with
+ * several inputs; with k (64k, 64kb) engines run it in ring 0.  COUNT is of
+ * instructions carried out and compared; those of blocks are counted by the
+ * interpreter, which is judged as well then.
  *
  * Every batch of cases has its own seed, printed with a difference; COUNT 1
  * with that seed and mode runs just that batch.  Flags that the manual calls
  * undefined after the instruction are compared too, unless STRICT=0 is in the
  * environment.  OP=name there leaves only that operation, SHOW=n prints so many
- * differences, TIME=s ends after so many seconds, OPS=1 lists how often the
- * interpreter carried out each operation.
+ * differences, TIME=s ends after so many seconds, CPUS=n makes a machine with
+ * so many processors of which one runs, OPS=1 lists how often the interpreter
+ * carried out each operation.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -86,8 +88,8 @@ static void print_case(const struct host_case *k, unsigned n)
 {
 	struct x86_insn i;
 
-	printf("seed %lu mode %u%s case %u: ", now_seed, k->mode * 8,
-		k->block ? "b" : "", n);
+	printf("seed %lu mode %u%s%s case %u: ", now_seed, k->mode * 8,
+		host_kernel ? "k" : "", k->block ? "b" : "", n);
 	if (!k->block) {
 		print_code(k, 0, k->len, &k->insn);
 		return;
@@ -267,8 +269,7 @@ static void judge_batch(struct judged *j)
 		if (spoiled(e, n))
 			break;
 	}
-	if (memcmp(host_engine_data(j->e) + HOST_DATA_BYTES,
-		    batch.data + HOST_DATA_BYTES,
+	if (memcmp(host_engine_constant(j->e), batch.data + HOST_DATA_BYTES,
 		    HOST_BYTES - HOST_DATA_BYTES)) {
 		printf("%s: seed %lu: read-only page written\n", j->name,
 			now_seed);
@@ -380,6 +381,7 @@ int main(int argc, char **argv)
 
 	if (getenv("SHOW"))
 		max_shown = (unsigned)atoi(getenv("SHOW"));
+	host_kernel = argc > 4 && strchr(argv[4], 'k');
 	if (!add_engine(engine) ||
 		(block && strcmp(engine, "interp") && !add_engine("interp"))) {
 		fprintf(stderr, "engine %s: not here\n", engine);

@@ -43,20 +43,22 @@
 #define OUT_BYTES   11200
 
 /* struct host_ctl */
-#define CTL_IN	   (HOST_CTL + 0)
-#define CTL_OUT	   (HOST_CTL + 8)
-#define CTL_END	   (HOST_CTL + 16)
-#define CTL_FINISH (HOST_CTL + 24)
-#define CTL_RAX	   (HOST_CTL + 32)
-#define CTL_GO	   (HOST_CTL + 40)
-#define CTL_FAR	   (HOST_CTL + 48)
-#define CTL_RSP	   (HOST_CTL + 56)
-#define CTL_MXCSR  (HOST_CTL + 64)
-#define CTL_SS	   (HOST_CTL + 72)
-#define CTL_DS	   (HOST_CTL + 80)
-#define CTL_ES	   (HOST_CTL + 88)
-#define CTL_BASE   (HOST_CTL + 96)
-#define CTL_STACK  (HOST_CTL + 512) /* its end */
+#define CTL_IN	     (HOST_CTL + 0)
+#define CTL_OUT	     (HOST_CTL + 8)
+#define CTL_END	     (HOST_CTL + 16)
+#define CTL_FINISH   (HOST_CTL + 24)
+#define CTL_RAX	     (HOST_CTL + 32)
+#define CTL_GO	     (HOST_CTL + 40)
+#define CTL_FAR	     (HOST_CTL + 48)
+#define CTL_RSP	     (HOST_CTL + 56)
+#define CTL_MXCSR    (HOST_CTL + 64)
+#define CTL_SS	     (HOST_CTL + 72)
+#define CTL_DS	     (HOST_CTL + 80)
+#define CTL_ES	     (HOST_CTL + 88)
+#define CTL_BASE     (HOST_CTL + 96)
+#define CTL_LEAVE_CS (HOST_CTL + 104)
+#define CTL_LEAVE_SS (HOST_CTL + 112)
+#define CTL_STACK    (HOST_CTL + 512) /* its end */
 
 /* A byte of the table for each byte of HOST_CODE. */
 #define STEP_LEN     0x0f /* of the instruction that begins there */

@@ -11,6 +11,7 @@
 
 #include "host.h"
 
+bool host_kernel;
 static uint64_t rng;
 
 void host_seed(uint64_t seed)
@@ -180,6 +181,9 @@ bool host_excluded(const struct x86_insn *i)
 	if (op_excluded(i->op))
 		return true;
 	if (i->op == X86_OP_MOV_SREG && i->opnd[0].kind == X86_OK_SREG)
+		return true;
+	if (host_kernel && (i->op == X86_OP_POPF || i->op == X86_OP_MOV_SREG ||
+				   i->def->attr & (X86_AT_PRIV | X86_AT_IOPL)))
 		return true;
 	/* FS is libc's in 64-bit code. */
 	return i->mode == 8 && i->seg_override == X86_FS;

@@ -106,6 +106,8 @@ static bool says_nothing(const struct host_fault *f)
 	if (f->vector == X86_PF &&
 		f->cr2 != (uint64_t)((int64_t)(f->cr2 << 16) >> 16))
 		return true;
+	if (f->vector == X86_AC && host_kernel)
+		return true;
 	/* It ran into the harness, or between the instructions, where
 	 * anything may stand. */
 	if (f->rip >= HOST_DRIVER && f->rip < HOST_CTL + 0x2000)

@@ -21,6 +21,9 @@
 #include "host-layout.h"
 #include "x86/decode.h"
 
+/* Engines run it in ring 0, where only what does not depend on that is made. */
+extern bool host_kernel;
+
 #define HOST_INSN     (HOST_CODE + 0x800)
 #define HOST_MAX_CODE 1024u
 #define HOST_GS_BASE  0x40u /* in 64-bit code */
@@ -95,6 +98,7 @@ struct host_out {
 struct host_ctl {
 	uint64_t in, out, end, finish, rax, go, far, rsp, mxcsr;
 	uint64_t ss, ds, es, base; /* selectors; CS's base */
+	uint64_t leave_cs, leave_ss;
 };
 
 #define HOST_AT(type, member, off)                                             \
@@ -114,7 +118,7 @@ HOST_AT(host_out, xsave, OUT_XSAVE);
 HOST_AT(host_out, data, OUT_DATA);
 _Static_assert(sizeof(struct host_out) == OUT_BYTES, "host_out");
 HOST_AT(host_ctl, mxcsr, CTL_MXCSR - HOST_CTL);
-HOST_AT(host_ctl, base, CTL_BASE - HOST_CTL);
+HOST_AT(host_ctl, leave_ss, CTL_LEAVE_SS - HOST_CTL);
 
 /* host-driver.S, and addresses of its labels where it is run */
 extern const uint8_t host_driver[], host_driver_end[], host_driver_enter[],
@@ -147,7 +151,7 @@ const struct x86_cpu_model *host_engine_model(void); /* of the first one */
 /* What host_native_run has run; the records stay until the next run. */
 const struct host_out *host_engine_run(
 	struct host_engine *e, const struct host_batch *b);
-const uint8_t *host_engine_data(const struct host_engine *e);
+const uint8_t *host_engine_constant(const struct host_engine *e); /* page */
 /* Instructions that it interpreted so far. */
 uint64_t host_engine_insns(const struct host_engine *e);
 void host_engine_print_ops(const struct host_engine *e);
