@@ -199,6 +199,13 @@ hook:	cli
 	hook_vector 6, undefined, old_6
 	hook_vector 7, absent, old_7
 	hook_vector 0x60, service, old_60
+	hook_vector 0x75, x87_error, old_75
+	in	al, 0x21
+	and	al, 0xfb
+	out	0x21, al
+	in	al, 0xa1
+	and	al, 0xdf
+	out	0xa1, al
 	mov	al, 0x34
 	out	0x43, al
 	mov	al, TICK & 0xff
@@ -220,6 +227,7 @@ unhook:	cli
 	unhook_vector 6, old_6
 	unhook_vector 7, old_7
 	unhook_vector 0x60, old_60
+	unhook_vector 0x75, old_75
 	mov	al, 0x34
 	out	0x43, al
 	mov	al, 0
@@ -337,6 +345,18 @@ absent:	push	bp
 	pop	si
 	pop	ds
 	pop	bp
+	iret
+# IRQ 13: errors as a coprocessor of its own reports them.
+x87_error:
+	push	ax
+	mov	al, 0
+	out	0xf0, al
+	mov	al, 0x20
+	out	0xa0, al
+	out	0x20, al
+	fnclex
+	inc	word ptr cs:count_75
+	pop	ax
 	iret
 service:
 	sti
@@ -747,6 +767,18 @@ coprocessor:
 	call	mix16
 	mov	eax, [bp - 8]
 	call	mix
+	mov	word ptr cs:count_75, 0
+	mov	cx, 10
+3:	fninit
+	fldcw	cs:cw_zero_divide
+	fld1
+	fldz
+	fdivp	st(1), st	# IRQ 13 comes with the next one
+	fnstcw	[bp - 2]
+	fld1
+	loop	3b
+	mov	ax, cs:count_75
+	call	mix16
 	fninit
 	mov	sp, bp
 	pop	bp
@@ -768,6 +800,7 @@ coprocessor:
 	call	mix16
 	mov	ax, 0xfad9
 	jmp	mix16
+cw_zero_divide: .word 0x037b
 n_355:	.word	355
 n_113:	.word	113
 n_10000: .word	10000
@@ -1846,12 +1879,14 @@ old_5:	.long	0
 old_6:	.long	0
 old_7:	.long	0
 old_60:	.long	0
+old_75:	.long	0
 wide:	.long	0
 a20_open: .long	0
 count_0: .word	0
 count_4: .word	0
 count_5: .word	0
 count_6: .word	0
+count_75: .word	0
 nkeys:	.word	0
 keybuf:	.long	0
 way:	.word	0
