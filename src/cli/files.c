@@ -21,7 +21,7 @@
 #include "conf/error.h"
 
 #define SEABIOS "/usr/share/seabios/bios-256k.bin"
-#define VGABIOS "/usr/share/seabios/vgabios-stdvga.bin"
+#define VGABIOS "/usr/share/seabios/vgabios-"
 
 /* ---- who else has the file open ---- */
 
@@ -194,13 +194,17 @@ static void open_rom(struct conf_nic *n)
 /* The card's BIOS; without it there is a screen only for drivers. */
 static void open_vga_rom(struct conf_machine *m)
 {
-	int fd = m->vga == CONF_VGA_NONE ? -1
-					 : open(VGABIOS, O_RDONLY | O_CLOEXEC);
+	static const char *const roms[] = {
+		[CONF_VGA_STD] = VGABIOS "stdvga.bin",
+		[CONF_VGA_VIRTIO] = VGABIOS "virtio.bin"};
+	int fd = m->vga == CONF_VGA_NONE
+			 ? -1
+			 : open(roms[m->vga], O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return;
 	m->vga_rom.fd = fd;
-	m->vga_rom.path = g_strdup(VGABIOS);
+	m->vga_rom.path = g_strdup(roms[m->vga]);
 }
 
 /* ---- serial lines ---- */

@@ -294,9 +294,10 @@ const struct cli_flag cli_run_flags[] = {
 	{"debugcon", 0, "TO", "where the firmware's debug port 0x402 goes",
 		"stdio none file: unix:", set_debugcon},
 	{"vga", 0, "CARD",
-		"the display card: std (default; VGA and VBE) or none; option "
-		"vram=SIZE (16M)",
-		"std none", set_vga},
+		"the display card: std (default; VGA and VBE), virtio (VGA, and "
+		"a virtio GPU whose picture follows the viewer's window) or "
+		"none; option vram=SIZE (16M)",
+		"std virtio none", set_vga},
 	{"pointer", 0, "P",
 		"ps2 (a mouse), tablet (virtio too: it says where the pointer "
 		"is, so that it goes where it is sent) or auto (default: a "

@@ -22,7 +22,7 @@ WORDS(format, "format", "raw", "qcow2");
 WORDS(nic, "network card", "virtio", "e1000", "pcnet", "rtl8139", "ne2k");
 WORDS(serial, "serial line", "none", "stdio", "file", "unix");
 WORDS(display, "display", "none", "vnc");
-WORDS(vga, "display card", "std", "none");
+WORDS(vga, "display card", "std", "virtio", "none");
 WORDS(pointer, "pointer", "auto", "ps2", "tablet");
 WORDS(boot, "boot medium", "floppy", "cdrom", "disk", "net");
 

@@ -101,7 +101,8 @@ enum conf_display {
 };
 
 enum conf_vga {
-	CONF_VGA_STD, /* VGA with VBE, PCI 1234:1111 */
+	CONF_VGA_STD,	 /* VGA with VBE, PCI 1234:1111 */
+	CONF_VGA_VIRTIO, /* a virtio GPU that is a VGA too */
 	CONF_VGA_NONE,
 };
 

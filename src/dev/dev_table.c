@@ -26,6 +26,7 @@
 #include "dev/timer/i8254.h"
 #include "dev/timer/mc146818.h"
 #include "dev/video/vga.h"
+#include "dev/video/virtio_vga.h"
 #include "dev/virtio/devices.h"
 
 const struct dev_class *const dev_table[] = {
@@ -44,6 +45,7 @@ const struct dev_class *const dev_table[] = {
 	&testdev_class,
 	&fw_cfg_class,
 	&vga_class,
+	&virtio_vga_class,
 	&i8237_class,
 	&fdc_class,
 	&ide_class,

@@ -65,6 +65,9 @@ struct display_source {
 	 * called may not count.  NULL: not any more.
 	 */
 	void (*arm)(void *opaque, void (*wake)(void *opaque), void *looker);
+	/* Ask the guest for another size; it may do so some time.  false: it
+	 * cannot.  May be NULL. */
+	bool (*resize)(void *opaque, unsigned width, unsigned height);
 	void *opaque;
 };
 

@@ -157,6 +157,20 @@ static gboolean rfb_ticked(gpointer opaque)
 	return G_SOURCE_CONTINUE;
 }
 
+/* The viewer's window has another size: the guest may follow. */
+static int rfb_resize(int width, int height, int nscreens,
+	rfbExtDesktopScreen *screens, rfbClientPtr cl)
+{
+	struct display_source *s = &rfb_of(cl)->d->source;
+
+	if (width <= 0 || height <= 0)
+		return rfbExtDesktopSize_InvalidScreenLayout;
+	if (s->resize &&
+		s->resize(s->opaque, (unsigned)width, (unsigned)height))
+		return rfbExtDesktopSize_Success;
+	return rfbExtDesktopSize_ResizeProhibited;
+}
+
 /* ---- input ---- */
 
 static void rfb_key(struct rfb *r, unsigned code, bool down)
@@ -351,6 +365,7 @@ static void rfb_make_screen(struct rfb *r)
 	s->autoPort = FALSE;
 	s->kbdAddEvent = rfb_keysym;
 	s->ptrAddEvent = rfb_pointer;
+	s->setDesktopSizeHook = rfb_resize;
 	if (r->password[0]) {
 		s->authPasswdData = r->password;
 		s->passwordCheck = rfbCheckPasswordByList;

@@ -30,6 +30,7 @@
 #include "dev/timer/i8254.h"
 #include "dev/timer/mc146818.h"
 #include "dev/video/vga.h"
+#include "dev/video/virtio_vga.h"
 #include "vmm/priv.h"
 
 #define BIOS_UNIT  0x10000u
@@ -212,7 +213,10 @@ static bool add_vga(struct machine *m, struct dev_host h, GError **err)
 		return true;
 	h.pci_slot = VGA_SLOT;
 	h.vram_bytes = (uint32_t)m->conf->vram_bytes;
-	b->vga = board_add_class(m, &vga_class, "vga", &h, err);
+	b->vga = board_add_class(m,
+		m->conf->vga == CONF_VGA_VIRTIO ? &virtio_vga_class
+						: &vga_class,
+		"vga", &h, err);
 	if (!b->vga)
 		return false;
 	rom = board_add_rom(m, &m->conf->vga_rom, b->vga, &bytes);

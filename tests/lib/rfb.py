@@ -149,5 +149,10 @@ class Screen:
     def pointer(self, x, y, buttons=0):
         self.s.sendall(struct.pack(">BBHH", 5, buttons, x, y))
 
+    def resize(self, width, height):
+        """Ask for another size (SetDesktopSize, one screen)."""
+        self.s.sendall(struct.pack(">BxHHBxIHHHHI", 251, width, height, 1, 0,
+                                   0, 0, width, height, 0))
+
     def close(self):
         self.s.close()

@@ -22,7 +22,7 @@ static void rig_init(struct rig *r)
 	memset(&r->view, 0, sizeof(r->view));
 	r->b.host.vram_bytes = 4 << 20;
 	r->dev = board_add(&r->b, "vga");
-	r->vga = (struct vga *)r->dev;
+	r->vga = vga_of(r->dev);
 	vga_source(r->dev, &r->source);
 }
 
@@ -792,7 +792,7 @@ static void test_edid(void)
 {
 	uint8_t e[128], sum = 0;
 
-	vga_edid(e);
+	vga_edid(e, 1280, 800);
 	for (unsigned i = 0; i < 128; i++)
 		sum += e[i];
 	g_assert_cmphex(sum, ==, 0);

@@ -2,6 +2,7 @@
  * virtio-devices.c - block, network and console devices driven through their
  * rings, and all of them under rubbish.
  */
+#include "dev/video/virtio_vga.h"
 #include "virtio-driver.h"
 
 #include <fcntl.h>
@@ -597,6 +598,7 @@ static void test_rubbish(void)
 	rubbish(&virtio_net_class, &net, 3);
 	rubbish(&virtio_console_class, &tty, 4);
 	rubbish(&virtio_tablet_class, &none, 2);
+	rubbish(&virtio_vga_class, &none, 2);
 	blk_close(blk);
 }
 

@@ -9,9 +9,7 @@
 
 #include "dev/video/vga_priv.h"
 
-#define EDID_WIDTH  1280
-#define EDID_HEIGHT 800
-#define EDID_HZ	    60
+#define EDID_HZ 60
 
 /* CVT 1.2, 3.4: reduced blanking, pixels and lines */
 #define CVT_HBLANK 160
@@ -34,19 +32,19 @@ static void edid_text(uint8_t *d, uint8_t tag, const char *text)
 }
 
 /* 3.10.2 */
-static void edid_timing(uint8_t *d)
+static void edid_timing(uint8_t *d, unsigned width, unsigned height)
 {
-	unsigned clock = (EDID_WIDTH + CVT_HBLANK) *
-			 (EDID_HEIGHT + CVT_VBLANK) / 10000 * EDID_HZ;
+	unsigned clock =
+		(width + CVT_HBLANK) * (height + CVT_VBLANK) / 10000 * EDID_HZ;
 
 	d[0] = clock;
 	d[1] = clock >> 8;
-	d[2] = EDID_WIDTH & 0xff;
+	d[2] = width & 0xff;
 	d[3] = CVT_HBLANK;
-	d[4] = EDID_WIDTH >> 8 << 4;
-	d[5] = EDID_HEIGHT & 0xff;
+	d[4] = width >> 8 << 4;
+	d[5] = height & 0xff;
 	d[6] = CVT_VBLANK;
-	d[7] = EDID_HEIGHT >> 8 << 4;
+	d[7] = height >> 8 << 4;
 	d[8] = CVT_HFRONT;
 	d[9] = CVT_HSYNC;
 	d[10] = CVT_VFRONT << 4 | CVT_VSYNC;
@@ -73,7 +71,7 @@ static void edid_standard(uint8_t *e)
 	memcpy(e, timing, sizeof(timing));
 }
 
-void vga_edid(uint8_t e[128])
+void vga_edid(uint8_t e[128], unsigned width, unsigned height)
 {
 	static const uint8_t header[8] = {
 		0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0};
@@ -100,7 +98,7 @@ void vga_edid(uint8_t e[128])
 	e[35] = 0x21; /* 640x480, 800x600 at 60 Hz */
 	e[36] = 0x08; /* 1024x768 */
 	edid_standard(e + 38);
-	edid_timing(e + 54);
+	edid_timing(e + 54, width, height);
 	edid_text(e + 72, 0xfc, "vmeste");
 	edid_text(e + 90, 0x10, "");
 	edid_text(e + 108, 0x10, "");

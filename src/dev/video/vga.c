@@ -13,13 +13,21 @@
 #include <sys/mman.h>
 
 #include "dev/video/vga_priv.h"
+#include "dev/video/virtio_vga.h"
 
 #define VGA_BAR_MMIO 2
 #define VGA_MMIO     4096
 
-static struct vga *vga_of(struct dev *d)
+struct vga_card {
+	struct dev dev;
+	struct pci_func pci;
+	struct vga vga;
+};
+
+struct vga *vga_of(struct dev *d)
 {
-	return (struct vga *)d;
+	return d->cls == &virtio_vga_class ? virtio_vga_core(d)
+					   : &((struct vga_card *)d)->vga;
 }
 
 /* ---- who looks ---- */
@@ -27,7 +35,7 @@ static struct vga *vga_of(struct dev *d)
 static void vga_trap(struct vga *v, bool armed)
 {
 	v->armed = armed;
-	pci_bar_trap(&v->pci, 0, armed || !v->direct);
+	pci_bar_trap(v->pci, 0, armed || !v->direct);
 	vga_mem_update(v);
 }
 
@@ -43,11 +51,11 @@ static void vga_source_arm(
 {
 	struct vga *v = opaque;
 
-	bus_lock(v->dev.host.bus);
+	bus_lock(v->bus);
 	v->wake = wake;
 	v->looker = looker;
 	vga_trap(v, wake != NULL);
-	bus_unlock(v->dev.host.bus);
+	bus_unlock(v->bus);
 }
 
 static void vga_source_draw(void *opaque, struct display_view *view)
@@ -55,9 +63,9 @@ static void vga_source_draw(void *opaque, struct display_view *view)
 	struct vga *v = opaque;
 	struct vga_regs r;
 
-	bus_lock(v->dev.host.bus);
+	bus_lock(v->bus);
 	r = v->r;
-	bus_unlock(v->dev.host.bus);
+	bus_unlock(v->bus);
 	vga_draw(&r, v->vram, v->vram_bytes, view);
 }
 
@@ -66,25 +74,35 @@ static bool vga_source_text(void *opaque, struct display_text *t)
 	struct vga *v = opaque;
 	struct vga_regs r;
 
-	bus_lock(v->dev.host.bus);
+	bus_lock(v->bus);
 	r = v->r;
-	bus_unlock(v->dev.host.bus);
+	bus_unlock(v->bus);
 	return vga_text(&r, v->vram, v->vram_bytes, t);
 }
 
-void vga_source(struct dev *d, struct display_source *out)
+void vga_source_init(struct vga *v, struct display_source *out)
 {
 	*out = (struct display_source){.draw = vga_source_draw,
 		.text = vga_source_text,
 		.arm = vga_source_arm,
-		.opaque = d};
+		.opaque = v};
+}
+
+void vga_source(struct dev *d, struct display_source *out)
+{
+	if (d->cls == &virtio_vga_class)
+		virtio_vga_source(d, out);
+	else
+		vga_source_init(vga_of(d), out);
 }
 
 void vga_set_direct(struct dev *d, bool direct)
 {
-	vga_of(d)->direct = direct;
-	vga_of(d)->pci.bar[0].host = direct ? vga_of(d)->vram : NULL;
-	vga_trap(vga_of(d), vga_of(d)->armed);
+	struct vga *v = vga_of(d);
+
+	v->direct = direct;
+	v->pci->bar[0].host = direct ? v->vram : NULL;
+	vga_trap(v, v->armed);
 }
 
 /* ---- memory that is not mapped ---- */
@@ -169,65 +187,36 @@ static const struct {
 
 /* ---- life ---- */
 
-static int vga_init_pci(struct vga *v)
+int vga_init(
+	struct vga *v, struct bus *b, struct pci_func *f, uint32_t vram_bytes)
 {
-	struct dev *d = &v->dev;
-
-	pci_func_init(&v->pci, d,
-		&(struct pci_ident){.vendor = 0x1234,
-			.device = 0x1111,
-			.class_code = 0x030000,
-			.revision = 2,
-			.sub_vendor = 0x1af4,
-			.sub_id = 0x1100});
-	v->pci.bar[0] = (struct pci_bar){
-		.size = v->vram_bytes,
-		.prefetch = true,
-		.host = v->vram,
-		.mmio = &vga_lfb_ops,
-		.opaque = v,
-	};
-	v->pci.bar[VGA_BAR_MMIO] = (struct pci_bar){
-		.size = VGA_MMIO,
-		.mmio = &vga_mmio_ops,
-		.opaque = v,
-	};
-	return pci_func_plug(&v->pci, d->host.pci,
-		d->host.pci_slot < 0 ? -1 : d->host.pci_slot << 3);
-}
-
-static int vga_init(struct dev *d, char *err, unsigned errsize)
-{
-	struct vga *v = vga_of(d);
-	int e;
-
-	v->vram_bytes =
-		d->host.vram_bytes ? d->host.vram_bytes : VGA_VRAM_DEFAULT;
+	v->bus = b;
+	v->pci = f;
+	v->vram_bytes = vram_bytes ? vram_bytes : VGA_VRAM_DEFAULT;
 	v->vram = mmap(NULL, v->vram_bytes, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (v->vram == MAP_FAILED)
 		return -errno;
 	madvise(v->vram, v->vram_bytes, MADV_DONTDUMP);
 	v->direct = true;
-	vga_edid(v->edid);
-	e = vga_init_pci(v);
-	if (e < 0) {
-		munmap(v->vram, v->vram_bytes);
-		return e;
-	}
+	vga_edid(v->edid, VGA_WIDTH, VGA_HEIGHT);
+	f->bar[0] = (struct pci_bar){
+		.size = v->vram_bytes,
+		.prefetch = true,
+		.host = v->vram,
+		.mmio = &vga_lfb_ops,
+		.opaque = v,
+	};
 	for (unsigned i = 0; i < VGA_NPORTS; i++)
-		bus_io_claim(d->host.bus, vga_ports[i].first,
-			vga_ports[i].count, vga_ports[i].ops, v);
+		bus_io_claim(b, vga_ports[i].first, vga_ports[i].count,
+			vga_ports[i].ops, v);
 	vga_mem_init(v);
 	return 0;
 }
 
-static void vga_reset(struct dev *d)
+void vga_reset(struct vga *v)
 {
-	struct vga *v = vga_of(d);
-
 	vga_touched(v);
-	pci_func_reset(&v->pci);
 	memset(&v->r, 0, sizeof(v->r));
 	v->r.dispi[DISPI_ID] = 0xb0c5;
 	v->r.dispi[DISPI_MEMORY] = v->vram_bytes >> 16;
@@ -236,23 +225,64 @@ static void vga_reset(struct dev *d)
 	vga_mem_update(v);
 }
 
-static void vga_fini(struct dev *d)
+void vga_fini(struct vga *v)
 {
-	struct vga *v = vga_of(d);
-	struct bus *b = d->host.bus;
-
-	bus_region_unmap(b, &v->bank);
-	bus_region_unmap(b, &v->window);
+	v->armed = false;
+	bus_region_unmap(v->bus, &v->bank);
+	bus_region_unmap(v->bus, &v->window);
 	for (unsigned i = 0; i < VGA_NPORTS; i++)
-		bus_io_release(b, vga_ports[i].first, vga_ports[i].count, v);
-	pci_func_unplug(&v->pci);
-	munmap(v->vram, v->vram_bytes);
+		bus_io_release(
+			v->bus, vga_ports[i].first, vga_ports[i].count, v);
+}
+
+static int vga_card_init(struct dev *d, char *err, unsigned errsize)
+{
+	struct vga_card *c = (struct vga_card *)d;
+	int e;
+
+	pci_func_init(&c->pci, d,
+		&(struct pci_ident){.vendor = 0x1234,
+			.device = 0x1111,
+			.class_code = 0x030000,
+			.revision = 2,
+			.sub_vendor = 0x1af4,
+			.sub_id = 0x1100});
+	e = vga_init(&c->vga, d->host.bus, &c->pci, d->host.vram_bytes);
+	if (e < 0)
+		return e;
+	c->pci.bar[VGA_BAR_MMIO] = (struct pci_bar){
+		.size = VGA_MMIO,
+		.mmio = &vga_mmio_ops,
+		.opaque = &c->vga,
+	};
+	e = pci_func_plug(&c->pci, d->host.pci,
+		d->host.pci_slot < 0 ? -1 : d->host.pci_slot << 3);
+	if (e < 0) {
+		vga_fini(&c->vga);
+		munmap(c->vga.vram, c->vga.vram_bytes);
+	}
+	return e;
+}
+
+static void vga_card_reset(struct dev *d)
+{
+	pci_func_reset(&((struct vga_card *)d)->pci);
+	vga_reset(vga_of(d));
+}
+
+static void vga_card_fini(struct dev *d)
+{
+	struct vga_card *c = (struct vga_card *)d;
+
+	vga_fini(&c->vga);
+	pci_func_unplug(&c->pci);
+	munmap(c->vga.vram, c->vga.vram_bytes);
 }
 
 const struct dev_class vga_class = {
 	.name = "vga",
-	.size = sizeof(struct vga),
-	.init = vga_init,
-	.reset = vga_reset,
-	.fini = vga_fini,
+	.size = sizeof(struct vga_card),
+	.init = vga_card_init,
+	.reset = vga_card_reset,
+	.fini = vga_card_fini,
 };

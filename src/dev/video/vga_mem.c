@@ -176,7 +176,7 @@ uint32_t vga_mem_linear(const struct vga *v, uint32_t *vram_off)
 
 void vga_mem_update(struct vga *v)
 {
-	struct bus *b = v->dev.host.bus;
+	struct bus *b = v->bus;
 	uint32_t off, bytes = vga_mem_linear(v, &off);
 	unsigned access = BUS_MAP_R | (v->armed ? 0 : BUS_MAP_W);
 	bool same = bytes ? v->bank.mapped && v->bank.size == bytes &&
@@ -233,5 +233,5 @@ void vga_mem_init(struct vga *v)
 		.ops = &vga_window_ops,
 		.opaque = v,
 	};
-	bus_region_map(v->dev.host.bus, &v->window);
+	bus_region_map(v->bus, &v->window);
 }

@@ -50,7 +50,7 @@ static void mode3_palette(struct vga_regs *r)
 
 void vga_set_text_mode(struct dev *d, const uint8_t *font)
 {
-	struct vga *v = (struct vga *)d;
+	struct vga *v = vga_of(d);
 	struct vga_regs *r = &v->r;
 	uint32_t *words = (uint32_t *)(void *)v->vram;
 

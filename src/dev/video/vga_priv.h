@@ -53,8 +53,8 @@ struct vga_regs {
 };
 
 struct vga {
-	struct dev dev;
-	struct pci_func pci;
+	struct bus *bus;
+	struct pci_func *pci; /* its BAR 0 is ours */
 	struct vga_regs r;
 	uint32_t latch;
 	uint8_t diag; /* bits 5:4 of input status 1 */
@@ -69,6 +69,16 @@ struct vga {
 	struct bus_region bank;	  /* over it where memory is linear */
 	uint8_t edid[128];
 };
+
+/* Claims ports and regions, fills BAR 0 of a function that is not plugged in
+ * yet.  0 or -errno. */
+int vga_init(
+	struct vga *v, struct bus *b, struct pci_func *f, uint32_t vram_bytes);
+void vga_reset(struct vga *v);
+void vga_fini(struct vga *v); /* before the function is unplugged */
+void vga_source_init(struct vga *v, struct display_source *out);
+/* The VGA within a device of either class. */
+struct vga *vga_of(struct dev *d);
 
 /* The picture may have changed. */
 void vga_touched_slow(struct vga *v);
@@ -108,7 +118,11 @@ uint16_t vga_dispi_read(const struct vga *v);
 void vga_dispi_write(struct vga *v, uint16_t val);
 /* Registers of PCI BAR 2. */
 extern const struct bus_mmio_ops vga_mmio_ops;
-void vga_edid(uint8_t edid[128]);
+/* With a size that is preferred, below 4096 each. */
+void vga_edid(uint8_t edid[128], unsigned width, unsigned height);
+
+#define VGA_WIDTH  1280 /* preferred */
+#define VGA_HEIGHT 800
 
 /* ---- vga_draw.c ---- */
 

@@ -43,7 +43,7 @@ static struct vga_beam vga_beam(const struct vga *v)
 	b.lines = (c[6] | (c[7] & 1) << 8 | (c[7] & 0x20) << 4) + 2;
 	/* Characters since the machine started; seconds apart, or the product
 	 * would not fit. */
-	chars = bus_clock_ns(v->dev.host.bus);
+	chars = bus_clock_ns(v->bus);
 	chars = chars / 1000000000 % 3600 * (hz / dots) +
 		chars % 1000000000 * (hz / dots) / 1000000000;
 	b.character = chars % (c[0] + 5u);
