@@ -171,6 +171,8 @@ struct cpu_engine {
 	 * cannot be debugged. */
 	int (*set_debug)(struct cpu *cpu, const struct cpu_debug *d);
 	unsigned max_breaks; /* at most CPU_MAX_BREAKS */
+	/* Can it have this one?  NULL: any. */
+	bool (*can_break)(const struct cpu_break *b);
 
 	/* Record into *t, which stays the caller's, from the next run() on;
 	 * NULL: no more.  Threads as for set_debug.  NULL: cannot. */

@@ -104,7 +104,7 @@ static bool may_change(
 		return refuse(m, to->name, probe->why, NULL, err);
 	if (!debugger_engine(m, to))
 		return refuse(m, to->name,
-			"a debugger has more breakpoints than it takes",
+			"a debugger has breakpoints that it does not take",
 			"remove some", err);
 	missing = missing_feature(m, probe->can);
 	if (!missing)

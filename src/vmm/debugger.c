@@ -188,6 +188,11 @@ static enum cpu_break_kind break_kind(enum gdb_break kind)
 	}
 }
 
+static bool debugger_can(const struct cpu_engine *e, const struct cpu_break *b)
+{
+	return !e->can_break || e->can_break(b);
+}
+
 static int debugger_set_break(
 	void *opaque, enum gdb_break kind, uint64_t a, unsigned len, bool on)
 {
@@ -196,7 +201,8 @@ static int debugger_set_break(
 	struct cpu_debug *w = &d->want;
 
 	if (on) {
-		if (w->nbrk >= d->m->engine->max_breaks)
+		if (w->nbrk >= d->m->engine->max_breaks ||
+			!debugger_can(d->m->engine, &b))
 			return -ENOSPC;
 		w->brk[w->nbrk++] = b;
 		return 0;
@@ -495,6 +501,9 @@ bool debugger_engine(struct machine *m, const struct cpu_engine *to)
 	if (!d || d->fd < 0)
 		return true;
 	memset(d->have, 0, sizeof(d->have));
+	for (unsigned i = 0; i < d->want.nbrk; i++)
+		if (!debugger_can(to, &d->want.brk[i]))
+			return false;
 	return to->set_debug && d->want.nbrk <= to->max_breaks;
 }
 

@@ -38,8 +38,14 @@ static void rig_set_tpr(void *opaque, uint8_t cr8)
 {
 }
 
-static const struct bus_cpu_intc rig_intc = {
-	.ack = rig_ack, .get_tpr = rig_get_tpr, .set_tpr = rig_set_tpr};
+static void rig_tsc_moved(void *opaque)
+{
+}
+
+static const struct bus_cpu_intc rig_intc = {.ack = rig_ack,
+	.get_tpr = rig_get_tpr,
+	.set_tpr = rig_set_tpr,
+	.tsc_moved = rig_tsc_moved};
 
 static void rig_put(struct rig *r, unsigned at, const void *bytes, unsigned n)
 {
@@ -165,6 +171,56 @@ static void test_break(gconstpointer e)
 	r.e->set_debug(r.cpu, NULL);
 	g_assert_cmpint(rig_run(&r), ==, CPU_EXIT_HALT);
 	rig_close(&r);
+}
+
+/* The same by the host's debug registers, and a repeated string instruction as
+ * one step. */
+static void test_kvm(void)
+{
+	static const uint8_t code[] = {
+		0xb9, 100, 0, 0, 0,  /* 1000 mov ecx, 100 */
+		0xbf, 0, 0x20, 0, 0, /* 1005 mov edi, 2000 */
+		0xf3, 0xaa,	     /* 100a rep stosb */
+		0x90,		     /* 100c nop */
+		0xf4,		     /* 100d hlt */
+	};
+	g_autofree struct cpu_probe *probe = g_new0(struct cpu_probe, 1);
+	struct rig r;
+
+	cpu_kvm.probe(probe);
+	if (!probe->usable) {
+		g_test_skip(probe->why);
+		return;
+	}
+	test_break(&cpu_kvm);
+	rig_open(&r, &cpu_kvm, code, sizeof(code));
+	g_assert_cmphex(rig_step(&r), ==, 0x1005);
+	g_assert_cmphex(rig_step(&r), ==, 0x100a);
+	g_assert_cmphex(rig_step(&r), ==, 0x100c);
+	g_assert_cmpuint(r.s->gpr[X86_RCX], ==, 0);
+	g_assert_cmphex(rig_step(&r), ==, 0x100d);
+	g_assert_cmpint(rig_run(&r), ==, CPU_EXIT_HALT);
+	rig_close(&r);
+}
+
+static void test_kvm_can(void)
+{
+	static const struct {
+		struct cpu_break b;
+		bool can;
+	} rows[] = {
+		{{CPU_BREAK_EXEC, 0x1001, 1}, true},
+		{{CPU_BREAK_WRITE, 0x1001, 1}, true},
+		{{CPU_BREAK_WRITE, 0x1002, 2}, true},
+		{{CPU_BREAK_WRITE, 0x1002, 4}, false},
+		{{CPU_BREAK_ACCESS, 0x1008, 8}, true},
+		{{CPU_BREAK_ACCESS, 0x1008, 16}, false},
+		{{CPU_BREAK_ACCESS, 0x1008, 3}, false},
+		{{CPU_BREAK_READ, 0x1008, 4}, false},
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++)
+		g_assert_true(cpu_kvm.can_break(&rows[i].b) == rows[i].can);
 }
 
 static void test_watch(gconstpointer e)
@@ -346,6 +402,8 @@ int main(int argc, char **argv)
 		{"step-events", test_step_events}};
 
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/debug/kvm/break-and-step", test_kvm);
+	g_test_add_func("/debug/kvm/can", test_kvm_can);
 	for (unsigned i = 0; i < 2; i++)
 		for (unsigned k = 0; k < G_N_ELEMENTS(tests); k++) {
 			g_autofree char *path = g_strdup_printf("/debug/%s/%s",

@@ -284,6 +284,10 @@ const struct cpu_engine cpu_kvm = {
 	.get = kvm_state_get,
 	.set = kvm_state_set,
 	.dirty = kvm_memory_dirty,
+	.shift_tsc = kvm_shift_tsc,
+	.max_breaks = KVM_MAX_BREAKS,
+	.can_break = kvm_can_break,
+	.set_debug = kvm_set_debug,
 	.stats = kvm_stats,
 	.where = kvm_where,
 };

@@ -172,6 +172,32 @@ void kvm_tsc_tell(struct cpu *c)
 	bus_cpu_tsc_moved(c->bc, offset);
 }
 
+/* KVM's own clock for guests, which time standing still does not stop. */
+static void kvm_shift_clock(struct cpu *c, uint64_t ticks)
+{
+	struct kvm_clock_data now = {0}, back = {0};
+	int khz = kvm_ioctl(c->fd, KVM_GET_TSC_KHZ, NULL);
+	uint64_t ns;
+
+	if (khz <= 0 || kvm_ioctl(c->vm->fd, KVM_GET_CLOCK, &now) < 0)
+		return;
+	ns = (uint64_t)((unsigned __int128)ticks * 1000000 / (unsigned)khz);
+	back.clock = now.clock > ns ? now.clock - ns : 0;
+	kvm_ioctl(c->vm->fd, KVM_SET_CLOCK, &back);
+}
+
+void kvm_shift_tsc(struct cpu *c, uint64_t ticks)
+{
+	uint64_t offset;
+
+	if (kvm_tsc_get(c, &offset))
+		kvm_tsc_set(c, offset - ticks);
+	if (!c->vm->irqchip)
+		kvm_tsc_tell(c);
+	else if (c->bc->index == 0)
+		kvm_shift_clock(c, ticks);
+}
+
 static void kvm_msrs_get(struct cpu *c, struct x86_state *s)
 {
 	for (unsigned i = 0; i < G_N_ELEMENTS(kvm_msrs); i++) {

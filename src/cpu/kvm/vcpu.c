@@ -129,6 +129,8 @@ static void kvm_inject(struct cpu *c, uint32_t events)
 	struct kvm_interrupt irq;
 	int vector;
 
+	if (c->debug.hold && c->extra.activity != X86_ACT_HALT)
+		events = 0; /* until the step is done */
 	if (events & BUS_EV_NMI) {
 		bus_cpu_clear(c->bc, BUS_EV_NMI);
 		kvm_ioctl(c->fd, KVM_NMI, NULL);
@@ -212,6 +214,7 @@ static bool kvm_handle_exit(struct cpu *c, struct cpu_exit *exit)
 	case KVM_EXIT_FAIL_ENTRY:
 		return kvm_fail(exit, "the processor refused the guest state",
 			r->fail_entry.hardware_entry_failure_reason);
+	case KVM_EXIT_DEBUG: return kvm_exit_debug(c, exit);
 	case KVM_EXIT_INTERNAL_ERROR: return kvm_internal_error(c, exit);
 	default: return kvm_fail(exit, "unknown exit", r->exit_reason);
 	}
