@@ -114,9 +114,11 @@ static uint64_t visit(struct soft_cpu *c, struct work *w, uint64_t off)
 	if (!b)
 		return off + 1;
 	for (unsigned i = 0; i < b->nexits; i++) {
-		uint64_t to = page + vm->exits[b->first_exit + i].off;
+		const struct bt_exit *x = &vm->exits[b->first_exit + i];
+		uint64_t to = page + x->off;
 
-		if (w->n < sizeof(w->off) / sizeof(w->off[0]))
+		if (x->key == b->key &&
+			w->n < sizeof(w->off) / sizeof(w->off[0]))
 			w->off[w->n++] = to;
 	}
 	return page + vm->tr->end;

@@ -188,19 +188,6 @@ void bt_put(struct bt_tr *t, unsigned size, unsigned g, unsigned s)
 
 /* ---- the same instruction ---- */
 
-struct bt_copy {
-	struct bt_enc enc;
-	int mem;  /* operand number of the memory operand or -1 */
-	int home; /* of a register used in its home, or -1 */
-	unsigned ntemp;
-	struct {
-		uint8_t opnd;
-		unsigned *field;
-	} temp[4];
-	bool same; /* the bytes can stay */
-	bool high8, extended;
-};
-
 static bool bt_home_ok(const struct x86_insn *in, unsigned i)
 {
 	const struct x86_opnd *o = &in->opnd[i];
@@ -231,36 +218,35 @@ static bool bt_home_ok(const struct x86_insn *in, unsigned i)
 	}
 }
 
-static unsigned *bt_copy_field(
-	struct bt_copy *p, const struct x86_insn *in, unsigned i)
+static int bt_copy_field(const struct x86_insn *in, unsigned i)
 {
 	switch (bt_place(in, i)) {
-	case X86_PL_REG: return &p->enc.reg;
+	case X86_PL_REG: return BT_F_REG;
 	case X86_PL_RM:
 	case X86_PL_RMREG:
-	case X86_PL_OPC: return &p->enc.rm;
-	case X86_PL_VVVV: return &p->enc.vvvv;
-	default: return NULL;
+	case X86_PL_OPC: return BT_F_RM;
+	case X86_PL_VVVV: return BT_F_VVVV;
+	default: return -1;
 	}
 }
 
 static void bt_plan_gpr(
-	struct bt_copy *p, const struct x86_insn *in, unsigned i)
+	struct bt_plan *p, const struct x86_insn *in, unsigned i)
 {
 	const struct x86_opnd *o = &in->opnd[i];
-	unsigned *field = bt_copy_field(p, in, i);
+	int field = bt_copy_field(in, i);
 
-	if (!field)
+	if (field < 0)
 		return;
 	if (o->high8) {
 		p->high8 = true;
-		*field = o->reg + 4;
+		p->field[field] = o->reg + 4;
 		return;
 	}
 	if (bt_reg[o->reg] != BT_HOMED) {
-		*field = bt_reg[o->reg];
-		p->same &= *field == o->reg;
-		p->extended |= *field >= 8;
+		p->field[field] = bt_reg[o->reg];
+		p->same &= p->field[field] == o->reg;
+		p->extended |= p->field[field] >= 8;
 		return;
 	}
 	p->same = false;
@@ -273,25 +259,44 @@ static void bt_plan_gpr(
 	p->temp[p->ntemp++].field = field;
 }
 
-static void bt_plan(
-	struct bt_tr *t, struct bt_copy *p, const struct x86_insn *in)
+static bool bt_needs_reencode(struct bt_tr *t, const struct x86_insn *in)
+{
+	if (in->map || in->enc != X86_ENC_LEGACY)
+		return false;
+	if (in->op == X86_OP_MOV && (in->opcode & 0xfc) == 0xa0)
+		return true;
+	return !t->code64 &&
+	       ((in->opcode & 0xf0) == 0x40 || in->opcode == 0x82);
+}
+
+static void bt_plan_mem(
+	struct bt_plan *p, const struct x86_insn *in, unsigned i)
+{
+	const struct x86_opnd *o = &in->opnd[i];
+
+	p->mem = i;
+	p->write = (o->access & X86_OA_W) || in->op == X86_OP_CMPXCHG;
+	p->align =
+		(in->def->attr & X86_AT_ALIGN) || in->op == X86_OP_CMPXCHG16B;
+	p->masked = bt_is_masked(in);
+}
+
+void bt_plan(struct bt_tr *t, struct bt_plan *p, const struct x86_insn *in)
 {
 	memset(p, 0, sizeof(*p));
-	p->enc.reg = (in->modrm >> 3 & 7) | (in->rex & X86_REX_R ? 8 : 0);
-	p->enc.rm = ((in->modrm_off ? in->modrm : in->opcode) & 7) |
-		    (in->rex & X86_REX_B ? 8 : 0);
-	p->enc.vvvv = in->vvvv;
-	p->enc.opcode = in->opcode;
+	p->field[BT_F_REG] =
+		(in->modrm >> 3 & 7) | (in->rex & X86_REX_R ? 8 : 0);
+	p->field[BT_F_RM] = ((in->modrm_off ? in->modrm : in->opcode) & 7) |
+			    (in->rex & X86_REX_B ? 8 : 0);
+	p->field[BT_F_VVVV] = in->vvvv;
 	p->mem = p->home = -1;
-	p->same = true;
-	if (!t->code64 && !in->map && in->enc == X86_ENC_LEGACY &&
-		((in->opcode & 0xf0) == 0x40 || in->opcode == 0x82))
-		p->same = false;
+	p->reencode = bt_needs_reencode(t, in);
+	p->same = !p->reencode;
 	if (t->code_size == 2 || (!t->code64 && in->enc != X86_ENC_LEGACY))
 		p->same = false;
 	for (unsigned i = 0; i < in->nopnds; i++)
 		if (in->opnd[i].kind == X86_OK_MEM)
-			p->mem = i;
+			bt_plan_mem(p, in, i);
 	for (unsigned i = 0; i < in->nopnds; i++)
 		if (in->opnd[i].kind == X86_OK_GPR)
 			bt_plan_gpr(p, in, i);
@@ -299,7 +304,7 @@ static void bt_plan(
 
 bool bt_copyable(struct bt_tr *t, const struct x86_insn *in)
 {
-	struct bt_copy p;
+	struct bt_plan p;
 
 	bt_plan(t, &p, in);
 	if (p.high8 && p.extended)
@@ -335,78 +340,86 @@ static struct x86_insn bt_reencode(
 	return r;
 }
 
-static bool bt_needs_reencode(struct bt_tr *t, const struct x86_insn *in)
+/* Registers that live in memory, before and behind the instruction. */
+static void bt_copy_temps(struct bt_tr *t, const struct x86_insn *in,
+	const unsigned *scratch, bool before)
 {
-	if (in->map || in->enc != X86_ENC_LEGACY)
-		return false;
-	if (in->op == X86_OP_MOV && (in->opcode & 0xfc) == 0xa0)
-		return true;
-	return !t->code64 &&
-	       ((in->opcode & 0xf0) == 0x40 || in->opcode == 0x82);
+	const struct bt_plan *p = &t->plan[t->i];
+
+	for (unsigned i = 0; i < p->ntemp; i++) {
+		const struct x86_opnd *o = &in->opnd[p->temp[i].opnd];
+		struct em_mem home = bt_home(o->reg);
+
+		if (!before && (o->access & X86_OA_W))
+			em_store(&t->hot, 8, home, scratch[i]);
+		if (before && ((o->access & X86_OA_R) || o->size < 4))
+			em_load(&t->hot, 8, scratch[i], home);
+	}
 }
 
-static unsigned bt_alignment(const struct x86_insn *in)
+static void bt_copy_encode(struct bt_tr *t, const struct x86_insn *in,
+	const unsigned *scratch, struct em_mem *m)
 {
-	return (in->def->attr & X86_AT_ALIGN) || in->op == X86_OP_CMPXCHG16B;
+	const struct bt_plan *p = &t->plan[t->i];
+	bool high8 = p->high8 && p->mem >= 0;
+	unsigned field[BT_NFIELDS];
+	struct bt_enc enc;
+	struct x86_insn r;
+
+	for (unsigned i = 0; i < BT_NFIELDS; i++)
+		field[i] = p->field[i];
+	for (unsigned i = 0; i < p->ntemp; i++)
+		field[p->temp[i].field] = scratch[i];
+	if (high8) { /* an address without REX */
+		em_store(&t->hot, 8, bt_at_rsp(BT_AREA(save0)), H_RSI);
+		em_lea(&t->hot, 8, H_RSI, *m);
+		*m = em_at(H_RSI, 0);
+	}
+	enc = (struct bt_enc){field[BT_F_REG], field[BT_F_RM], field[BT_F_VVVV],
+		m, in->opcode};
+	if (p->reencode) {
+		r = bt_reencode(in, &enc);
+		in = &r;
+	}
+	bt_encode(t, in, &enc);
+	if (high8)
+		em_load(&t->hot, 8, H_RSI, bt_at_rsp(BT_AREA(save0)));
 }
 
 void bt_emit_copy(struct bt_tr *t, const struct x86_insn *in)
 {
-	struct bt_copy p;
+	const struct bt_plan *p = &t->plan[t->i];
 	struct bt_access acc = {0};
-	struct em_mem m;
 	unsigned scratch[2] = {BT_T0, BT_T1};
-	struct x86_insn r = *in;
 
-	bt_plan(t, &p, in);
-	if (p.mem >= 0) {
-		acc.size = in->opnd[p.mem].size;
-		acc.write = (in->opnd[p.mem].access & X86_OA_W) ||
-			    in->op == X86_OP_CMPXCHG;
-		acc.align = bt_alignment(in);
-		if (bt_is_masked(in))
+	if (p->mem >= 0) {
+		acc.size = in->opnd[p->mem].size;
+		acc.write = p->write;
+		acc.align = p->align;
+		if (p->masked)
 			bt_access_masked(t, in, &acc);
 		else
 			bt_access(t, in, &acc);
-		p.enc.m = &acc.m;
 		scratch[0] = acc.free;
 	}
 	bt_flags_need(t, scratch[0]);
-	if (p.mem < 0 && p.same) {
-		memcpy(t->hot.p, t->page + t->off[t->i], in->len);
+	if (p->mem < 0 && p->same) {
+		/* so many bytes may be read and written */
+		memcpy(t->hot.p, t->page + t->off[t->i], 16);
 		t->hot.p += in->len;
 		bt_flags_done(t);
 		return;
 	}
-	if (p.home >= 0) {
-		m = bt_home(in->opnd[p.home].reg);
-		p.enc.m = &m;
-	}
-	if (p.ntemp > 1)
+	if (p->home >= 0)
+		acc.m = bt_home(in->opnd[p->home].reg);
+	if (p->ntemp > 1)
 		t->held = 0;
-	for (unsigned i = 0; i < p.ntemp; i++) {
-		const struct x86_opnd *o = &in->opnd[p.temp[i].opnd];
-
-		*p.temp[i].field = scratch[i];
-		if ((o->access & X86_OA_R) || o->size < 4)
-			em_load(&t->hot, 8, scratch[i], bt_home(o->reg));
-	}
-	if (bt_needs_reencode(t, in))
-		r = bt_reencode(in, &p.enc);
-	if (p.high8 && p.mem >= 0) { /* an address without REX */
-		em_store(&t->hot, 8, bt_at_rsp(BT_AREA(save0)), H_RSI);
-		em_lea(&t->hot, 8, H_RSI, acc.m);
-		acc.m = em_at(H_RSI, 0);
-	}
-	bt_encode(t, &r, &p.enc);
-	if (p.high8 && p.mem >= 0)
-		em_load(&t->hot, 8, H_RSI, bt_at_rsp(BT_AREA(save0)));
-	for (unsigned i = 0; i < p.ntemp; i++) {
-		const struct x86_opnd *o = &in->opnd[p.temp[i].opnd];
-
-		if (o->access & X86_OA_W)
-			em_store(&t->hot, 8, bt_home(o->reg), scratch[i]);
-	}
+	if (p->ntemp)
+		bt_copy_temps(t, in, scratch, true);
+	bt_copy_encode(
+		t, in, scratch, p->mem >= 0 || p->home >= 0 ? &acc.m : NULL);
+	if (p->ntemp)
+		bt_copy_temps(t, in, scratch, false);
 	bt_flags_done(t);
 }
 

@@ -71,7 +71,7 @@ uint32_t bt_flags_killed(const struct x86_insn *in)
 }
 
 /* Flags live at a page offset, by looking a few instructions ahead. */
-static uint32_t bt_flags_ahead(struct bt_tr *t, int64_t off, unsigned budget)
+static uint32_t bt_flags_ahead(struct bt_tr *t, int64_t off)
 {
 	uint32_t live = 0, open = X86_FL_ARITH;
 	struct x86_insn in;
@@ -82,11 +82,12 @@ static uint32_t bt_flags_ahead(struct bt_tr *t, int64_t off, unsigned budget)
 
 	if (t->step || t->check)
 		return X86_FL_ARITH;
-	while (budget--) {
+	for (unsigned i = 0; i < LOOKAHEAD; i++) {
 		if (off < 0 || off >= (int64_t)BUS_PAGE_SIZE ||
 			bt_stops_at(t->vm, off))
 			return live | open;
-		b = bt_block_lookup(t->vm, t->b->ram_page, off, t->key);
+		b = i ? NULL
+		      : bt_block_lookup(t->vm, t->b->ram_page, off, t->key);
 		if (b && !b->checked) {
 			t->b->mask |= b->mask;
 			return live | (b->live_in & open);
@@ -121,9 +122,9 @@ static uint32_t bt_flags_out(struct bt_tr *t, unsigned i, uint32_t next)
 	int64_t to = bt_branch_to(t, in, t->off[i]);
 
 	if (in->op == X86_OP_JCC)
-		return next | bt_flags_ahead(t, to, LOOKAHEAD);
+		return next | bt_flags_ahead(t, to);
 	if (in->op == X86_OP_JMP_REL)
-		return bt_flags_ahead(t, to, LOOKAHEAD);
+		return bt_flags_ahead(t, to);
 	if (in->def->attr & X86_AT_BRANCH)
 		return X86_FL_ARITH;
 	return next;
@@ -134,9 +135,9 @@ void bt_flags_liveness(struct bt_tr *t)
 	uint32_t live = X86_FL_ARITH;
 
 	if (!t->ended && !t->straddle)
-		live = bt_flags_ahead(t, t->end, LOOKAHEAD);
+		live = bt_flags_ahead(t, t->end);
 	if (t->ended && t->n && t->insn[t->n - 1].op == X86_OP_JCC)
-		live = bt_flags_ahead(t, t->end, LOOKAHEAD);
+		live = bt_flags_ahead(t, t->end);
 	t->live[t->n] = live;
 	for (unsigned i = t->n; i--;) {
 		live = bt_flags_out(t, i, live);

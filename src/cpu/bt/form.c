@@ -18,27 +18,39 @@ static uint64_t form_load(const uint8_t *p)
 	return v;
 }
 
-static bool form_modrm(unsigned map, uint8_t opcode)
-{
-	return x86_opcodes[map][opcode].modrm;
-}
+/* What an instruction's first bytes are. */
+enum { FORM_OPCODE, FORM_PREFIX, FORM_REX, FORM_0F, FORM_VEX };
+
+static const uint8_t form_first[256] = {
+	[0x0f] = FORM_0F,
+	[0x26] = FORM_PREFIX,
+	[0x2e] = FORM_PREFIX,
+	[0x36] = FORM_PREFIX,
+	[0x3e] = FORM_PREFIX,
+	[0x40 ... 0x4f] = FORM_REX,
+	[0x64 ... 0x67] = FORM_PREFIX,
+	[0xc4] = FORM_VEX,
+	[0xc5] = FORM_VEX,
+	[0xf0] = FORM_PREFIX,
+	[0xf2] = FORM_PREFIX,
+	[0xf3] = FORM_PREFIX,
+};
 
 /* How many bytes up to the SIB byte?  Of the usual encodings. */
 static unsigned form_guess(const struct bt_tr *t, const uint8_t *p)
 {
-	unsigned n = 0, map = 0;
+	unsigned n = 0, map = 0, kind = form_first[p[0]];
 
-	while (n < 3 && ((t->code64 && (p[n] & 0xf0) == 0x40) ||
-				(p[n] & 0xfc) == 0x64 || p[n] == 0xf0 ||
-				(p[n] & 0xfe) == 0xf2))
-		n++;
-	if (p[n] == 0xc5 || p[n] == 0xc4)
+	while (kind >= FORM_PREFIX && kind <= FORM_REX && n < 3 &&
+		(kind == FORM_PREFIX || t->code64))
+		kind = form_first[p[++n]];
+	if (kind == FORM_VEX)
 		return n + 5 - (p[n] & 1);
-	if (p[n] == 0x0f) {
+	if (kind == FORM_0F) {
 		map = 1;
 		n++;
 	}
-	if (!form_modrm(map, p[n]))
+	if (!x86_opcodes[map][p[n]].modrm)
 		return n + 1;
 	return (p[n + 1] & 7) == 4 && p[n + 1] < 0xc0 ? n + 3 : n + 2;
 }
@@ -138,6 +150,7 @@ const struct bt_form *bt_form_at(
 	f->in = *in;
 	f->ends = false;
 	f->emitter = bt_classify(t, in, &f->ends);
+	bt_plan(t, &f->plan, in);
 	f->reads = bt_flags_read(in);
 	f->kills = bt_flags_killed(in);
 	/* a shift by zero writes none */

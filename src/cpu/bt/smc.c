@@ -76,10 +76,9 @@ bool bt_smc_watch(struct soft_cpu *c, uint64_t ram_page)
 	struct bt_page *page = &vm->pages[ram_page];
 	_Atomic(uint8_t) *flags = bus_page_flags(c->bus);
 
-	if ((atomic_fetch_or(&flags[ram_page], BUS_PAGE_CODE) &
-		    BUS_PAGE_CODE) &&
-		!page->pending)
+	if ((atomic_load(&flags[ram_page]) & BUS_PAGE_CODE) && !page->pending)
 		return true;
+	atomic_fetch_or(&flags[ram_page], BUS_PAGE_CODE);
 	if (page->pending && !bt_grace_over(vm, page->grace)) {
 		bt_grace_begin(vm);
 		return false;

@@ -56,6 +56,23 @@ struct bt_cold {
 	bool stack; /* BT_TH_SPAN */
 };
 
+/* How an instruction is carried out by the same one: registers in the fields of
+ * its encoding, those of them that live in memory, the operand in memory. */
+enum { BT_F_REG, BT_F_RM, BT_F_VVVV, BT_NFIELDS };
+
+struct bt_plan {
+	uint8_t field[BT_NFIELDS];
+	int8_t mem;  /* operand number of the memory operand or -1 */
+	int8_t home; /* of a register used in its home, or -1 */
+	uint8_t ntemp;
+	struct {
+		uint8_t opnd, field;
+	} temp[4];
+	bool same : 1; /* the bytes can stay */
+	bool high8 : 1, extended : 1, reencode : 1;
+	bool write : 1, align : 1, masked : 1; /* the access */
+};
+
 /* What instructions have in common that differ in displacement and immediate
  * only; see form.c. */
 struct bt_form {
@@ -63,10 +80,13 @@ struct bt_form {
 	uint32_t key;
 	uint16_t reads, kills; /* arithmetic flags */
 	bool ends, vary, imm_signed;
+	struct bt_plan plan; /* of bt_emit_copy */
 	bt_emitter *emitter;
 	struct x86_insn in;
 };
 
+#define BT_COPY	      640 /* bytes of 128 instructions, mostly */
+#define BT_COPY_STEP  64
 #define BT_FORM_BITS  10
 #define BT_FORM_BYTES 24 /* that must be there to look for one */
 
@@ -76,7 +96,8 @@ struct bt_tr {
 	struct cpu_vm *vm;
 	struct bt_block *b;
 	const uint8_t *page; /* guest code: copy, as if of the whole page */
-	unsigned page_end;   /* page offset where the copy ends */
+	unsigned page_end;   /* page offset where the copy is to end */
+	unsigned copied;     /* and where it ends by now */
 	const uint8_t *live_page; /* the guest's own; to be read once */
 	uint32_t page2;		  /* follows, see bt_block */
 	bt_key_t key;		  /* changes with mode behind STAC and CLAC */
@@ -98,6 +119,7 @@ struct bt_tr {
 	unsigned ncold;
 	int32_t slot[X86_NGPR + 1][2][BT_SLOT_SIZES]; /* by base register */
 	bool loop;   /* it jumps to its own beginning */
+	bool back;   /* it has a link that leads back */
 	bool single; /* BT_KEY_SINGLE */
 	unsigned nshares;
 	int32_t rsp_by; /* what RSP is to be moved by */
@@ -109,9 +131,10 @@ struct bt_tr {
 	uint32_t live[BT_MAX_INSNS + 1]; /* flags live before insn i */
 	uint16_t reads[BT_MAX_INSNS], kills[BT_MAX_INSNS]; /* flags */
 	bt_emitter *emitter[BT_MAX_INSNS];
+	struct bt_plan plan[BT_MAX_INSNS];
 	const uint8_t *at[BT_MAX_INSNS + 1]; /* host code of insn i */
 	struct bt_cold coldrec[BT_MAX_COLD];
-	uint8_t copy[640]; /* of 128 instructions, mostly */
+	uint8_t copy[BT_COPY + BT_FORM_BYTES];
 	struct bt_form new_form, form[1 << BT_FORM_BITS];
 };
 
@@ -215,6 +238,8 @@ int32_t bt_slot_new(
 
 bt_emitter bt_emit_copy, bt_emit_vec, bt_emit_control, bt_emit_lea,
 	bt_emit_nothing, bt_emit_div, bt_emit_div_narrow;
+/* How bt_emit_copy shall do it. */
+void bt_plan(struct bt_tr *t, struct bt_plan *p, const struct x86_insn *in);
 /* May in be translated by bt_emit_copy? */
 bool bt_copyable(struct bt_tr *t, const struct x86_insn *in);
 /* in with host registers: reg and rm by number (GPR operands only), or memory

@@ -63,14 +63,18 @@ static bool bt_go_on(struct bt_tr *t, const struct x86_insn *in, unsigned i)
 	return !bt_block_lookup(t->vm, t->b->ram_page, next, t->key);
 }
 
-/* The block depends on the bytes. */
-static void bt_depend(struct bt_tr *t, unsigned off, unsigned len)
+/* The block depends on the bytes up to end. */
+static void bt_depend(struct bt_tr *t, unsigned end)
 {
-	for (unsigned part = off >> 6; part <= (off + len - 1) >> 6; part++)
-		if (part < 64)
-			t->b->mask |= 1ull << part;
-		else
-			t->b->mask2 |= 1ull << (part - 64);
+	unsigned first = t->b->off >> 6, last;
+
+	if (end > BUS_PAGE_SIZE) {
+		last = (end - BUS_PAGE_SIZE - 1) >> 6;
+		t->b->mask2 |= ~0ull >> (63 - last);
+		end = BUS_PAGE_SIZE;
+	}
+	last = (end - 1) >> 6;
+	t->b->mask |= ~0ull << first & ~0ull >> (63 - last);
 }
 
 /* Where the direct jump at off goes. */
@@ -86,6 +90,20 @@ static int64_t bt_jumps_to(
 	}
 }
 
+/* The same by a link: the jump cache looks for events itself. */
+static int64_t bt_linked_to(
+	struct bt_tr *t, const struct x86_insn *in, unsigned off)
+{
+	switch (in->op) {
+	case X86_OP_JCC:
+	case X86_OP_JMP_REL:
+	case X86_OP_CALL_REL:
+	case X86_OP_LOOP:
+	case X86_OP_JCXZ: return bt_branch_to(t, in, off);
+	default: return -1;
+	}
+}
+
 /* Loops of ring 3 gain from long blocks; the kernel is mostly passed through.
  */
 static unsigned bt_max_insns(const struct bt_tr *t)
@@ -94,17 +112,45 @@ static unsigned bt_max_insns(const struct bt_tr *t)
 						: BT_KERNEL_INSNS;
 }
 
+/* Read once: the guest may change it while we look. */
+static void bt_copy_more(struct bt_tr *t, unsigned off)
+{
+	unsigned n = BT_COPY_STEP;
+
+	if (off + BT_FORM_BYTES <= t->copied || t->copied == t->page_end)
+		return;
+	if (n > t->page_end - t->copied)
+		n = t->page_end - t->copied;
+	memcpy(t->copy + (t->copied - t->b->off), t->live_page + t->copied, n);
+	t->copied += n;
+}
+
+/* A branch at off that ends what can be decoded in one go. */
+static bool bt_branches(
+	struct bt_tr *t, const struct x86_insn *in, unsigned exits)
+{
+	unsigned off = t->off[t->n];
+	int64_t to;
+
+	if (bt_jumps_to(t, in, off) == t->b->off)
+		t->loop = true;
+	to = bt_linked_to(t, in, off);
+	t->back |= to >= 0 && to <= (int64_t)off;
+	return exits + 1 >= BT_MAX_BRANCHES || !bt_go_on(t, in, t->n);
+}
+
 static void bt_decode(struct bt_tr *t, unsigned off)
 {
-	unsigned exits = 0;
+	unsigned exits = 0, most = bt_max_insns(t);
 	bool ends = false;
 
-	while (!ends && t->n < bt_max_insns(t) && off < t->page_end) {
+	while (!ends && t->n < most && off < t->page_end) {
 		struct x86_insn *in = &t->insn[t->n];
 		const struct bt_form *f;
 
 		if (t->n && bt_stops_at(t->vm, off))
 			break;
+		bt_copy_more(t, off);
 		t->i = t->n;
 		t->off[t->n] = off;
 		f = bt_form_at(t, t->page + off, t->page_end - off, in);
@@ -116,51 +162,28 @@ static void bt_decode(struct bt_tr *t, unsigned off)
 		}
 		ends = f->ends;
 		t->emitter[t->n] = f->emitter;
+		t->plan[t->n] = f->plan;
 		t->reads[t->n] = f->reads;
 		t->kills[t->n] = bt_form_kills(f, in);
-		bt_depend(t, off, in->len);
 		if (t->check)
 			bt_check_classify(t, in);
-		if (ends && bt_jumps_to(t, in, off) == t->b->off)
-			t->loop = true;
-		if (ends && ++exits + 1 < BT_MAX_BRANCHES &&
-			bt_go_on(t, in, t->n))
-			ends = false;
+		if (ends)
+			ends = bt_branches(t, in, ++exits);
 		off += in->len;
 		t->n++;
 		if (t->check_ends)
 			break;
 	}
+	bt_depend(t, t->n ? off : off + 1);
 	t->end = off;
 	t->ended = ends;
+	if (t->loop)
+		memset(t->slot, 0, sizeof(t->slot));
 }
 
 /* ---- entries ---- */
 
 enum bt_entry { BT_EN_NONE, BT_EN_SAVE, BT_EN_HOST };
-
-/* By a link, that is: the jump cache looks for events itself. */
-static bool bt_backward(struct bt_tr *t)
-{
-	for (unsigned i = 0; i < t->n; i++) {
-		const struct x86_insn *in = &t->insn[i];
-		int64_t to;
-
-		switch (in->op) {
-		case X86_OP_JCC:
-		case X86_OP_JMP_REL:
-		case X86_OP_CALL_REL:
-		case X86_OP_LOOP:
-		case X86_OP_JCXZ:
-			to = bt_branch_to(t, in, t->off[i]);
-			if (to >= 0 && to <= (int64_t)t->off[i])
-				return true;
-			break;
-		default: break;
-		}
-	}
-	return false;
-}
 
 /* What the block does first with the flags that it needs. */
 static enum bt_entry bt_entry_kind(struct bt_tr *t, bool poll)
@@ -221,7 +244,7 @@ static void bt_emit_page2(struct bt_tr *t)
 static void bt_emit_entries(struct bt_tr *t)
 {
 	struct emit *e = &t->hot;
-	bool poll = !t->step && bt_backward(t);
+	bool poll = !t->step && t->back;
 	enum bt_entry kind = bt_entry_kind(t, poll || t->check);
 	uint8_t *over = NULL;
 	struct bt_cold *cold;
@@ -360,7 +383,7 @@ static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, bt_key_t key)
 	t->cold.p = vm->cold;
 	t->n = t->ncold = 0;
 	t->loop = false;
-	memset(t->slot, 0, sizeof(t->slot));
+	t->back = false;
 	t->straddle = t->ended = false;
 	t->rsp_by = 0;
 	t->fpu_checked = 0;
@@ -369,26 +392,27 @@ static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, bt_key_t key)
 	t->check_skip = 0;
 }
 
-/* Read once: the guest may change it while we look. */
 static void bt_copy_code(struct bt_tr *t, const struct bt_at *at)
 {
 	unsigned n = BUS_PAGE_SIZE - at->off, m;
-	unsigned most = bt_max_insns(t) == BT_MAX_INSNS ? sizeof(t->copy) : 208;
+	unsigned most = bt_max_insns(t) == BT_MAX_INSNS ? BT_COPY : 208;
 
 	if (n > most)
 		n = most;
 	t->live_page = t->vm->soft.ram_host + (at->ram_page << BUS_PAGE_SHIFT);
-	memcpy(t->copy, t->live_page + at->off, n);
 	t->page = t->copy - at->off;
 	t->page_end = at->off + n;
+	t->copied = at->off;
 	t->page2 = at->page2;
 	if (at->page2 >= t->vm->npages)
 		return;
+	memcpy(t->copy, t->live_page + at->off, n);
 	m = most - n;
 	memcpy(t->copy + n,
 		t->vm->soft.ram_host + ((uint64_t)at->page2 << BUS_PAGE_SHIFT),
 		m);
 	t->page_end += m;
+	t->copied = t->page_end;
 }
 
 struct bt_block *bt_translate(
@@ -407,7 +431,6 @@ struct bt_block *bt_translate(
 	b->key = key;
 	b->first_exit = vm->nexits;
 	bt_copy_code(t, at);
-	b->mask = 1ull << (at->off >> 6);
 	b->checked = t->check = checked;
 
 	bt_decode(t, at->off);
