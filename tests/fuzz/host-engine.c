@@ -319,7 +319,9 @@ const struct host_out *host_engine_run(
 		fprintf(stderr, "%s is lost: rip %lx rsp %lx case %lu\n",
 			e->engine->name, s.rip, s.gpr[X86_RSP],
 			(ctl->in - HOST_IN) / IN_BYTES);
-		memset(e->ram + PHYS_OUT, 0xee, HOST_BATCH * OUT_BYTES);
+		for (unsigned n = 0; n < HOST_BATCH; n++)
+			memset(e->ram + PHYS_OUT + n * OUT_BYTES, 0xee,
+				OUT_FAULT);
 	}
 	return (const struct host_out *)(e->ram + PHYS_OUT);
 }

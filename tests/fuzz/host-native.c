@@ -92,6 +92,17 @@ static const struct host_case *now_case(void)
 	return &running->c[now_in() - host_native_in()];
 }
 
+/* Code that was not meant to be run may be more than ring 3 is allowed. */
+static bool is_privileged(uint64_t off)
+{
+	struct x86_insn i;
+
+	return off < HOST_CODE_BYTES - 15 &&
+	       x86_decode(&i, running->code + off, 15, running->mode) ==
+		       X86_DEC_OK &&
+	       i.def->attr & (X86_AT_PRIV | X86_AT_IOPL);
+}
+
 /* Does the fault say nothing about the instruction? */
 static bool says_nothing(const struct host_fault *f)
 {
@@ -106,7 +117,7 @@ static bool says_nothing(const struct host_fault *f)
 	if (f->vector == X86_PF &&
 		f->cr2 != (uint64_t)((int64_t)(f->cr2 << 16) >> 16))
 		return true;
-	if (f->vector == X86_AC && host_kernel)
+	if (host_kernel && (f->vector == X86_AC || is_privileged(off)))
 		return true;
 	/* It ran into the harness, or between the instructions, where
 	 * anything may stand. */
