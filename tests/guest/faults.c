@@ -255,6 +255,47 @@ static const struct attempt into_hole_ts[] = {
 	{h_fxsave, 7, "FXSAVE is"},
 };
 
+/* In ring 3 with AC: the address is looked at before the page. */
+#define AC_ON "pushf; orl $0x40000, (%rsp); popf; "
+FN(ac_load, AC_ON "mov 0x40200001, %eax");
+FN(ac_store, AC_ON "mov %eax, 0x40200001");
+FN(ac_add, AC_ON "addl $1, 0x40200001");
+FN(ac_lock, AC_ON "lock; addl $1, 0x401ffffe");
+FN(ac_split, AC_ON "addl $1, 0x401ffffe");
+FN(ac_xchg, AC_ON "xchg %ax, 0x401fffff");
+FN(ac_cmpxchg, AC_ON "cmpxchg8b 0x40200004");
+FN(ac_movs, AC_ON "mov $0x40200001, %edi; mov $room, %esi; movsl");
+FN(ac_movups, AC_ON "movups 0x40200001, %xmm0");
+FN(ac_movaps, AC_ON "movaps 0x40200001, %xmm0");
+
+static const struct {
+	void (*fn)(void);
+	int vector;
+	const char *name;
+} crooked[] = {
+	{ac_load, 17, "AC and no page: a load is #AC"},
+	{ac_store, 17, "a store is"},
+	{ac_add, 17, "ADD to memory is"},
+	{ac_split, 17, "over two pages, too"},
+	{ac_lock, 17, "LOCK ADD is"},
+	{ac_xchg, 17, "XCHG is"},
+	{ac_cmpxchg, 17, "CMPXCHG8B is"},
+	{ac_movs, 17, "MOVS is"},
+	{ac_movups, 14, "MOVUPS is #PF"},
+	{ac_movaps, 13, "MOVAPS is #GP"},
+};
+
+static void check_crooked(void)
+{
+	word cr0 = read_cr0();
+
+	write_cr0(cr0 | 1 << 18);
+	for (unsigned i = 0; i < sizeof(crooked) / sizeof(*crooked); i++)
+		ok_eq((word)guarded_user(crooked[i].fn),
+			(word)crooked[i].vector, crooked[i].name);
+	write_cr0(cr0);
+}
+
 /* Code that ends where the hole begins. */
 static const struct {
 	uint8_t code[16], n;
@@ -287,6 +328,7 @@ static void check_hole(void)
 	write_cr0(cr0 | TS);
 	ATTEMPT(into_hole_ts);
 	write_cr0(cr0);
+	check_crooked();
 	ok_eq((word)guarded(h_jmp), 14, "a jump there is #PF");
 	ok_eq(fault.rip, HOLE, "at the target");
 	for (unsigned i = 0; i < sizeof(at_end) / sizeof(*at_end); i++) {

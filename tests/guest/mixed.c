@@ -1,6 +1,7 @@
 /*
  * mixed.c - random code of ring 3 in every segmented mode: 16 and 32 bits with
- * limits, virtual-8086 mode, odd stacks, single steps and breakpoints.
+ * limits, virtual-8086 mode, odd stacks, pages that fault, single steps and
+ * breakpoints.
  *
  * It judges nothing itself: under lockstep the engines are compared behind
  * every block.  What runs may do as it likes: it is confined to the first
@@ -91,6 +92,34 @@ static unsigned put(uint8_t *p, unsigned n, unsigned width)
 	return n;
 }
 
+/* ---- paging: some pages of data and stack are less than they seem ---- */
+
+#define PAGED 0x80000000u
+
+static uint32_t dir[1024] __attribute__((aligned(4096)));
+static uint32_t low[1024] __attribute__((aligned(4096)));
+
+static void make_pages(void)
+{
+	for (uint32_t i = 0; i < 1024; i++) {
+		dir[i] = i << 22 | 0x87;
+		low[i] = i << 12 | 7;
+	}
+	dir[0] = (uint32_t)low | 7;
+	write_cr4(read_cr4() | 0x10);
+}
+
+/* Absent, of ring 0, read-only, or not yet used. */
+static void put_pages(void)
+{
+	static const uint8_t less[] = {0, 3, 5, 7};
+
+	for (uint32_t i = (CODE >> 12) + 1; i < (STACK + 0x20000) >> 12; i++)
+		low[i] = i << 12 | (rnd() & 3 ? 7 : PICK(less));
+	write_cr3((word)dir);
+	write_cr0(read_cr0() | PAGED);
+}
+
 static void put_breakpoints(void)
 {
 	static const word bases[] = {CODE, DATA, STACK, CODE};
@@ -108,9 +137,12 @@ static void put_breakpoints(void)
 			 "r"(bases[2] + (rnd() & 0xffff)), "r"(dr7));
 }
 
+static unsigned armed;
+
 /* The 8254 makes an NMI after so many of its ticks: IF may be clear. */
 static void watchdog(unsigned ticks)
 {
+	armed = ticks;
 	outb(0x43, 0x30);
 	if (!ticks)
 		return;
@@ -118,11 +150,13 @@ static void watchdog(unsigned ticks)
 	outb(0x40, ticks >> 8);
 }
 
-/* Out of ring 3 by way of plain code there, or back if it came late. */
+/* Out of ring 3 by way of plain code there; again if it came early. */
 static void on_nmi(struct frame *f)
 {
-	if (!(f->flags & 0x20000) && !(f->cs & 3))
+	if (!(f->flags & 0x20000) && !(f->cs & 3)) {
+		watchdog(armed);
 		return;
+	}
 	f->cs = SEL_UCODE;
 	f->rip = (word)do_end;
 	f->flags = 2;
@@ -161,9 +195,12 @@ static void run(unsigned mode)
 		go.eflags |= 0x20000 | (rnd() & 1 ? 0x3000 : 0);
 	}
 	put_breakpoints();
+	if (rnd() & 1)
+		put_pages();
 	watchdog(20000);
 	guarded(v86 ? enter_v86 : enter_prot);
 	watchdog(0);
+	write_cr0(read_cr0() & ~PAGED);
 	__asm__ volatile("mov %0, %%dr7" : : "r"((word)0x400));
 }
 
@@ -185,6 +222,7 @@ void test_main(void)
 	__asm__ volatile("inw $0xf4, %w0" : "=a"(seed) : "0"(0));
 	state = seed;
 	put_segments();
+	make_pages();
 	write_cr0((read_cr0() & ~(word)0xc) | 0x40000);
 	write_cr4(read_cr4() | 0x600);
 	__asm__ volatile("fninit");

@@ -21,7 +21,7 @@ static void rmw_find(
 	p->ram = -1;
 	p->host = soft_host_rmw(c, a, size, c->tlb_mode, &p->ram);
 	if (!p->host)
-		soft_probe_write(c, a, size, c->tlb_mode);
+		soft_probe_operand(c, a, size, c->tlb_mode);
 }
 
 static void rmw_tell(
@@ -140,7 +140,7 @@ uint64_t interp_rmw_slow(struct soft_cpu *c, gva_t a, unsigned size,
 {
 	struct rmw_slow s = {a, size, f, b, fl, 0};
 
-	soft_probe_write(c, a, size, c->tlb_mode);
+	soft_probe_operand(c, a, size, c->tlb_mode);
 	rmw_slow_body(c, &s);
 	return s.old;
 }

@@ -106,7 +106,7 @@ static void string_ins(struct soft_cpu *c, const struct x86_insn *i,
 
 	/* The device must not be read if the store would fault. */
 	dst = string_dst(c, i, size, SOFT_WRITE);
-	soft_probe_write(c, dst, size, c->tlb_mode);
+	soft_probe_operand(c, dst, size, c->tlb_mode);
 	soft_store(c, dst, size, soft_in(c, port, size), c->tlb_mode);
 	string_advance(c, i, X86_RDI, size);
 }

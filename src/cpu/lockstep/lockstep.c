@@ -535,8 +535,8 @@ static void lockstep_poll_follower(struct cpu *k, uint32_t events)
 	soft_poll(k->follow, &ignored);
 }
 
-static void lockstep_report(
-	struct cpu *k, uint64_t rip, unsigned n, struct cpu_exit *exit)
+static void lockstep_report(struct cpu *k, uint64_t rip, uint64_t linear,
+	unsigned n, struct cpu_exit *exit)
 {
 	char a[1600], b[1600];
 
@@ -548,7 +548,7 @@ static void lockstep_report(
 		" instructions, in the %u from RIP 0x%" PRIx64 ": %s",
 		k->insns, n, rip, k->diff);
 	g_printerr("%s\nbt:\n%s\ninterp:\n%s\n", exit->text, a, b);
-	lockstep_print_code(k, rip + k->lead->st.seg[X86_CS].base, n);
+	lockstep_print_code(k, linear, n);
 }
 
 /* True if run() must return. */
@@ -590,7 +590,7 @@ static bool lockstep_step(struct cpu *k, struct cpu_exit *exit)
 	}
 	if (!k->diff[0])
 		return leave;
-	lockstep_report(k, rip, n, exit);
+	lockstep_report(k, rip, linear, n, exit);
 	return true;
 }
 

@@ -200,6 +200,14 @@ void soft_probe_write(struct soft_cpu *c, gva_t a, unsigned n, enum soft_mode m)
 		soft_parts(c, a, n, SOFT_WRITE, m, part);
 }
 
+void soft_probe_operand(
+	struct soft_cpu *c, gva_t a, unsigned size, enum soft_mode m)
+{
+	if (size <= 8)
+		soft_check_alignment(c, a, size, m);
+	soft_probe_write(c, a, size, m);
+}
+
 void *soft_host(struct soft_cpu *c, gva_t a, unsigned size,
 	enum soft_access acc, enum soft_mode m)
 {

@@ -311,6 +311,10 @@ void soft_store_bytes(struct soft_cpu *c, gva_t a, const void *buf, unsigned n,
 void soft_probe_write(
 	struct soft_cpu *c, gva_t a, unsigned n, enum soft_mode m);
 
+/* The same for an operand of size bytes, of which #AC is looked at first. */
+void soft_probe_operand(
+	struct soft_cpu *c, gva_t a, unsigned size, enum soft_mode m);
+
 /* Host pointer for an access wholly inside one page of plain memory with the
  * rights of m, filling the TLB; NULL if the page is MMIO, crosses, (write)
  * is watched for code, or has data breakpoints.  May raise #PF. */
