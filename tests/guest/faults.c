@@ -318,6 +318,32 @@ static const struct {
 	{{0xd6}, 1, 6, false, "SALC is #UD in 64 bits"},
 };
 
+/* Code that ran on into the next page, time and again changed, then does not
+ * any more; nor is that page there. */
+static void check_changed(void)
+{
+	volatile uint8_t *p = (uint8_t *)(word)HOLE - 3;
+	unsigned bad = 0;
+
+	*hole_entry(1) = 0x1200000 | 0x87;
+	write_cr3(read_cr3());
+	code_at = HOLE - 3;
+	p[0] = 0xb8; /* mov $.., %eax */
+	p[4] = 0;
+	p[5] = 0xcd;
+	p[6] = 0x81;
+	for (unsigned n = 0; n < 200; n++) {
+		p[1] = (uint8_t)n;
+		bad += guarded(h_at_end) != -1;
+	}
+	ok_eq(bad, 0, "changing code in two pages");
+	p[0] = 0x90;
+	p[1] = 0xcd;
+	p[2] = 0x81;
+	make_hole();
+	ok_eq((word)guarded(h_at_end), (word)-1, "then in one, the other gone");
+}
+
 static void check_hole(void)
 {
 	word cr0 = read_cr0();
@@ -344,6 +370,7 @@ static void check_hole(void)
 		if (at_end[i].in_hole)
 			ok_eq(fault.cr2, HOLE, "  CR2");
 	}
+	check_changed();
 }
 
 #else

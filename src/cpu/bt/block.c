@@ -373,7 +373,8 @@ static struct bt_block *bt_block_find(
 
 	if (b && b->page2 == BT_PAGE_NONE)
 		return b;
-	if (b || bt_crosses(c, &at))
+	/* b may be of code that was there before and crossed */
+	if (bt_crosses(c, &at))
 		at.page2 = bt_second_page(c, ram_page, false);
 	if (b && b->page2 != at.page2)
 		b = bt_block_exact(bt_vm(c), &at, key);
