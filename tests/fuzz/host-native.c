@@ -117,7 +117,9 @@ static bool says_nothing(const struct host_fault *f)
 	if (f->vector == X86_PF &&
 		f->cr2 != (uint64_t)((int64_t)(f->cr2 << 16) >> 16))
 		return true;
-	if (host_kernel && (f->vector == X86_AC || is_privileged(off)))
+	/* nor where the engine has its tables and handlers */
+	if (host_kernel && (f->vector == X86_AC || is_privileged(off) ||
+				   (f->rip | f->cr2) >> 47))
 		return true;
 	/* It ran into the harness, or between the instructions, where
 	 * anything may stand. */
