@@ -418,11 +418,17 @@ struct bt_block *bt_block_get_single(struct soft_cpu *c)
 	return bt_block_here(c, BT_KEY_SINGLE);
 }
 
+/* Entries that push each other out of the jump cache have different hints. */
+static unsigned bt_jc_hint(uint64_t rip)
+{
+	return rip * 0x9e3779b97f4a7c15ull >> 40 & (BT_JC_HINTS - 1);
+}
+
 /* The block that the jump cache last had for RIP, if it is the right one. */
 static struct bt_block *bt_block_hint(
 	struct soft_cpu *c, const struct bt_at *at, bt_key_t key)
 {
-	unsigned i = bt_jc_index(bt_jc_tag(c, key)) % BT_JC_HINTS;
+	unsigned i = bt_jc_hint(bt_jc_tag(c, key));
 	struct bt_block *b =
 		&bt_vm(c)->blocks[bt_cpu(c)->jc_hint[c->tlb_mode][i]];
 
@@ -518,7 +524,7 @@ void bt_jc_fill(struct soft_cpu *c, struct bt_block *b)
 			cpu->jc_journal[m][cpu->jc_fills[m]] = i;
 		cpu->jc_fills[m]++;
 	}
-	cpu->jc_hint[m][i % BT_JC_HINTS] = b - bt_vm(c)->blocks;
+	cpu->jc_hint[m][bt_jc_hint(rip)] = b - bt_vm(c)->blocks;
 	was = __atomic_load_n(&b->jc_rip, __ATOMIC_SEQ_CST);
 	if (was != rip &&
 		(was || !__atomic_compare_exchange_n(&b->jc_rip, &was, rip,

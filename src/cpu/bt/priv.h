@@ -38,9 +38,9 @@
 
 /* ---- what generated code sees of a processor ---- */
 
-#define BT_JC_BITS    15
+#define BT_JC_BITS    17
 #define BT_JC_JOURNAL 8192
-#define BT_JC_HINTS   8192
+#define BT_JC_HINTS   16384
 #define BT_JC_SIZE    (1u << BT_JC_BITS)
 #define BT_JC_PAGE    (BUS_PAGE_SIZE >> 2) /* for entries into one page */
 #define BT_JC_MASK    ((BT_JC_SIZE - 1) << 4)
@@ -420,7 +420,7 @@ struct cpu {
 	bool stepping;
 	uint32_t tlb_gen, exec_gen, epoch;
 	_Atomic(uint32_t) grace; /* of the machine when it last came in */
-	uint16_t jc_journal[SOFT_NMODES][BT_JC_JOURNAL];
+	uint32_t jc_journal[SOFT_NMODES][BT_JC_JOURNAL];
 	uint32_t jc_fills[SOFT_NMODES];
 	/* The block that was last put there, whatever has become of it: after
 	 * a flush it mostly is the one that is looked for. */

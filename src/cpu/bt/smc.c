@@ -120,9 +120,9 @@ static void bt_unlink_exits(struct cpu_vm *vm, struct bt_block *b)
 }
 
 static void bt_drop_jumps(
-	struct bt_jc *jc, struct bt_block *b, unsigned from, unsigned to)
+	struct bt_jc *jc, struct bt_block *b, unsigned from, unsigned step)
 {
-	for (unsigned i = from; i <= to; i++)
+	for (unsigned i = from; i < BT_JC_SIZE; i += step)
 		if (__atomic_load_n(&jc[i].host, __ATOMIC_RELAXED) ==
 			b->far_entry)
 			__atomic_store_n(&jc[i].rip, 0, __ATOMIC_SEQ_CST);
@@ -131,18 +131,19 @@ static void bt_drop_jumps(
 static void bt_unlink_jump_caches(struct cpu_vm *vm, struct bt_block *b)
 {
 	unsigned mode = (b->key & BT_KEY_MODE) >> BT_KEY_MODE_SHIFT;
-	unsigned first = 0, last = BT_JC_SIZE - 1;
+	unsigned first = bt_jc_index(b->jc_rip), step = BT_JC_SIZE;
 
-	if (!b->jc_many) {
-		if (!b->jc_rip)
-			return;
-		first = last = bt_jc_index(b->jc_rip);
+	if (!b->jc_rip)
+		return;
+	if (b->jc_many) { /* all at the same offset in their pages */
+		step = BT_JC_PAGE;
+		first %= step;
 	}
 	for (unsigned i = 0; i < vm->soft.ncpus; i++) {
 		struct soft_cpu *o = vm->soft.cpus[i];
 
 		if (o && o->engine)
-			bt_drop_jumps(bt_area(o)->jc[mode], b, first, last);
+			bt_drop_jumps(bt_area(o)->jc[mode], b, first, step);
 	}
 }
 

@@ -167,7 +167,7 @@ enum soft_counter {
 	SOFT_NCOUNTERS,
 };
 
-#define SOFT_ENGINE_AREA_BYTES (2248u << 10)
+#define SOFT_ENGINE_AREA_BYTES (8400u << 10)
 
 struct soft_cpu {
 	struct x86_state st; /* first: see head comment */
