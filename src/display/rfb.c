@@ -375,7 +375,7 @@ static void rfb_make_screen(struct rfb *r)
 	rfb_format(r);
 }
 
-struct rfb *rfb_new(struct display *d, const struct rfb_conf *c)
+static struct rfb *rfb_new(struct display *d, const struct rfb_conf *c)
 {
 	struct rfb *r = g_new0(struct rfb, 1);
 	uint8_t warm[CHALLENGESIZE] = {0};
@@ -409,7 +409,7 @@ static gpointer rfb_run(gpointer opaque)
 	return NULL;
 }
 
-void rfb_start(struct rfb *r)
+static void rfb_start(struct rfb *r)
 {
 	g_unix_set_fd_nonblocking(r->conf.listen_fd, TRUE, NULL);
 	r->thread = g_thread_new("screen", rfb_run, r);
@@ -436,7 +436,7 @@ static gboolean rfb_quit(gpointer opaque)
 	return G_SOURCE_REMOVE;
 }
 
-void rfb_free(struct rfb *r)
+static void rfb_free(struct rfb *r)
 {
 	if (!r)
 		return;
@@ -463,3 +463,6 @@ void rfb_free(struct rfb *r)
 	g_free(r->password[0]);
 	g_free(r);
 }
+
+const struct rfb_ops vmeste_rfb_ops = {
+	.new = rfb_new, .start = rfb_start, .free = rfb_free};

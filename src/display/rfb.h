@@ -14,11 +14,23 @@ struct rfb_conf {
 	const char *password; /* of eight characters at most, or NULL */
 };
 
-/* A thread of its own serves those who connect.  The display must outlive
- * it.  NULL: no memory. */
-struct rfb *rfb_new(struct display *d, const struct rfb_conf *c);
-void rfb_start(struct rfb *r);
-/* Ends the thread; without the bus lock. */
-void rfb_free(struct rfb *r);
+/*
+ * A module of its own, vmeste-rfb.so beside the program: most machines do
+ * without the libraries that it needs.
+ */
+struct rfb_ops {
+	/* A thread of its own serves those who connect.  The display must
+	 * outlive it. */
+	struct rfb *(*new)(struct display *d, const struct rfb_conf *c);
+	void (*start)(struct rfb *r);
+	/* Ends the thread; without the bus lock. */
+	void (*free)(struct rfb *r);
+};
+
+/* While files can be opened.  NULL: *why, to be freed. */
+const struct rfb_ops *rfb_load(char **why);
+
+/* What the module exports. */
+extern const struct rfb_ops vmeste_rfb_ops;
 
 #endif

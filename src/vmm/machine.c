@@ -175,6 +175,8 @@ static bool machine_build(struct machine *m, GError **err)
 	if (!choose_engine(m, probe, err) || !choose_model(m, probe, err) ||
 		!make_bus(m, err) || !make_engine(m, probe, err))
 		return false;
+	if (!screen_prepare(m, err))
+		return false;
 	if (m->host.engine_ready)
 		m->host.engine_ready(
 			m->host.opaque, m->engine == &cpu_kvm || m->dev_kvm);

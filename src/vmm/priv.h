@@ -272,6 +272,8 @@ void stat_info(struct machine *m, GString *out);
 
 #define SCREEN_DELAY_MS 20 /* from key to key */
 
+/* While files can be opened.  False: *err. */
+bool screen_prepare(struct machine *m, GError **err);
 /* The display with what draws and takes input; before devices are reset. */
 void screen_init(struct machine *m);
 /* Serve remote screens.  Loop. */
@@ -320,6 +322,7 @@ struct machine {
 	struct debugger *debugger;
 	struct trace *trace; /* or NULL */
 	struct display display;
+	const struct rfb_ops *rfb; /* or NULL */
 	struct screen *screen;
 };
 

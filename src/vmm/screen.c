@@ -185,6 +185,18 @@ int screen_keys(
 
 /* ---- life ---- */
 
+bool screen_prepare(struct machine *m, GError **err)
+{
+	g_autofree char *why = NULL;
+
+	if (m->conf->screen.fd < 0)
+		return true;
+	m->rfb = rfb_load(&why);
+	return m->rfb ||
+	       fw_error(err, why, "install libvncserver1, or vmeste whole",
+		       "there are no remote screens here");
+}
+
 void screen_init(struct machine *m)
 {
 	struct screen *s = m->screen = g_new0(struct screen, 1);
@@ -207,8 +219,8 @@ void screen_init(struct machine *m)
 		vga_set_direct(m->board.vga, false);
 		bus_unlock(m->bus);
 	}
-	if (m->conf->screen.fd >= 0)
-		s->rfb = rfb_new(
+	if (m->rfb)
+		s->rfb = m->rfb->new (
 			d, &(struct rfb_conf){.listen_fd = m->conf->screen.fd,
 				   .name = m->conf->name,
 				   .password = m->conf->display_password});
@@ -217,7 +229,7 @@ void screen_init(struct machine *m)
 void screen_start(struct machine *m)
 {
 	if (m->screen->rfb)
-		rfb_start(m->screen->rfb);
+		m->rfb->start(m->screen->rfb);
 }
 
 void screen_fini(struct machine *m)
@@ -226,7 +238,8 @@ void screen_fini(struct machine *m)
 
 	if (!s)
 		return;
-	rfb_free(s->rfb);
+	if (s->rfb)
+		m->rfb->free(s->rfb);
 	bus_lock(m->bus);
 	bus_timer_cancel(&s->timer);
 	bus_unlock(m->bus);
