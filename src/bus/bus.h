@@ -189,6 +189,9 @@ struct bus_io_ops {
 	/* size 1, 2, 4; port is absolute */
 	uint32_t (*read)(void *opaque, uint16_t port, unsigned size);
 	void (*write)(void *opaque, uint16_t port, unsigned size, uint32_t val);
+	/* n accesses in a row, as REP INS and OUTS make them; optional. */
+	void (*many)(void *opaque, uint16_t port, unsigned size, void *buf,
+		unsigned n, bool write);
 	/* Sizes that the device takes (bit mask 1|2|4); the bus splits wider
 	 * accesses and 0 means bytes only. */
 	unsigned sizes;
@@ -202,6 +205,9 @@ void bus_io_release(
 
 uint32_t bus_io_read(struct bus *b, uint16_t port, unsigned size);
 void bus_io_write(struct bus *b, uint16_t port, unsigned size, uint32_t val);
+/* n accesses of the same port; buf is as the processor has it in memory. */
+void bus_io_many(struct bus *b, uint16_t port, unsigned size, void *buf,
+	unsigned n, bool write);
 
 /* ---- interrupts ---- */
 

@@ -1,4 +1,6 @@
 /* io.c - the I/O port map: one table of 64 Ki ports, split accesses. */
+#include <string.h>
+
 #include <glib.h>
 
 #include "bus/priv.h"
@@ -124,5 +126,31 @@ void bus_io_write(struct bus *b, uint16_t port, unsigned size, uint32_t val)
 		val &= (1u << (size * 8)) - 1;
 	bus_lock(b);
 	bus_io_write_locked(b, port, size, val);
+	bus_unlock(b);
+}
+
+void bus_io_many(struct bus *b, uint16_t port, unsigned size, void *buf,
+	unsigned n, bool write)
+{
+	const struct bus_claim *c;
+	uint8_t *p = buf;
+
+	bus_lock(b);
+	c = bus_io_taker(b, port, size);
+	if (c && c->ops->many) {
+		c->ops->many(c->opaque, port, size, buf, n, write);
+		n = 0;
+	}
+	for (; n--; p += size) {
+		uint32_t val = 0;
+
+		if (write) {
+			memcpy(&val, p, size);
+			bus_io_write_locked(b, port, size, val);
+		} else {
+			val = bus_io_read_locked(b, port, size);
+			memcpy(p, &val, size);
+		}
+	}
 	bus_unlock(b);
 }

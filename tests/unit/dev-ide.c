@@ -103,6 +103,11 @@ static void address(struct ide_rig *t, uint64_t lba, unsigned n, bool ext)
 
 static void in_words(struct ide_rig *t, void *buf, unsigned bytes)
 {
+	/* whole sectors as REP INSW has them */
+	if (bytes == 512) {
+		bus_io_many(t->r.b.bus, t->port, 2, buf, 256, false);
+		return;
+	}
 	for (unsigned i = 0; i < bytes; i += 2) {
 		uint16_t w = bus_io_read(t->r.b.bus, t->port, 2);
 
@@ -468,6 +473,40 @@ static void test_others(void)
 	out(&t, COUNT, 77);
 	command(&t, 0xe5);
 	g_assert_cmphex(in(&t, COUNT), ==, 77);
+	down(&t);
+}
+
+/* REP INS and OUTS: blocks and what goes beyond them, other registers. */
+static void test_many(void)
+{
+	struct ide_rig t;
+	uint8_t buf[1100], got[512];
+	uint32_t more[2] = {0, 0};
+
+	up(&t);
+	address(&t, 30, 2, false);
+	command(&t, 0x20);
+	memset(buf, 0, sizeof(buf));
+	/* 6 bytes more than there are, in double words */
+	bus_io_write(t.r.b.bus, t.port + 2, 1, 0);
+	bus_io_read(t.r.b.bus, t.port, 2);
+	bus_io_many(t.r.b.bus, t.port, 4, buf, 1032 / 4, false);
+	g_assert_cmphex(settle(&t), ==, 0x50);
+	g_assert_cmphex(buf[0], ==, 0);
+	g_assert_cmphex(buf[507], ==, (uint8_t)(30 * 7));
+	memset(buf, 0x21, sizeof(buf));
+	address(&t, 40, 2, false);
+	command(&t, 0x30);
+	bus_io_many(t.r.b.bus, t.port, 2, buf, 512, true);
+	g_assert_cmphex(settle(&t), ==, 0x50);
+	blk_pread(t.disk, got, 512, 41 * 512);
+	g_assert_cmpmem(got, 512, buf, 512);
+	/* a register, and a port that has no such call */
+	out(&t, COUNT, 0x55);
+	bus_io_many(t.r.b.bus, t.port + COUNT, 1, more, 3, false);
+	g_assert_cmphex(more[0], ==, 0x555555);
+	bus_io_many(t.r.b.bus, 0x9000, 2, more, 2, false);
+	g_assert_cmphex(more[0], ==, 0xffffffff);
 	down(&t);
 }
 
@@ -858,6 +897,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ide/pio-write", test_pio_write);
 	g_test_add_func("/ide/errors", test_errors);
 	g_test_add_func("/ide/others", test_others);
+	g_test_add_func("/ide/many", test_many);
 	g_test_add_func("/ide/dma", test_dma);
 	g_test_add_func("/ide/dma-short", test_dma_short);
 	g_test_add_func("/ide/trim", test_trim);

@@ -314,6 +314,28 @@ static uint64_t string_scas_run(struct soft_cpu *c, const struct x86_insn *i,
 	return n;
 }
 
+/* INS and OUTS, whose port was checked. */
+static uint64_t string_io_run(struct soft_cpu *c, const struct x86_insn *i,
+	unsigned size, uint64_t count, uint64_t *fl)
+{
+	bool out = i->op == X86_OP_OUTS;
+	unsigned reg = out ? X86_RSI : X86_RDI;
+	unsigned seg = out ? interp_data_seg(i) : X86_ES;
+	enum soft_access acc = out ? SOFT_READ : SOFT_WRITE;
+	uint64_t off = string_reg(c, i, reg), n;
+	gva_t a = soft_fast_linear(c, seg, off, size, acc);
+	uint8_t *p = soft_host(c, a, size, acc, c->tlb_mode);
+
+	if (!p)
+		return 0;
+	n = string_span(c, i, seg, off, a) / size;
+	n = n < count ? n : count;
+	if (!soft_io_many(c, c->st.gpr[X86_RDX], size, p, n, out))
+		return 0;
+	string_advance(c, i, reg, n * size);
+	return n;
+}
+
 /* ---- repetition ---- */
 
 /* *fl: RFLAGS as the iterations leave them, committed when no fault comes. */
@@ -356,7 +378,7 @@ static void string_truncate(struct soft_cpu *c, const struct x86_insn *i,
 	if (i->asize != 4)
 		return;
 	g[X86_RCX] = (uint32_t)g[X86_RCX];
-	if (!k->run || k->compares)
+	if (!k->run || k->compares || k->io)
 		return;
 	g[X86_RDI] = (uint32_t)g[X86_RDI];
 	if (i->op == X86_OP_MOVS)
@@ -427,5 +449,5 @@ STRING_OP(stos, string_stos_run, false, false)
 STRING_OP(lods, NULL, false, false)
 STRING_OP(cmps, string_cmps_run, true, false)
 STRING_OP(scas, string_scas_run, true, false)
-STRING_OP(ins, NULL, false, true)
-STRING_OP(outs, NULL, false, true)
+STRING_OP(ins, string_io_run, false, true)
+STRING_OP(outs, string_io_run, false, true)

@@ -57,17 +57,8 @@ static void kvm_exit_io(struct cpu *c)
 
 	kvm_count(c, r->io.direction == KVM_EXIT_IO_OUT ? KVM_CNT_IO_OUT
 							: KVM_CNT_IO_IN);
-	for (unsigned i = 0; i < r->io.count; i++, data += size) {
-		uint32_t val = 0;
-
-		if (r->io.direction == KVM_EXIT_IO_OUT) {
-			memcpy(&val, data, size);
-			bus_io_write(c->vm->bus, r->io.port, size, val);
-		} else {
-			val = bus_io_read(c->vm->bus, r->io.port, size);
-			memcpy(data, &val, size);
-		}
-	}
+	bus_io_many(c->vm->bus, r->io.port, size, data, r->io.count,
+		r->io.direction == KVM_EXIT_IO_OUT);
 	c->incomplete = true;
 }
 

@@ -55,3 +55,13 @@ void soft_out(struct soft_cpu *c, uint16_t port, unsigned size, uint32_t val)
 	else
 		bus_io_write(c->bus, port, size, val);
 }
+
+bool soft_io_many(struct soft_cpu *c, uint16_t port, unsigned size, void *buf,
+	unsigned n, bool write)
+{
+	if (c->env || c->trace || c->data_bp)
+		return false;
+	c->counters[write ? SOFT_CNT_IO_OUT : SOFT_CNT_IO_IN] += n;
+	bus_io_many(c->bus, port, size, buf, n, write);
+	return true;
+}

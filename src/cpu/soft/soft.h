@@ -395,6 +395,9 @@ void soft_sti(struct soft_cpu *c);
 /* May CPL/IOPL/TSS bitmap use the port?  Raises #GP if not; then does it. */
 uint32_t soft_in(struct soft_cpu *c, uint16_t port, unsigned size);
 void soft_out(struct soft_cpu *c, uint16_t port, unsigned size, uint32_t val);
+/* n accesses of a port that was checked; false: one by one, please. */
+bool soft_io_many(struct soft_cpu *c, uint16_t port, unsigned size, void *buf,
+	unsigned n, bool write);
 void soft_io_check(struct soft_cpu *c, uint16_t port, unsigned size);
 
 uint64_t soft_rdtsc(struct soft_cpu *c); /* guest TSC; no checks */

@@ -203,6 +203,33 @@ static void ide_data_write(struct ide_channel *ch, unsigned size, uint32_t val)
 	ide_data_moved(ch, n);
 }
 
+/* The words of a block at once. */
+static void ide_data_many(
+	struct ide_channel *ch, unsigned size, uint8_t *buf, unsigned n, bool w)
+{
+	while (n) {
+		unsigned len = n * size;
+		uint8_t *p = ide_data(ch, w ? ATA_PIO_OUT : ATA_PIO_IN, &len);
+		uint32_t val = 0;
+
+		len -= len % size;
+		if (p && len) {
+			memcpy(w ? p : buf, w ? buf : p, len);
+			ide_data_moved(ch, len);
+		} else if (w) { /* none is wanted, or the rest of a block */
+			len = size;
+			memcpy(&val, buf, size);
+			ide_data_write(ch, size, val);
+		} else {
+			len = size;
+			val = ide_data_read(ch, size);
+			memcpy(buf, &val, size);
+		}
+		buf += len;
+		n -= len / size;
+	}
+}
+
 /* ---- registers ---- */
 
 static bool ide_empty(const struct ide_channel *ch)
@@ -359,6 +386,27 @@ static void ide_write(void *opaque, uint16_t port, unsigned size, uint32_t val)
 		ide_reg_write(ch, reg + i, val >> (8 * i));
 }
 
+static void ide_many(void *opaque, uint16_t port, unsigned size, void *buf,
+	unsigned n, bool write)
+{
+	uint8_t *p = buf;
+
+	if (!(port & 7)) {
+		ide_data_many(opaque, size, buf, n, write);
+		return;
+	}
+	for (; n--; p += size) {
+		uint32_t val = 0;
+
+		memcpy(&val, p, size);
+		if (write)
+			ide_write(opaque, port, size, val);
+		else
+			val = ide_read(opaque, port, size);
+		memcpy(p, &val, size);
+	}
+}
+
 static uint32_t ide_alt_read(void *opaque, uint16_t port, unsigned size)
 {
 	return ide_status(opaque);
@@ -373,6 +421,7 @@ static void ide_alt_write(
 static const struct bus_io_ops ide_ops = {
 	.read = ide_read,
 	.write = ide_write,
+	.many = ide_many,
 	.sizes = 1 | 2 | 4,
 };
 
