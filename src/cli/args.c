@@ -150,3 +150,29 @@ bool cli_args_parse(const struct cli_verb *v, void *ctx, char **words,
 	}
 	return true;
 }
+
+/* ---- plain arguments ---- */
+
+void cli_words_free(void *ctx)
+{
+	struct cli_words *w = ctx;
+
+	for (unsigned i = 0; i < w->n; i++)
+		g_free(w->word[i]);
+	g_free(ctx);
+}
+
+bool cli_words_positional(void *ctx, const char *word, GError **err)
+{
+	struct cli_words *w = ctx;
+
+	if (w->n < w->max) {
+		w->word[w->n++] = g_strdup(word);
+		return true;
+	}
+	conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
+		w->max == 1 ? "one machine at a time: '%s'"
+			    : "too many arguments: '%s'",
+		word);
+	return false;
+}

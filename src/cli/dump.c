@@ -15,38 +15,16 @@
 #include "conf/error.h"
 
 struct dump {
-	char *name, *file;
+	struct cli_words words; /* machine, file */
 	bool virtual;
 };
 
 void *cli_dump_new(void)
 {
-	return g_new0(struct dump, 1);
-}
+	struct dump *d = g_new0(struct dump, 1);
 
-void cli_dump_free(void *ctx)
-{
-	struct dump *d = ctx;
-
-	g_free(d->name);
-	g_free(d->file);
-	g_free(d);
-}
-
-bool cli_dump_positional(void *ctx, const char *word, GError **err)
-{
-	struct dump *d = ctx;
-
-	if (!d->name) {
-		d->name = g_strdup(word);
-	} else if (!d->file) {
-		d->file = g_strdup(word);
-	} else {
-		conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
-			"too many arguments: '%s'", word);
-		return false;
-	}
-	return true;
+	d->words.max = 2;
+	return d;
 }
 
 static bool set_virtual(void *ctx, const char *v, GError **err)
@@ -76,33 +54,34 @@ static bool dump_ask(
 	if (json_object_get_boolean_member_with_default(m->body, "cut", FALSE))
 		fprintf(stderr, "vmeste: the guest has more mappings than a "
 				"core file can hold; some are left out\n");
-	if (!fsync(fd) && !rename(temp, d->file))
+	if (!fsync(fd) && !rename(temp, d->words.word[1]))
 		return true;
-	conf_error_set_errno(err, errno, NULL, "cannot write %s", d->file);
+	conf_error_set_errno(
+		err, errno, NULL, "cannot write %s", d->words.word[1]);
 	return false;
 }
 
 int cli_dump(void *ctx, GError **err)
 {
 	const struct dump *d = ctx;
-	g_autofree char *temp = g_strdup_printf("%s.XXXXXX", d->file);
+	g_autofree char *temp = g_strdup_printf("%s.XXXXXX", d->words.word[1]);
 	int sock, fd;
 	bool ok;
 
-	if (!d->file) {
+	if (!d->words.word[1]) {
 		conf_error_set(err, CONF_ERROR_USAGE, NULL,
 			"vmeste ls lists the machines that run",
 			"give a machine and a file");
 		return CONF_ERROR_USAGE;
 	}
-	sock = cli_control_connect(d->name, err);
+	sock = cli_control_connect(d->words.word[0], err);
 	if (sock < 0)
 		return conf_error_status(*err);
 	fd = g_mkstemp_full(temp, O_RDWR | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		conf_error_set_errno(err, errno,
 			"name a file in a folder that you can write to",
-			"cannot write %s", d->file);
+			"cannot write %s", d->words.word[1]);
 		close(sock);
 		return conf_error_status(*err);
 	}

@@ -16,36 +16,16 @@
 #define ANSWER_MS 10000
 
 struct media {
-	char *word[3]; /* machine, drive, file */
-	unsigned n;
+	struct cli_words words; /* machine, drive, file */
 	bool force;
 };
 
 void *cli_media_new(void)
 {
-	return g_new0(struct media, 1);
-}
+	struct media *e = g_new0(struct media, 1);
 
-void cli_media_free(void *ctx)
-{
-	struct media *e = ctx;
-
-	for (unsigned i = 0; i < G_N_ELEMENTS(e->word); i++)
-		g_free(e->word[i]);
-	g_free(e);
-}
-
-bool cli_media_positional(void *ctx, const char *word, GError **err)
-{
-	struct media *e = ctx;
-
-	if (e->n < G_N_ELEMENTS(e->word)) {
-		e->word[e->n++] = g_strdup(word);
-		return true;
-	}
-	conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
-		"too many arguments: '%s'", word);
-	return false;
+	e->words.max = 3;
+	return e;
 }
 
 static bool set_force(void *ctx, const char *v, GError **err)
@@ -62,7 +42,7 @@ const struct cli_flag cli_media_flags[] = {
 
 static bool media_words(const struct media *e, unsigned n, GError **err)
 {
-	if (e->n == n)
+	if (e->words.n == n)
 		return true;
 	conf_error_set(err, CONF_ERROR_USAGE, NULL,
 		n == 3 ? "write for example vmeste insert web cd0 tools.iso"
@@ -77,9 +57,9 @@ static int media_ask(const struct media *e, const char *what, JsonObject *body,
 	int fd, GError **err)
 {
 	g_autoptr(wire_msg_auto) m = NULL;
-	int sock = cli_control_connect(e->word[0], err);
+	int sock = cli_control_connect(e->words.word[0], err);
 
-	json_object_set_string_member(body, "drive", e->word[1]);
+	json_object_set_string_member(body, "drive", e->words.word[1]);
 	json_object_set_boolean_member(body, "force", e->force);
 	if (sock < 0) {
 		json_object_unref(body);
@@ -99,16 +79,16 @@ int cli_insert(void *ctx, GError **err)
 
 	if (!media_words(e, 3, err) ||
 		!conf_drive_parse(m,
-			g_str_has_prefix(e->word[1], "floppy")
+			g_str_has_prefix(e->words.word[1], "floppy")
 				? CONF_MEDIA_FLOPPY
 				: CONF_MEDIA_CDROM,
-			e->word[2], err))
+			e->words.word[2], err))
 		return conf_error_status(*err);
 	d = g_ptr_array_index(m->drives, 0);
 	if (d->snapshot || !d->file.path) {
 		conf_error_set(err, CONF_ERROR_USAGE, NULL,
 			"copy the image, or insert it ,readonly",
-			"cannot insert '%s'", e->word[2]);
+			"cannot insert '%s'", e->words.word[2]);
 		return CONF_ERROR_USAGE;
 	}
 	if (!cli_files_open_drive(d, err))

@@ -15,8 +15,7 @@
 #define STOP_MS	  60000
 
 struct running {
-	char *word[2];
-	unsigned n;
+	struct cli_words words; /* machine, what to set */
 	bool now;
 	uint64_t timeout_ms;
 };
@@ -25,30 +24,9 @@ void *cli_running_new(void)
 {
 	struct running *r = g_new0(struct running, 1);
 
+	r->words.max = 2;
 	r->timeout_ms = STOP_MS;
 	return r;
-}
-
-void cli_running_free(void *ctx)
-{
-	struct running *r = ctx;
-
-	g_free(r->word[0]);
-	g_free(r->word[1]);
-	g_free(r);
-}
-
-bool cli_running_positional(void *ctx, const char *word, GError **err)
-{
-	struct running *r = ctx;
-
-	if (r->n < G_N_ELEMENTS(r->word)) {
-		r->word[r->n++] = g_strdup(word);
-		return true;
-	}
-	conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
-		"too many arguments: '%s'", word);
-	return false;
 }
 
 static bool set_now(void *ctx, const char *v, GError **err)
@@ -73,13 +51,13 @@ const struct cli_flag cli_stop_flags[] = {
 /* Connected to the machine that the words name; n words are wanted. */
 static int running_open(struct running *r, unsigned n, GError **err)
 {
-	if (r->n == n)
-		return cli_control_connect(r->word[0], err);
+	if (r->words.n == n)
+		return cli_control_connect(r->words.word[0], err);
 	conf_error_set(err, CONF_ERROR_USAGE, NULL,
 		"vmeste ls lists the machines that run",
-		r->n < n ? n == 1 ? "which machine?"
-				  : "give a machine and KEY=VALUE"
-			 : "one machine at a time");
+		r->words.n < n ? n == 1 ? "which machine?"
+					: "give a machine and KEY=VALUE"
+			       : "one machine at a time");
 	return -1;
 }
 
@@ -121,13 +99,14 @@ int cli_set(void *ctx, GError **err)
 {
 	struct running *r = ctx;
 	int sock = running_open(r, 2, err);
-	const char *eq = sock < 0 ? NULL : strchr(r->word[1], '=');
+	const char *eq = sock < 0 ? NULL : strchr(r->words.word[1], '=');
 	JsonObject *body;
 
-	if (sock >= 0 && (!eq || strncmp(r->word[1], "engine=", 7) != 0)) {
+	if (sock >= 0 &&
+		(!eq || strncmp(r->words.word[1], "engine=", 7) != 0)) {
 		conf_error_set(err, CONF_ERROR_USAGE, NULL,
 			"write engine=bt, engine=interp or engine=kvm",
-			"'%s' cannot be set", r->word[1]);
+			"'%s' cannot be set", r->words.word[1]);
 		close(sock);
 		sock = -1;
 	}

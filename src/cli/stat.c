@@ -14,7 +14,7 @@
 #define MAX_ROWS  24		       /* of a group in the table */
 
 struct stat_ctx {
-	char *name;
+	struct cli_words words; /* machine */
 	int output, cpu;
 	bool watch, all;
 	uint64_t every_ms;
@@ -72,28 +72,10 @@ void *cli_stat_new(void)
 {
 	struct stat_ctx *s = g_new0(struct stat_ctx, 1);
 
+	s->words.max = 1;
 	s->cpu = -1;
 	s->every_ms = 1000;
 	return s;
-}
-
-void cli_stat_free(void *ctx)
-{
-	g_free(((struct stat_ctx *)ctx)->name);
-	g_free(ctx);
-}
-
-bool cli_stat_positional(void *ctx, const char *word, GError **err)
-{
-	struct stat_ctx *s = ctx;
-
-	if (s->name) {
-		conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
-			"one machine at a time: '%s'", word);
-		return false;
-	}
-	s->name = g_strdup(word);
-	return true;
 }
 
 /* ---- the table ---- */
@@ -214,8 +196,8 @@ static void print_table(
 		json_object_get_string_member_with_default(now, "engine", "-");
 	g_autoptr(GArray) rows = NULL;
 
-	printf("machine    %s: %s on %s, %d processors, up %.1f s\n", s->name,
-		state, engine, (int)member_int(now, "cpus"),
+	printf("machine    %s: %s on %s, %d processors, up %.1f s\n",
+		s->words.word[0], state, engine, (int)member_int(now, "cpus"),
 		(double)member_int(now, "uptime_ns") / 1e9);
 	print_shares(
 		member_object(now, "samples"), member_object(then, "samples"));
@@ -276,13 +258,13 @@ int cli_stat(void *ctx, GError **err)
 	bool ok;
 	int sock;
 
-	if (!s->name) {
+	if (!s->words.word[0]) {
 		conf_error_set(err, CONF_ERROR_USAGE, NULL,
 			"vmeste ls lists the machines that run",
 			"which machine?");
 		return CONF_ERROR_USAGE;
 	}
-	sock = cli_control_connect(s->name, err);
+	sock = cli_control_connect(s->words.word[0], err);
 	if (sock < 0)
 		return conf_error_status(*err);
 	ok = stat_run(s, sock, err);

@@ -13,7 +13,7 @@
 #define ANSWER_MS 60000
 
 struct trace {
-	char *name;
+	struct cli_words words; /* machine */
 	uint64_t for_ms;
 	unsigned last;
 	bool insns;
@@ -23,28 +23,10 @@ void *cli_trace_new(void)
 {
 	struct trace *t = g_new0(struct trace, 1);
 
+	t->words.max = 1;
 	t->for_ms = 1000;
 	t->last = 1 << 16;
 	return t;
-}
-
-void cli_trace_free(void *ctx)
-{
-	g_free(((struct trace *)ctx)->name);
-	g_free(ctx);
-}
-
-bool cli_trace_positional(void *ctx, const char *word, GError **err)
-{
-	struct trace *t = ctx;
-
-	if (t->name) {
-		conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
-			"one machine at a time: '%s'", word);
-		return false;
-	}
-	t->name = g_strdup(word);
-	return true;
 }
 
 static bool set_for(void *ctx, const char *v, GError **err)
@@ -123,13 +105,13 @@ int cli_trace(void *ctx, GError **err)
 	int sock, fd;
 	bool ok;
 
-	if (!t->name) {
+	if (!t->words.word[0]) {
 		conf_error_set(err, CONF_ERROR_USAGE, NULL,
 			"vmeste ls lists the machines that run",
 			"which machine?");
 		return CONF_ERROR_USAGE;
 	}
-	sock = cli_control_connect(t->name, err);
+	sock = cli_control_connect(t->words.word[0], err);
 	if (sock < 0)
 		return conf_error_status(*err);
 	fd = memfd_create("trace", MFD_CLOEXEC);

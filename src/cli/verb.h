@@ -58,6 +58,18 @@ bool cli_completion_print(const char *shell, GError **err);
 /* "error: what" and its why and fix lines on standard error. */
 void cli_error_print(const GError *err);
 
+/* The plain arguments of a verb that has few: first in its context, which is
+ * then freed with them. */
+#define CLI_MAX_WORDS 3
+
+struct cli_words {
+	char *word[CLI_MAX_WORDS]; /* NULL: not given */
+	unsigned n, max;
+};
+
+void cli_words_free(void *ctx);
+bool cli_words_positional(void *ctx, const char *word, GError **err);
+
 /* Constructors of the verbs' contexts and their code, by file. */
 void *cli_run_new(void);
 void cli_run_free(void *ctx);
@@ -75,14 +87,10 @@ int cli_ls(void *ctx, GError **err);
 extern const struct cli_flag cli_ls_flags[];
 
 void *cli_stat_new(void);
-void cli_stat_free(void *ctx);
-bool cli_stat_positional(void *ctx, const char *word, GError **err);
 int cli_stat(void *ctx, GError **err);
 extern const struct cli_flag cli_stat_flags[];
 
 void *cli_running_new(void);
-void cli_running_free(void *ctx);
-bool cli_running_positional(void *ctx, const char *word, GError **err);
 int cli_set(void *ctx, GError **err);
 int cli_stop(void *ctx, GError **err);
 int cli_pause(void *ctx, GError **err);
@@ -91,21 +99,15 @@ int cli_reset(void *ctx, GError **err);
 extern const struct cli_flag cli_stop_flags[];
 
 void *cli_media_new(void);
-void cli_media_free(void *ctx);
-bool cli_media_positional(void *ctx, const char *word, GError **err);
 int cli_insert(void *ctx, GError **err);
 int cli_eject(void *ctx, GError **err);
 extern const struct cli_flag cli_media_flags[];
 
 void *cli_trace_new(void);
-void cli_trace_free(void *ctx);
-bool cli_trace_positional(void *ctx, const char *word, GError **err);
 int cli_trace(void *ctx, GError **err);
 extern const struct cli_flag cli_trace_flags[];
 
 void *cli_dump_new(void);
-void cli_dump_free(void *ctx);
-bool cli_dump_positional(void *ctx, const char *word, GError **err);
 int cli_dump(void *ctx, GError **err);
 extern const struct cli_flag cli_dump_flags[];
 
