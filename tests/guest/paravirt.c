@@ -23,27 +23,20 @@ static uint32_t features;
 static volatile word call_result;
 static volatile unsigned taken, skipped_eoi;
 
-static word vmcall(word nr, word a, word b, word c, word d)
-{
-	word r = nr;
+#define CALL(insn)                                                             \
+	static word insn(word nr, word a, word b, word c, word d)              \
+	{                                                                      \
+		word r = nr;                                                   \
+                                                                               \
+		__asm__ volatile(#insn                                         \
+				 : "+a"(r)                                     \
+				 : "b"(a), "c"(b), "d"(c), "S"(d)              \
+				 : "memory");                                  \
+		return r;                                                      \
+	}
 
-	__asm__ volatile("vmcall"
-			 : "+a"(r)
-			 : "b"(a), "c"(b), "d"(c), "S"(d)
-			 : "memory");
-	return r;
-}
-
-static word vmmcall(word nr, word a, word b, word c, word d)
-{
-	word r = nr;
-
-	__asm__ volatile("vmmcall"
-			 : "+a"(r)
-			 : "b"(a), "c"(b), "d"(c), "S"(d)
-			 : "memory");
-	return r;
-}
+CALL(vmcall)
+CALL(vmmcall)
 
 static void call_vm(void)
 {
