@@ -332,6 +332,8 @@ void bus_cpu_set_tpr(struct bus_cpu *c, uint8_t cr8);
 
 /* ---- time ---- */
 
+/* The host's, which never stands still. */
+uint64_t bus_host_ns(void);
 /* Virtual nanoseconds since the machine started; stands still while paused. */
 uint64_t bus_clock_ns(const struct bus *b);
 /* The host's TSC, which stands still likewise.  Lock held. */

@@ -12,7 +12,7 @@
 
 #include "bus/priv.h"
 
-static uint64_t host_ns(void)
+uint64_t bus_host_ns(void)
 {
 	struct timespec t;
 
@@ -22,7 +22,7 @@ static uint64_t host_ns(void)
 
 bool bus_clock_init(struct bus *b)
 {
-	b->clock_offset_ns = host_ns();
+	b->clock_offset_ns = bus_host_ns();
 	b->timerfd =
 		timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	return b->timerfd >= 0;
@@ -38,7 +38,8 @@ uint64_t bus_clock_ns(const struct bus *b)
 {
 	uint64_t paused = atomic_load(&b->paused_at_ns);
 
-	return paused ? paused : host_ns() - atomic_load(&b->clock_offset_ns);
+	return paused ? paused
+		      : bus_host_ns() - atomic_load(&b->clock_offset_ns);
 }
 
 /* Set the timerfd to the earliest deadline; none while paused.  If it goes off
@@ -79,7 +80,7 @@ uint64_t bus_clock_pause(struct bus *b, bool pause)
 		atomic_store(&b->paused_at_ns, MAX(bus_clock_ns(b), 1));
 	} else {
 		ticks = __builtin_ia32_rdtsc() - b->paused_tsc;
-		atomic_store(&b->clock_offset_ns, host_ns() - paused);
+		atomic_store(&b->clock_offset_ns, bus_host_ns() - paused);
 		atomic_store(&b->paused_at_ns, 0);
 		for (unsigned i = 0; i < b->ncpus; i++)
 			bus_cpu_stood_still(b->cpus[i], ticks);

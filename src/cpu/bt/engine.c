@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "cpu/bt/priv.h"
 
@@ -36,14 +35,6 @@ static void bt_probe(struct cpu_probe *out)
 		"binary translation (%.0f million instructions/s)", out->mips);
 }
 
-static uint64_t bt_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
 static int bt_vm_new(struct cpu_vm **out, struct bus *bus,
 	const struct cpu_vm_conf *conf, char *err, unsigned errsize)
 {
@@ -61,7 +52,7 @@ static int bt_vm_new(struct cpu_vm **out, struct bus *bus,
 		     x86_host_has(X86_FEAT_AVX512BW);
 	vm->xsave = x86_host_has(X86_FEAT_XSAVE);
 	vm->start_tsc = bt_tsc();
-	vm->start_ns = bt_now_ns();
+	vm->start_ns = bus_host_ns();
 	vm->x87_kept = bt_x87_probe();
 	bt_perf_init(vm);
 	vm->tr = bt_tr_new();
@@ -224,7 +215,7 @@ static uint64_t bt_ticks_to_ns(const struct cpu_vm *vm, uint64_t ticks)
 {
 	uint64_t all = bt_tsc() - vm->start_tsc;
 
-	return all ? (double)ticks * (bt_now_ns() - vm->start_ns) / all : 0;
+	return all ? (double)ticks * (bus_host_ns() - vm->start_ns) / all : 0;
 }
 
 static void bt_vm_stats(struct cpu_vm *vm, struct cpu_stats *out)

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <glib.h>
@@ -23,14 +22,6 @@ enum { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 /* mov cx, PROBE_LOOPS; 1: dec cx; jnz 1b; hlt */
 static const uint8_t probe_code[] = {
 	0xb9, PROBE_LOOPS & 0xff, PROBE_LOOPS >> 8, 0x49, 0x75, 0xfd, 0xf4};
-
-static double now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1e6 + t.tv_nsec / 1e3;
-}
 
 struct probe_vm {
 	int sys, vm, cpu;
@@ -88,13 +79,13 @@ static double probe_speed(int sys)
 	double mips = 0;
 
 	if (probe_vm_open(&p)) {
-		double t = now_us();
+		double t = bus_host_ns() / 1e3;
 		int e;
 
 		do
 			e = kvm_ioctl(p.cpu, KVM_RUN, NULL);
 		while (e == -EINTR);
-		t = now_us() - t;
+		t = bus_host_ns() / 1e3 - t;
 		if (e == 0 && p.run->exit_reason == KVM_EXIT_HLT)
 			mips = 2.0 * PROBE_LOOPS / MAX(t, 0.1);
 	}

@@ -5,7 +5,6 @@
  * can be compared.
  */
 #include <string.h>
-#include <time.h>
 
 #include <glib.h>
 
@@ -15,14 +14,6 @@
 
 /* mov ecx, LOOPS; 1: dec ecx; jnz 1b; hlt (32-bit code) */
 static const uint8_t probe_code[] = {0xb9, 0, 0, 0, 0, 0x49, 0x75, 0xfd, 0xf4};
-
-static double now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1e6 + t.tv_nsec / 1e3;
-}
 
 static void probe_state(struct x86_state *s)
 {
@@ -45,9 +36,9 @@ static double probe_run(
 
 	if (e->set(cpu, s))
 		return 0;
-	t = now_us();
+	t = bus_host_ns() / 1e3;
 	e->run(cpu, &exit);
-	t = now_us() - t;
+	t = bus_host_ns() / 1e3 - t;
 	return exit.reason == CPU_EXIT_HALT ? MAX(t, 0.1) : 0;
 }
 

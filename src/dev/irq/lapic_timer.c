@@ -10,7 +10,6 @@
  * measured over the life of the machine; when the timer is early by that
  * ratio's error, it goes on waiting.
  */
-#include <time.h>
 #include <x86intrin.h>
 
 #include "dev/irq/lapic.h"
@@ -22,17 +21,9 @@
 #define TIMER_MIN_ARM_NS   20000 /* periodic timers fire no faster */
 #define TIMER_CALIBRATE_NS 1000000
 
-static uint64_t lapic_host_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + t.tv_nsec;
-}
-
 void lapic_clock_start(struct lapic_set *s)
 {
-	s->ns0 = lapic_host_ns();
+	s->ns0 = bus_host_ns();
 	s->tsc0 = __rdtsc();
 }
 
@@ -43,7 +34,7 @@ static double lapic_tick_ns(struct lapic_set *s)
 	uint64_t ns, tsc;
 
 	do {
-		ns = lapic_host_ns();
+		ns = bus_host_ns();
 		tsc = __rdtsc();
 	} while (ns - s->ns0 < TIMER_CALIBRATE_NS);
 	if (tsc > s->tsc0)
