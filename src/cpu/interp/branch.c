@@ -202,7 +202,7 @@ INTERP_FN(bound)
 {
 	unsigned size = i->osize;
 	uint64_t off = interp_ea(c, i);
-	gva_t a = interp_linear(c, i->seg, off, size * 2, SOFT_READ);
+	gva_t a = interp_linear(c, i->seg, off, size, SOFT_READ);
 	int64_t v = interp_sext(c->st.gpr[i->opnd[0].reg], size), low, high;
 
 	low = interp_sext(soft_load(c, a, size, c->tlb_mode), size);
