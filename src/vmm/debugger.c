@@ -7,6 +7,7 @@
  * at and go back when they are changed; what a processor shall start with
  * (vcpu.fresh) counts as its state.
  */
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -431,6 +432,14 @@ static void debugger_connect(struct debugger *d, int fd)
 	g_source_attach(d->source, m->host.loop);
 }
 
+/* Has the one that we serve gone?  Its successor may be noticed first. */
+static bool debugger_gone(const struct debugger *d)
+{
+	struct pollfd p = {.fd = d->fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) == 1;
+}
+
 /* One at a time; who comes meanwhile is turned away. */
 static gboolean debugger_accept(gint fd, GIOCondition cond, gpointer opaque)
 {
@@ -439,6 +448,8 @@ static gboolean debugger_accept(gint fd, GIOCondition cond, gpointer opaque)
 
 	if (conn < 0)
 		return G_SOURCE_CONTINUE;
+	while (d->fd >= 0 && debugger_gone(d))
+		debugger_ready(NULL, NULL, d); /* its last words */
 	if (d->fd >= 0 || d->m->ended || !d->m->engine->set_debug) {
 		machine_note(d->m, d->fd >= 0
 					   ? "a second debugger is turned away"
