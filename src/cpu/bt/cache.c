@@ -296,12 +296,29 @@ static bool bt_idle_region(struct cpu_vm *vm)
 	return true;
 }
 
-void bt_cache_idle(struct cpu_vm *vm)
+/* The jump caches: once in each time without translations. */
+static void bt_idle_jumps(struct cpu *cpu)
 {
+	struct bt_area *a = bt_area(cpu->c);
+
+	if (cpu->trimmed == cpu->vm->begun)
+		return;
+	cpu->trimmed = cpu->vm->begun;
+	for (unsigned m = 0; m < SOFT_NMODES; m++) {
+		bt_jc_flush(cpu->c, m);
+		bt_give_back(a->jc[m], sizeof(a->jc[m]));
+	}
+}
+
+void bt_cache_idle(struct cpu *cpu)
+{
+	struct cpu_vm *vm = cpu->vm;
 	uint32_t now = bt_stamp();
 
-	if (now - vm->begun < IDLE_STAMPS ||
-		now - vm->trimmed < IDLE_STAMPS / 16)
+	if (now - vm->begun < IDLE_STAMPS)
+		return;
+	bt_idle_jumps(cpu);
+	if (now - vm->trimmed < IDLE_STAMPS / 16)
 		return;
 	if (pthread_mutex_trylock(&vm->lock))
 		return;

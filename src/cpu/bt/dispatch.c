@@ -148,7 +148,7 @@ void bt_run(struct cpu *cpu, struct cpu_exit *exit)
 		bt_go_in(self);
 	self->running = false;
 	if (out->reason == CPU_EXIT_HALT)
-		bt_cache_idle(self->vm);
+		bt_cache_idle(self);
 }
 
 /* ---- one block at a time ---- */

@@ -425,7 +425,8 @@ struct cpu {
 	/* The block that was last put there, whatever has become of it: after
 	 * a flush it mostly is the one that is looked for. */
 	uint32_t jc_hint[SOFT_NMODES][BT_JC_HINTS];
-	unsigned done; /* instructions of the block done, when stepping */
+	unsigned done;	  /* instructions of the block done, when stepping */
+	uint32_t trimmed; /* vm->begun when jump caches were given back */
 	/* Statistics, written by this processor's thread only. */
 	uint64_t counters[BT_NCOUNTERS];
 	_Atomic(bool) running;
@@ -458,7 +459,7 @@ int bt_cache_init(struct cpu_vm *vm, uint64_t bytes);
 void bt_cache_fini(struct cpu_vm *vm);
 bool bt_cache_room(struct cpu_vm *vm); /* for one more block */
 bool bt_cache_advance(struct cpu_vm *vm);
-void bt_cache_idle(struct cpu_vm *vm); /* a processor halts; no lock held */
+void bt_cache_idle(struct cpu *cpu); /* a processor halts; no lock held */
 uint64_t bt_cache_used(const struct cpu_vm *vm);  /* bytes; any thread */
 uint64_t bt_cache_bound(const struct cpu_vm *vm); /* the same */
 uint32_t bt_grace_begin(struct cpu_vm *vm);
