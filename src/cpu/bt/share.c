@@ -516,24 +516,16 @@ void bt_share_cold(struct bt_tr *t, const struct bt_cold *r)
 	em_alu_ri(e, 4, EM_AND, BT_T1, BUS_PAGE_SIZE - 1);
 	em_alu_ri(e, 4, EM_CMP, BT_T1, (int32_t)BUS_PAGE_SIZE - g->span);
 	within = em_jcc(e, CC_BE, e->p);
-	if (t->step) { /* one block at a time, whose instructions count */
-		em_call(e, t->vm->thunk[BT_TH_INTERP]);
-		em_32(e, bt_info(t));
-		em_32(e, 0);
-		em_32(e, t->insn[t->i].op);
-	} else {
-		if (t->live[t->i])
-			bt_emit_flags_load(e, BT_T1);
-		t->key = r->key | BT_KEY_SINGLE;
-		bt_exit_jump(t, -1, t->off[t->i]);
-		t->key = key;
-	}
+	if (t->live[t->i])
+		bt_emit_flags_load(e, BT_T1);
+	t->key = r->key | BT_KEY_SINGLE;
+	bt_exit_jump(t, -1, t->off[t->i]);
+	t->key = key;
 	em_patch(within, e->p);
 	share_linear(t, r->stack, BT_T1, g->low - m->at);
 	em_call(e, t->vm->thunk[BT_TH_SPAN]);
 	site = e->p;
-	em_32(e, BT_INFO(t->off[t->i], t->step ? t->i : 0, 0) |
-			 (g->write ? BT_INFO_WRITE : 0) |
+	em_32(e, BT_INFO(t->off[t->i], 0, 0) | (g->write ? BT_INFO_WRITE : 0) |
 			 (share_by_stack(t, r->stack) ? BT_INFO_STACK : 0));
 	em_32(e, (uint32_t)(r->retry - site));
 	em_32(e, t->b - t->vm->blocks);

@@ -557,8 +557,6 @@ static const uint8_t *bt_h_span(struct soft_cpu *c, const uint8_t *site)
 		return site + (int32_t)rd32(site + 4);
 	}
 	bt_enter_c(c, info);
-	if (bt_cpu(c)->stepping)
-		return bt_interpret(c, info, NULL, 0);
 	if (bt_must_leave(c))
 		return bt_vm(c)->leave;
 	bt_span_refused(c, ea, info, rd32(site + 8));
