@@ -173,11 +173,6 @@ static uint8_t *bt_test_align(struct bt_tr *t, unsigned size, unsigned r)
 	return em_jcc(e, CC_NE, e->p);
 }
 
-int32_t bt_stack_entry(struct bt_tr *t, bool write)
-{
-	return bt_stack_at(t->mode, write);
-}
-
 uint8_t *bt_check_tlb(struct bt_tr *t, unsigned size, bool write)
 {
 	struct emit *e = &t->hot;
@@ -227,7 +222,7 @@ void bt_access_stack(
 	struct bt_tr *t, unsigned base, int32_t disp, struct bt_access *acc)
 {
 	struct emit *e = &t->hot;
-	int32_t at = bt_stack_entry(t, acc->write);
+	int32_t at = bt_stack_at(t->mode, acc->write);
 	const uint8_t *retry;
 	struct bt_cold *cold;
 	unsigned size = t->code64 ? 8 : 4;

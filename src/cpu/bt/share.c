@@ -234,20 +234,16 @@ static void share_access(struct bt_tr *t, struct share_plan *p, bool stack,
 static bool share_operand(
 	struct bt_tr *t, const struct x86_insn *in, struct bt_access *acc)
 {
-	const struct x86_opnd *o = NULL;
+	const struct bt_plan *p = &t->plan[t->i];
 
-	if (!in->has_mem || in->asize != 8 || in->vsib || bt_is_masked(in) ||
-		(in->def->attr & (X86_AT_ALIGN | X86_AT_IMPGPR)) ||
-		in->disp > SHARE_FAR || in->disp < -SHARE_FAR ||
-		in->disp_size == 8 || in->op == X86_OP_CMPXCHG16B)
+	if (p->mem < 0 || p->align || p->masked || in->asize != 8 || in->vsib ||
+		(in->def->attr & X86_AT_IMPGPR) || in->disp > SHARE_FAR ||
+		in->disp < -SHARE_FAR || in->disp_size == 8)
 		return false;
-	for (unsigned n = 0; n < in->nopnds; n++)
-		if (in->opnd[n].kind == X86_OK_MEM)
-			o = &in->opnd[n];
-	if (!o || !o->size || o->size > 64)
+	acc->size = in->opnd[p->mem].size;
+	acc->write = p->write;
+	if (!acc->size || acc->size > 64)
 		return false;
-	acc->size = o->size;
-	acc->write = (o->access & X86_OA_W) || in->op == X86_OP_CMPXCHG;
 	return true;
 }
 
@@ -454,7 +450,7 @@ static void share_check(struct bt_tr *t, bool stack)
 	retry = e->p;
 	if (share_by_stack(t, stack)) {
 		share_linear(t, stack, BT_T1, g->low - m->at);
-		at = bt_stack_entry(t, g->write);
+		at = bt_stack_at(t->mode, g->write);
 		em_op_rm(e, 8, 0x33, BT_T1, bt_at_rsp(at));
 		em_alu_ri(
 			e, 8, EM_CMP, BT_T1, (int32_t)BUS_PAGE_SIZE - g->span);

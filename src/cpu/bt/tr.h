@@ -206,9 +206,8 @@ void bt_effective_size(
 void bt_access_cold(struct bt_tr *t, const struct bt_cold *r);
 bool bt_can_address(struct bt_tr *t, const struct x86_insn *in, bool write);
 
-/* Displacements of the TLB and of the one-page cache for the stack. */
+/* Displacement of the TLB. */
 int32_t bt_tlb(struct bt_tr *t, bool write);
-int32_t bt_stack_entry(struct bt_tr *t, bool write);
 /* T0 = address; afterwards its offset in the page, T1 = index of its entry.
  * The jump of who finds none for so many bytes. */
 uint8_t *bt_check_tlb(struct bt_tr *t, unsigned size, bool write);
