@@ -161,8 +161,7 @@ static uint32_t bt_access_info(struct bt_tr *t, const struct bt_access *acc)
 	       (acc->size - 1) << BT_INFO_SIZE_SHIFT;
 }
 
-/* Jump if r is not aligned to the size. */
-static uint8_t *bt_test_align(struct bt_tr *t, unsigned size, unsigned r)
+uint8_t *bt_test_align(struct bt_tr *t, unsigned size, unsigned r)
 {
 	struct emit *e = &t->hot;
 
@@ -197,8 +196,7 @@ static void bt_check(
 			bt_test_align(t, acc->size, BT_T0);
 }
 
-/* T0 = offset in the page, T1 = index: host address into T0. */
-static void bt_access_host(struct bt_tr *t, struct bt_access *acc)
+void bt_access_host(struct bt_tr *t, struct bt_access *acc)
 {
 	int32_t at = bt_tlb(t, acc->write) +
 		     (int32_t)offsetof(struct soft_tlb_entry, host);
@@ -248,13 +246,9 @@ void bt_access_stack(
 	cold = bt_cold(t, BT_TH_MISS, em_jcc(e, CC_A, e->p));
 	cold->data[0] = bt_access_info(t, acc) | BT_INFO_STACK;
 	cold->retry = retry;
-	if (acc->align) {
-		em_8(e, 0x41);
-		em_8(e, 0xf6);
-		em_modrm_reg(e, 0, BT_T1);
-		em_8(e, acc->size - 1);
-		cold->patch[cold->npatch++] = em_jcc(e, CC_NE, e->p);
-	}
+	if (acc->align)
+		cold->patch[cold->npatch++] =
+			bt_test_align(t, acc->size, BT_T1);
 	em_op_rm(e, 8, 0x03, BT_T1, bt_at_rsp(at + 8));
 	acc->m = em_at(BT_T1, 0);
 	acc->free = BT_T0;

@@ -211,6 +211,10 @@ int32_t bt_tlb(struct bt_tr *t, bool write);
 /* T0 = address; afterwards its offset in the page, T1 = index of its entry.
  * The jump of who finds none for so many bytes. */
 uint8_t *bt_check_tlb(struct bt_tr *t, unsigned size, bool write);
+/* Behind it: host address into T0, which is acc's operand. */
+void bt_access_host(struct bt_tr *t, struct bt_access *acc);
+/* Jump if r (T0 or T1) is not aligned to the size. */
+uint8_t *bt_test_align(struct bt_tr *t, unsigned size, unsigned r);
 /* Linear address of in's operand, whose segment has no limit, into register d
  * (T0 or T1). */
 void bt_linear(struct bt_tr *t, const struct x86_insn *in, unsigned d);
