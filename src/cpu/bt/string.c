@@ -12,21 +12,11 @@
  */
 #include "cpu/bt/tr.h"
 
-static int32_t bt_string_tlb(struct bt_tr *t, bool write)
-{
-	return (int32_t)(offsetof(struct soft_cpu, tlb) +
-			 (t->mode * SOFT_NACCESS +
-				 (write ? SOFT_WRITE : SOFT_READ)) *
-				 SOFT_TLB_SIZE * sizeof(struct soft_tlb_entry));
-}
-
 static void bt_string_index(struct bt_tr *t, unsigned reg)
 {
 	struct emit *e = &t->hot;
 
-	em_mov_rr(e, 8, BT_T1, reg);
-	em_op_rr(e, 8, 0xc1, 5, BT_T1); /* shr */
-	em_8(e, 7);
+	em_ror(e, t->vm->bmi2, BT_T1, reg, 7);
 	em_alu_ri(e, 4, EM_AND, BT_T1, (SOFT_TLB_SIZE - 1) << 5);
 }
 
@@ -39,8 +29,7 @@ static void bt_string_check(
 
 	bt_string_index(t, reg);
 	em_mov_rr(e, 8, BT_T0, reg);
-	em_op_rm(e, 8, 0x33, BT_T0,
-		em_sib(H_RSP, BT_T1, 1, bt_string_tlb(t, write)));
+	em_op_rm(e, 8, 0x33, BT_T0, em_sib(H_RSP, BT_T1, 1, bt_tlb(t, write)));
 	em_alu_ri(e, 8, EM_CMP, BT_T0, BUS_PAGE_SIZE - 1);
 	cold = bt_cold(t, BT_TH_INTERP, em_jcc(e, CC_A, e->p));
 	cold->data[0] = bt_info(t);
@@ -97,12 +86,11 @@ static void bt_emit_rep_flat(struct bt_tr *t, const struct x86_insn *in)
 	if (movs)
 		bt_string_check(t, H_RSI, size, false);
 	bt_string_check(t, H_RDI, size, true);
-	em_load(e, 8, BT_T0,
-		em_sib(H_RSP, BT_T1, 1, bt_string_tlb(t, true) + 8));
+	em_load(e, 8, BT_T0, em_sib(H_RSP, BT_T1, 1, bt_tlb(t, true) + 8));
 	if (movs) {
 		bt_string_index(t, H_RSI);
 		em_load(e, 8, BT_T1,
-			em_sib(H_RSP, BT_T1, 1, bt_string_tlb(t, false) + 8));
+			em_sib(H_RSP, BT_T1, 1, bt_tlb(t, false) + 8));
 		em_op_rr(e, 8, 0x03, H_RSI, BT_T1);
 	}
 	em_op_rr(e, 8, 0x03, H_RDI, BT_T0);
@@ -133,13 +121,12 @@ static void bt_rep16_check(struct bt_tr *t, unsigned reg, unsigned seg,
 	cold->patch[cold->npatch++] = em_jcc(e, CC_A, e->p);
 	em_op_rm(e, 4, 0x03, BT_T0, bt_at_rsp(BT_SEG(seg, base)));
 	bt_string_index(t, BT_T0);
-	em_op_rm(e, 8, 0x33, BT_T0,
-		em_sib(H_RSP, BT_T1, 1, bt_string_tlb(t, write)));
+	em_op_rm(e, 8, 0x33, BT_T0, em_sib(H_RSP, BT_T1, 1, bt_tlb(t, write)));
 	em_alu_ri(e, 8, EM_CMP, BT_T0, BUS_PAGE_SIZE - 1);
 	page = bt_cold(t, BT_TH_INTERP, em_jcc(e, CC_A, e->p));
 	page->data[0] = bt_info(t);
 	em_op_rm(e, 8, 0x03, BT_T0,
-		em_sib(H_RSP, BT_T1, 1, bt_string_tlb(t, write) + 16));
+		em_sib(H_RSP, BT_T1, 1, bt_tlb(t, write) + 16));
 	em_store(e, 8, bt_at_rsp(slot), BT_T0);
 	em_alu_ri(e, 4, EM_AND, BT_T0, BUS_PAGE_SIZE - 1);
 	em_op_rr(e, 4, 0x0fb7, BT_T1, H_RCX);
