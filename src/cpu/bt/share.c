@@ -47,67 +47,6 @@ struct share_plan {
 	struct share_group group[SHARE_GROUPS];
 };
 
-/* Which write no register that they do not name. */
-static const bool share_named[X86_NOPS] = {
-	[X86_OP_ADD] = true,
-	[X86_OP_OR] = true,
-	[X86_OP_ADC] = true,
-	[X86_OP_SBB] = true,
-	[X86_OP_AND] = true,
-	[X86_OP_SUB] = true,
-	[X86_OP_XOR] = true,
-	[X86_OP_CMP] = true,
-	[X86_OP_INC] = true,
-	[X86_OP_DEC] = true,
-	[X86_OP_NEG] = true,
-	[X86_OP_NOT] = true,
-	[X86_OP_TEST] = true,
-	[X86_OP_ROL] = true,
-	[X86_OP_ROR] = true,
-	[X86_OP_SHL] = true,
-	[X86_OP_SHR] = true,
-	[X86_OP_SAR] = true,
-	[X86_OP_SHLD] = true,
-	[X86_OP_SHRD] = true,
-	[X86_OP_MOV] = true,
-	[X86_OP_MOVZX] = true,
-	[X86_OP_MOVSX] = true,
-	[X86_OP_MOVSXD] = true,
-	[X86_OP_MOVBE] = true,
-	[X86_OP_BSWAP] = true,
-	[X86_OP_BSF] = true,
-	[X86_OP_BSR] = true,
-	[X86_OP_TZCNT] = true,
-	[X86_OP_LZCNT] = true,
-	[X86_OP_POPCNT] = true,
-	[X86_OP_BT] = true,
-	[X86_OP_BTS] = true,
-	[X86_OP_BTR] = true,
-	[X86_OP_BTC] = true,
-	[X86_OP_SETCC] = true,
-	[X86_OP_CMOVCC] = true,
-	[X86_OP_ADCX] = true,
-	[X86_OP_ADOX] = true,
-	[X86_OP_ANDN] = true,
-	[X86_OP_BEXTR] = true,
-	[X86_OP_BLSI] = true,
-	[X86_OP_BLSMSK] = true,
-	[X86_OP_BLSR] = true,
-	[X86_OP_BZHI] = true,
-	[X86_OP_PDEP] = true,
-	[X86_OP_PEXT] = true,
-	[X86_OP_MULX] = true,
-	[X86_OP_RORX] = true,
-	[X86_OP_SARX] = true,
-	[X86_OP_SHLX] = true,
-	[X86_OP_SHRX] = true,
-	[X86_OP_LEA] = true,
-	[X86_OP_NOP] = true,
-	[X86_OP_JCC] = true,
-	[X86_OP_PUSH] = true,
-	[X86_OP_POP] = true,
-};
-
 /* ---- values ---- */
 
 static struct share_value share_fresh(struct share_plan *p)
@@ -168,7 +107,7 @@ static void share_written(
 		return;
 	}
 	if ((in->def->attr & X86_AT_IMPGPR) ||
-		(!share_named[in->op] && !(in->def->attr & BT_VECTOR)))
+		(!bt_names_all(in->op) && !(in->def->attr & BT_VECTOR)))
 		for (unsigned r = X86_RAX; r <= X86_RBX; r++)
 			p->reg[r] = share_fresh(p);
 	for (unsigned n = 0; n < in->nopnds; n++)

@@ -326,6 +326,8 @@ void bt_emit_x87_pointers(struct bt_tr *t, const struct x86_insn *in);
 
 /* How in is translated, and whether the block ends with it. */
 bt_emitter *bt_classify(struct bt_tr *t, const struct x86_insn *in, bool *ends);
+/* Does the operation (enum x86_op) write no register but its operands? */
+bool bt_names_all(unsigned op);
 
 /* ---- form.c ---- */
 
