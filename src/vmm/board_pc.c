@@ -138,13 +138,17 @@ static bool add_chipset(
 	b->host_bridge = board_add_class(m, &i440fx_class, "host", h, err);
 	if (!b->host_bridge)
 		return false;
+	b->shadow = i440fx_shadow(b->host_bridge);
 	b->isa = board_add_class(m, &piix3_class, "isa", h, err);
 	if (!b->isa)
 		return false;
 	b->pm = board_add_class(m, &acpi_pm_class, "pm", h, err);
+	if (!b->pm)
+		return false;
+	b->acpi = acpi_pm_regs(b->pm);
 	b->dma = board_add_class(m, &i8237_class, "dma", h, err);
 	b->kbd = board_add_class(m, &i8042_class, "kbd", h, err);
-	return b->pm && b->dma && b->kbd &&
+	return b->dma && b->kbd &&
 	       board_add_class(m, &port92_class, "port92", h, err) &&
 	       board_add_class(m, &apm_port_class, "apm", h, err);
 }
@@ -264,8 +268,8 @@ static bool read_bios(struct machine *m, GError **err)
 	if (!ok)
 		return bad_bios(f, "it cannot be read", err);
 	bus_lock(m->bus);
-	e = i440fx_set_bios(
-		m->board.host_bridge, m->board.bios, m->board.bios_bytes);
+	e = shadow_set_bios(
+		m->board.shadow, m->board.bios, m->board.bios_bytes);
 	bus_unlock(m->bus);
 	return e == 0 || bad_bios(f, "its size fits no board", err);
 }
@@ -401,7 +405,7 @@ void board_pc_setup(struct machine *m)
 {
 	struct board *b = &m->board;
 
-	i440fx_open_shadow(b->host_bridge);
+	shadow_open(b->shadow);
 	piix3_route_default(b->isa);
 	acpi_pm_set_base(b->pm, ACPI_PM_BASE);
 	i8237_cascade(b->dma);

@@ -13,7 +13,7 @@
 #include "cpu/kvm/kvm.h"
 #include "dev/irq/intc.h"
 #include "dev/misc/cpu_init.h"
-#include "dev/timer/acpi_pm.h"
+#include "dev/timer/acpi_regs.h"
 #include "dev/timer/mc146818.h"
 #include "vmm/priv.h"
 
@@ -335,7 +335,7 @@ void machine_reset(struct machine *m)
 void machine_powerdown(struct machine *m)
 {
 	bus_lock(m->bus);
-	acpi_pm_power_button(m->board.pm);
+	acpi_regs_power_button(m->board.acpi);
 	bus_unlock(m->bus);
 }
 

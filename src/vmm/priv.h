@@ -50,6 +50,8 @@ struct board {
 	int next_slot; /* of PCI, for cards */
 	struct dev *intc, *hpet, *rtc, *host_bridge, *isa, *pm, *fw_cfg;
 	struct dev *kbd;
+	struct shadow *shadow;	  /* the host bridge's */
+	struct acpi_regs *acpi;	  /* the south bridge's */
 	struct dev *vga, *tablet; /* or NULL */
 	const uint8_t *vga_font;  /* out of its ROM, or NULL */
 	uint8_t *bios;		  /* mapped image */

@@ -188,7 +188,7 @@ static void make_board(struct harness *h)
 	add(&i8254_class, &host);
 	host.gsi = h->gsi;
 	host.pci = pci_bus_new(h->bus);
-	i440fx_open_shadow(add(&i440fx_class, &host));
+	shadow_open(i440fx_shadow(add(&i440fx_class, &host)));
 	add(&piix3_class, &host);
 	acpi_pm_set_base(add(&acpi_pm_class, &host), ACPI_PM_BASE);
 	add(&i8042_class, &host);

@@ -352,7 +352,7 @@ static void test_soft_reset(void)
 	board_add(&b, "i8042");
 	board_add(&b, "piix3");
 	bus_lock(b.bus);
-	i440fx_set_bios(h, bios, 64 << 10);
+	shadow_set_bios(i440fx_shadow(h), bios, 64 << 10);
 	bus_unlock(b.bus);
 	for (unsigned i = 0; i < 3; i++) {
 		if (i == 0)

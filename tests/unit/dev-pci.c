@@ -247,8 +247,9 @@ static void test_shadow(void)
 	board_init(&b, 1);
 	h = board_add(&b, "i440fx");
 	bus_lock(b.bus);
-	g_assert_cmpint(i440fx_set_bios(h, bios, 1000), <, 0);
-	g_assert_cmpint(i440fx_set_bios(h, bios, 256 << 10), ==, 0);
+	g_assert_cmpint(shadow_set_bios(i440fx_shadow(h), bios, 1000), <, 0);
+	g_assert_cmpint(
+		shadow_set_bios(i440fx_shadow(h), bios, 256 << 10), ==, 0);
 	bus_unlock(b.bus);
 	g_assert_cmphex(bus_mmio_read(b.bus, NULL, 0xfffff000, 1), ==, 63);
 	g_assert_cmphex(bus_mmio_read(b.bus, NULL, 0xfffc0000, 1), ==, 0);

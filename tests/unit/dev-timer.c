@@ -492,7 +492,7 @@ static void test_acpi(void)
 	g_assert_cmphex(bus_io_read(b.bus, 0x604, 2), ==, 1);
 	bus_io_write(b.bus, 0x602, 2, 0x100);
 	bus_lock(b.bus);
-	acpi_pm_power_button(d);
+	acpi_regs_power_button(acpi_pm_regs(d));
 	bus_unlock(b.bus);
 	g_assert_cmpuint(line_level[9], ==, 1);
 	g_assert_cmphex(bus_io_read(b.bus, 0x600, 2), ==, 0x100);
@@ -500,7 +500,7 @@ static void test_acpi(void)
 	g_assert_cmpuint(line_level[9], ==, 0);
 	bus_io_write(b.bus, 0x60e, 2, 4);
 	bus_lock(b.bus);
-	acpi_pm_gpe(d, 2);
+	acpi_regs_gpe(acpi_pm_regs(d), 2);
 	bus_unlock(b.bus);
 	g_assert_cmpuint(line_level[9], ==, 1);
 	outb(&b, 0x60c, 4);

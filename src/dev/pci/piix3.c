@@ -1,29 +1,28 @@
 /*
  * piix3.c - 82371SB (PIIX3) function 0: PCI to ISA bridge.
  *
- * Intel 82371SB data sheet 290550-002: 2.2.7 (PIRQRC[A:D], 60h-63h), 2.5.6.3
- * (reset control register, port 0xcf9).  The interrupt pins of slot n are
- * wired to PIRQ (n + pin - 1) mod 4, so that those of slot 1 are A, B, C, D.
+ * Intel 82371SB data sheet 290550-002: 2.2.7 (PIRQRC[A:D], 60h-63h).  The
+ * interrupt pins of slot n are wired to PIRQ (n + pin - 1) mod 4, so that
+ * those of slot 1 are A, B, C, D.
  *
  * A PIRQ that is not routed leads nowhere; several may share an interrupt,
  * which is then high while one of them is.
  */
-#include "dev/misc/cpu_init.h"
+#include "dev/misc/cf9.h"
 #include "dev/pci/pci_priv.h"
 #include "dev/pci/piix3.h"
 
 #define PIIX3_PIRQRC	0x60
 #define PIRQRC_DISABLED 0x80
 
-#define RC_HARD	 0x02 /* with RC_RESET: hard reset, else INIT */
-#define RC_RESET 0x04
+#define PIIX3_RC_BITS 0x06
 
 struct piix3 {
 	struct dev dev;
 	struct pci_func pci;
 	uint8_t pulled[4]; /* how many slot pins pull a PIRQ */
 	uint16_t levels;   /* of the ISA interrupts driven from here */
-	uint8_t reset_control;
+	struct cf9 reset_control;
 };
 
 static uint16_t piix3_levels(const struct piix3 *p)
@@ -64,27 +63,6 @@ static void piix3_config_written(struct pci_func *f, unsigned off, unsigned len)
 		piix3_update((struct piix3 *)f->dev);
 }
 
-static uint8_t piix3_cf9_read(void *opaque)
-{
-	struct piix3 *p = opaque;
-
-	return p->reset_control;
-}
-
-static void piix3_cf9_write(void *opaque, uint8_t val)
-{
-	struct piix3 *p = opaque;
-	bool rise = (val & RC_RESET) && !(p->reset_control & RC_RESET);
-
-	p->reset_control = val & (RC_HARD | RC_RESET);
-	if (!rise)
-		return;
-	if (val & RC_HARD)
-		bus_request(p->dev.host.bus, BUS_REQ_RESET);
-	else
-		cpu_init_pulse(p->dev.host.bus);
-}
-
 void piix3_route_default(struct dev *d)
 {
 	static const uint8_t irqs[4] = {10, 10, 11, 11};
@@ -111,7 +89,7 @@ static int piix3_init(struct dev *d, char *err, unsigned errsize)
 	for (unsigned i = 0; i < 4; i++)
 		p->pci.wmask[PIIX3_PIRQRC + i] = 0x8f;
 	pci_bus_set_route(d->host.pci, piix3_route, p);
-	pci_bus_set_cf9(d->host.pci, piix3_cf9_read, piix3_cf9_write, p);
+	cf9_init(&p->reset_control, d->host.pci, d->host.bus, PIIX3_RC_BITS);
 	return pci_func_plug(&p->pci, d->host.pci, 1 << 3);
 }
 
@@ -126,7 +104,7 @@ static void piix3_reset(struct dev *d)
 	p->pci.wmask[PCI_COMMAND] = 0;
 	for (unsigned i = 0; i < 4; i++)
 		p->pci.config[PIIX3_PIRQRC + i] = PIRQRC_DISABLED;
-	p->reset_control = 0;
+	p->reset_control.val = 0;
 	piix3_update(p);
 }
 
@@ -135,7 +113,7 @@ static void piix3_fini(struct dev *d)
 	struct piix3 *p = (struct piix3 *)d;
 
 	pci_bus_set_route(d->host.pci, NULL, NULL);
-	pci_bus_set_cf9(d->host.pci, NULL, NULL, NULL);
+	cf9_fini(d->host.pci);
 	pci_func_unplug(&p->pci);
 }
 
