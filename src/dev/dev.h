@@ -22,6 +22,7 @@
 struct blk;	    /* block/blk.h */
 struct net_port;    /* net/net.h */
 struct dev_chardev; /* dev/chardev.h: a byte stream to the host */
+struct state_list;  /* dev/state.h */
 struct pci_bus;	    /* dev/pci/pci.h */
 
 /* Everything a device may be given.  Absent things are NULL. */
@@ -59,6 +60,12 @@ struct dev_class {
 	void (*fini)(struct dev *d);  /* lock held; threads already stopped */
 	/* Text of a few counters for `info`; optional.  Lock held. */
 	void (*describe)(struct dev *d, char *buf, unsigned size);
+	/* What of it is saved; NULL: a machine that has it cannot be. */
+	const struct state_list *state;
+	/* Before saving: on return no other thread works for it, and all that
+	 * was under way is done or given back.  Optional.  Processors and time
+	 * stand; lock held, may be let go meanwhile. */
+	void (*drain)(struct dev *d);
 };
 
 /* NULL-terminated. */

@@ -15,6 +15,7 @@
 #include "dev/input/i8042.h"
 #include "dev/input/ps2.h"
 #include "dev/misc/cpu_init.h"
+#include "dev/state.h"
 
 #define STS_OBF	   0x01
 #define STS_SYS	   0x04
@@ -297,10 +298,29 @@ static void i8042_fini(struct dev *d)
 	bus_io_release(d->host.bus, 0x64, 1, d);
 }
 
+/* ---- state ---- */
+
+static const struct state_field i8042_fields[] = {
+	STATE_STRUCT(struct i8042, kbd, &ps2_kbd_state),
+	STATE_STRUCT(struct i8042, mouse, &ps2_mouse_state),
+	STATE_ARRAY(struct i8042, own, .max = OWN_AUX | 0xff),
+	STATE(struct i8042, nown, .max = 8),
+	STATE_BYTES(struct i8042, ram),
+	STATE(struct i8042, status),
+	STATE(struct i8042, data),
+	STATE(struct i8042, out_port),
+	STATE(struct i8042, command),
+	STATE(struct i8042, release),
+};
+
+static const struct state_list i8042_state =
+	STATE_LIST("i8042", struct i8042, 1, i8042_fields);
+
 const struct dev_class i8042_class = {
 	.name = "i8042",
 	.size = sizeof(struct i8042),
 	.init = i8042_init,
 	.reset = i8042_reset,
 	.fini = i8042_fini,
+	.state = &i8042_state,
 };

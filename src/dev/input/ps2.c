@@ -13,6 +13,7 @@
 
 #include "dev/input/i8042.h"
 #include "dev/input/ps2.h"
+#include "dev/state.h"
 
 #define PS2_ACK	   0xfa
 #define PS2_RESEND 0xfe
@@ -542,3 +543,49 @@ void ps2_mouse_write(struct ps2_mouse *m, uint8_t val)
 	else
 		ps2_mouse_knock(m, val);
 }
+
+/* ---- state ---- */
+
+static const struct state_field ps2_queue_fields[] = {
+	STATE_BYTES(struct ps2_queue, byte),
+	STATE(struct ps2_queue, first, .max = PS2_QUEUE - 1),
+	STATE(struct ps2_queue, n, .max = PS2_QUEUE),
+};
+
+static const struct state_list ps2_queue_state =
+	STATE_LIST("queue", struct ps2_queue, 1, ps2_queue_fields);
+
+static const struct state_field ps2_kbd_fields[] = {
+	STATE_STRUCT(struct ps2_kbd, out, &ps2_queue_state),
+	STATE(struct ps2_kbd, scanning),
+	STATE(struct ps2_kbd, command),
+	STATE(struct ps2_kbd, leds),
+	STATE(struct ps2_kbd, rate),
+	STATE(struct ps2_kbd, set, .min = 1, .max = 3),
+	STATE(struct ps2_kbd, last),
+	STATE_BYTES(struct ps2_kbd, breaks),
+};
+
+const struct state_list ps2_kbd_state =
+	STATE_LIST("keyboard", struct ps2_kbd, 1, ps2_kbd_fields);
+
+static const struct state_field ps2_mouse_fields[] = {
+	STATE_STRUCT(struct ps2_mouse, out, &ps2_queue_state),
+	STATE(struct ps2_mouse, reporting),
+	STATE(struct ps2_mouse, remote),
+	STATE(struct ps2_mouse, wrap),
+	STATE(struct ps2_mouse, command),
+	STATE(struct ps2_mouse, rate),
+	STATE(struct ps2_mouse, resolution, .max = 3),
+	STATE(struct ps2_mouse, scaling, .min = 1, .max = 2),
+	STATE(struct ps2_mouse, type, .max = 4),
+	STATE_BYTES(struct ps2_mouse, knock),
+	STATE(struct ps2_mouse, last),
+	STATE(struct ps2_mouse, buttons, .max = 0x1f),
+	STATE(struct ps2_mouse, dx, .min = -4096, .max = 4096),
+	STATE(struct ps2_mouse, dy, .min = -4096, .max = 4096),
+	STATE(struct ps2_mouse, dz, .min = -256, .max = 256),
+};
+
+const struct state_list ps2_mouse_state =
+	STATE_LIST("mouse", struct ps2_mouse, 1, ps2_mouse_fields);

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct state_list; /* dev/state.h */
+
 #define PS2_QUEUE   64 /* bytes that wait for the controller */
 #define PS2_ANSWERS 16 /* of them, only answers to commands get these */
 
@@ -53,5 +55,7 @@ void ps2_mouse_move(
 	struct ps2_mouse *m, int dx, int dy, int dz, unsigned buttons);
 /* There may be room for another packet. */
 void ps2_mouse_report(struct ps2_mouse *m);
+
+extern const struct state_list ps2_kbd_state, ps2_mouse_state;
 
 #endif

@@ -6,6 +6,7 @@
  * interface does so when a guest asks it to.
  */
 #include "dev/misc/apm_port.h"
+#include "dev/state.h"
 
 #define APM_PORT 0x8900
 
@@ -49,10 +50,18 @@ static void apm_port_fini(struct dev *d)
 	bus_io_release(d->host.bus, APM_PORT, 1, d);
 }
 
+static const struct state_field apm_port_fields[] = {
+	STATE(struct apm_port, seen, .max = sizeof(apm_port_word) - 2),
+};
+
+static const struct state_list apm_port_state =
+	STATE_LIST("apm-port", struct apm_port, 1, apm_port_fields);
+
 const struct dev_class apm_port_class = {
 	.name = "apm-port",
 	.size = sizeof(struct apm_port),
 	.init = apm_port_init,
 	.reset = apm_port_reset,
 	.fini = apm_port_fini,
+	.state = &apm_port_state,
 };

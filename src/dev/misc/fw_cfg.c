@@ -17,6 +17,7 @@
 #include <glib.h>
 
 #include "dev/misc/fw_cfg.h"
+#include "dev/state.h"
 
 #define FW_CFG_PORT_SEL	 0x510
 #define FW_CFG_PORT_DATA 0x511
@@ -339,10 +340,63 @@ static void fw_cfg_fini(struct dev *d)
 			g_free(f->item[k][i].data);
 }
 
+/* ---- state ---- */
+
+/* Items follow from the settings, but for those that firmware writes. */
+static void fw_cfg_written_get(const void *obj, GByteArray *out)
+{
+	const struct fw_cfg *f = obj;
+
+	for (unsigned i = 0; i < f->nfiles; i++) {
+		const struct fw_cfg_item *it =
+			&f->item[0][FW_CFG_FILE_FIRST + i];
+
+		if (it->writable)
+			g_byte_array_append(out, it->data, it->len);
+	}
+}
+
+static int fw_cfg_written_put(void *obj, const uint8_t *p, size_t n, bool apply,
+	char *err, unsigned errsize)
+{
+	struct fw_cfg *f = obj;
+
+	for (unsigned i = 0; i < f->nfiles; i++) {
+		struct fw_cfg_item *it = &f->item[0][FW_CFG_FILE_FIRST + i];
+
+		if (!it->writable)
+			continue;
+		if (n < it->len)
+			return -EINVAL;
+		if (apply) {
+			memcpy(it->data, p, it->len);
+			if (it->written)
+				it->written(it->opaque, it->data, it->len);
+		}
+		p += it->len;
+		n -= it->len;
+	}
+	return n ? -EINVAL : 0;
+}
+
+static const struct state_blob fw_cfg_written_blob = {
+	.get = fw_cfg_written_get, .put = fw_cfg_written_put, .max = 1 << 16};
+
+static const struct state_field fw_cfg_fields[] = {
+	STATE(struct fw_cfg, selected),
+	STATE(struct fw_cfg, offset),
+	STATE(struct fw_cfg, dma_high),
+	STATE_BLOB("written", &fw_cfg_written_blob),
+};
+
+static const struct state_list fw_cfg_state =
+	STATE_LIST("fw_cfg", struct fw_cfg, 1, fw_cfg_fields);
+
 const struct dev_class fw_cfg_class = {
 	.name = "fw_cfg",
 	.size = sizeof(struct fw_cfg),
 	.init = fw_cfg_init,
 	.reset = fw_cfg_reset,
 	.fini = fw_cfg_fini,
+	.state = &fw_cfg_state,
 };

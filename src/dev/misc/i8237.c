@@ -13,6 +13,7 @@
 #include <glib.h>
 
 #include "dev/misc/i8237.h"
+#include "dev/state.h"
 
 #define COMMAND_DISABLE 0x04
 
@@ -344,6 +345,40 @@ static void i8237_describe(struct dev *d, char *buf, unsigned size)
 		buf, size, "%llu bytes moved", (unsigned long long)both->bytes);
 }
 
+/* ---- state ---- */
+
+static const struct state_field i8237_channel_fields[] = {
+	STATE(struct i8237_channel, base),
+	STATE(struct i8237_channel, base_count),
+	STATE(struct i8237_channel, addr),
+	STATE(struct i8237_channel, count),
+	STATE(struct i8237_channel, mode),
+};
+
+static const struct state_list i8237_channel_state =
+	STATE_LIST("channel", struct i8237_channel, 1, i8237_channel_fields);
+
+static const struct state_field i8237_chip_fields[] = {
+	STATE_STRUCTS(struct i8237_chip, ch, &i8237_channel_state),
+	STATE(struct i8237_chip, command),
+	STATE(struct i8237_chip, mask, .max = 15),
+	STATE(struct i8237_chip, request, .max = 15),
+	STATE(struct i8237_chip, lines, .max = 15),
+	STATE(struct i8237_chip, done, .max = 15),
+	STATE(struct i8237_chip, high),
+};
+
+static const struct state_list i8237_chip_state =
+	STATE_LIST("chip", struct i8237_chip, 1, i8237_chip_fields);
+
+static const struct state_field i8237_fields[] = {
+	STATE_STRUCTS(struct i8237, chip, &i8237_chip_state),
+	STATE_BYTES(struct i8237, page),
+};
+
+static const struct state_list i8237_state =
+	STATE_LIST("i8237", struct i8237, 1, i8237_fields);
+
 const struct dev_class i8237_class = {
 	.name = "i8237",
 	.size = sizeof(struct i8237),
@@ -351,4 +386,5 @@ const struct dev_class i8237_class = {
 	.reset = i8237_reset,
 	.fini = i8237_fini,
 	.describe = i8237_describe,
+	.state = &i8237_state,
 };

@@ -8,6 +8,7 @@
  */
 #include "dev/misc/cpu_init.h"
 #include "dev/misc/port92.h"
+#include "dev/state.h"
 
 struct port92 {
 	struct dev dev;
@@ -58,10 +59,19 @@ static void port92_fini(struct dev *d)
 	bus_io_release(d->host.bus, 0x92, 1, d);
 }
 
+/* The A20 gate itself is the bus's. */
+static const struct state_field port92_fields[] = {
+	STATE(struct port92, val, .max = 3),
+};
+
+static const struct state_list port92_state =
+	STATE_LIST("port92", struct port92, 1, port92_fields);
+
 const struct dev_class port92_class = {
 	.name = "port92",
 	.size = sizeof(struct port92),
 	.init = port92_init,
 	.reset = port92_reset,
 	.fini = port92_fini,
+	.state = &port92_state,
 };

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "dev/misc/testdev.h"
+#include "dev/state.h"
 
 #define TESTDEV_LATCH	    0xe0
 #define TESTDEV_EXIT	    0xf4
@@ -124,9 +125,19 @@ static void testdev_fini(struct dev *d)
 	bus_io_release(b, TESTDEV_EXIT, 4, t);
 }
 
+static const struct state_field testdev_fields[] = {
+	STATE(struct testdev, latch),
+	STATE(struct testdev, exit_code),
+	STATE_BYTES(struct testdev, ioram),
+};
+
+static const struct state_list testdev_state =
+	STATE_LIST("testdev", struct testdev, 1, testdev_fields);
+
 const struct dev_class testdev_class = {
 	.name = "testdev",
 	.size = sizeof(struct testdev),
 	.init = testdev_init,
 	.fini = testdev_fini,
+	.state = &testdev_state,
 };

@@ -7,6 +7,7 @@
  */
 #include "dev/pci/i440fx.h"
 #include "dev/pci/pci_priv.h"
+#include "dev/state.h"
 
 #define I440FX_PAM0  0x59
 #define I440FX_SMRAM 0x72
@@ -63,10 +64,30 @@ static void i440fx_fini(struct dev *d)
 	pci_func_unplug(&h->pci);
 }
 
+/* ---- state ---- */
+
+static int i440fx_loaded(
+	void *obj, unsigned version, char *err, unsigned errsize)
+{
+	struct i440fx *h = obj;
+
+	shadow_written(&h->shadow, I440FX_PAM0, 7);
+	return 0;
+}
+
+static const struct state_field i440fx_fields[] = {
+	STATE_STRUCT(struct i440fx, pci, &pci_func_state),
+	STATE_STRUCT_AT(struct i440fx, dev.host.pci, &pci_bus_state),
+};
+
+static const struct state_list i440fx_state = STATE_LIST(
+	"i440fx", struct i440fx, 1, i440fx_fields, .loaded = i440fx_loaded);
+
 const struct dev_class i440fx_class = {
 	.name = "i440fx",
 	.size = sizeof(struct i440fx),
 	.init = i440fx_init,
 	.reset = i440fx_reset,
 	.fini = i440fx_fini,
+	.state = &i440fx_state,
 };

@@ -9,6 +9,9 @@
 
 #include "dev/dev.h"
 
+/* What of a function is saved, for its device's list. */
+extern const struct state_list pci_func_state;
+
 #define PCI_CONFIG_SIZE 256
 #define PCI_NBARS	6
 

@@ -53,12 +53,17 @@ void pci_msix_notify(struct pci_func *f, unsigned n)
 		pci_msix_send(f, n);
 }
 
-void pci_msix_config_written(struct pci_func *f)
+void pci_msix_control(struct pci_func *f)
 {
 	uint8_t control = f->config[f->msix.cap + 3];
 
 	f->msix.enabled = control & MSIX_ENABLE;
 	f->msix.masked = control & MSIX_FUNC_MASK;
+}
+
+void pci_msix_config_written(struct pci_func *f)
+{
+	pci_msix_control(f);
 	for (unsigned i = 0; i < f->msix.nvectors; i++)
 		pci_msix_flush(f, i);
 }

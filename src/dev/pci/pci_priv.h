@@ -69,5 +69,10 @@ void pci_func_remap(struct pci_func *f);
 void pci_func_update_intx(struct pci_func *f);
 /* After the guest wrote config space. */
 void pci_msix_config_written(struct pci_func *f);
+/* Take message control out of config space, no more. */
+void pci_msix_control(struct pci_func *f);
+
+/* pci_state.c: what the ports of a bus hold, for its host bridge. */
+extern const struct state_list pci_bus_state;
 
 #endif

@@ -11,6 +11,7 @@
 #include "dev/misc/cf9.h"
 #include "dev/pci/pci_priv.h"
 #include "dev/pci/piix3.h"
+#include "dev/state.h"
 
 #define PIIX3_PIRQRC	0x60
 #define PIRQRC_DISABLED 0x80
@@ -117,10 +118,23 @@ static void piix3_fini(struct dev *d)
 	pci_func_unplug(&p->pci);
 }
 
+/* ---- state ---- */
+
+static const struct state_field piix3_fields[] = {
+	STATE_STRUCT(struct piix3, pci, &pci_func_state),
+	STATE_BYTES(struct piix3, pulled),
+	STATE(struct piix3, levels),
+	STATE(struct piix3, reset_control.val, .max = PIIX3_RC_BITS),
+};
+
+static const struct state_list piix3_state =
+	STATE_LIST("piix3", struct piix3, 1, piix3_fields);
+
 const struct dev_class piix3_class = {
 	.name = "piix3",
 	.size = sizeof(struct piix3),
 	.init = piix3_init,
 	.reset = piix3_reset,
 	.fini = piix3_fini,
+	.state = &piix3_state,
 };

@@ -4,6 +4,7 @@
  */
 #include "dev/chardev.h"
 #include "dev/serial/debugcon.h"
+#include "dev/state.h"
 
 #define DEBUGCON_PORT	   0x402
 #define DEBUGCON_SIGNATURE 0xe9
@@ -44,4 +45,5 @@ const struct dev_class debugcon_class = {
 	.size = sizeof(struct dev),
 	.init = debugcon_init,
 	.fini = debugcon_fini,
+	.state = &state_nothing,
 };

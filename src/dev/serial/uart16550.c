@@ -19,6 +19,7 @@
 
 #include "dev/chardev.h"
 #include "dev/serial/uart16550.h"
+#include "dev/state.h"
 
 #define UART_FIFO 16
 
@@ -507,6 +508,33 @@ static void uart16550_describe(struct dev *d, char *buf, unsigned size)
 		u->mcr, u->lsr);
 }
 
+/* ---- state ---- */
+
+static const struct state_field uart16550_fields[] = {
+	STATE(struct uart16550, ier, .max = 0x0f),
+	STATE(struct uart16550, lcr),
+	STATE(struct uart16550, mcr, .max = 0x1f),
+	STATE(struct uart16550, lsr),
+	STATE(struct uart16550, msr),
+	STATE(struct uart16550, scr),
+	STATE(struct uart16550, fcr),
+	STATE(struct uart16550, divisor),
+	STATE(struct uart16550, thri),
+	STATE(struct uart16550, timeout),
+	STATE_BYTES(struct uart16550, rx),
+	STATE(struct uart16550, nrx, .max = UART_FIFO),
+	STATE_BYTES(struct uart16550, tx),
+	STATE(struct uart16550, ntx, .max = UART_FIFO),
+	STATE(struct uart16550, rx_from_host),
+	STATE_BYTES(struct uart16550, kept),
+	STATE(struct uart16550, nkept, .max = UART_FIFO),
+	STATE_TIMER(struct uart16550, timeout_timer),
+	STATE_TIMER(struct uart16550, refill_timer),
+};
+
+static const struct state_list uart16550_state =
+	STATE_LIST("uart16550", struct uart16550, 1, uart16550_fields);
+
 const struct dev_class uart16550_class = {
 	.name = "uart16550",
 	.size = sizeof(struct uart16550),
@@ -514,4 +542,5 @@ const struct dev_class uart16550_class = {
 	.reset = uart16550_reset,
 	.fini = uart16550_fini,
 	.describe = uart16550_describe,
+	.state = &uart16550_state,
 };

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "dev/pci/pci_priv.h"
+#include "dev/state.h"
 #include "dev/timer/acpi_pm.h"
 
 #define PM_BYTES  64
@@ -230,10 +231,32 @@ static void acpi_pm_fini(struct dev *d)
 	pci_func_unplug(&p->pci);
 }
 
+/* ---- state ---- */
+
+static int acpi_pm_loaded(
+	void *obj, unsigned version, char *err, unsigned errsize)
+{
+	struct acpi_pm *p = obj;
+
+	acpi_pm_config_written(&p->pci, PMBA, 4);
+	return 0;
+}
+
+static const struct state_field acpi_pm_fields[] = {
+	STATE_STRUCT(struct acpi_pm, pci, &pci_func_state),
+	STATE_STRUCT(struct acpi_pm, regs, &acpi_regs_state),
+	STATE_BYTES(struct acpi_pm, rest),
+	STATE_BYTES(struct acpi_pm, smb),
+};
+
+static const struct state_list acpi_pm_state = STATE_LIST(
+	"acpi_pm", struct acpi_pm, 1, acpi_pm_fields, .loaded = acpi_pm_loaded);
+
 const struct dev_class acpi_pm_class = {
 	.name = "acpi_pm",
 	.size = sizeof(struct acpi_pm),
 	.init = acpi_pm_init,
 	.reset = acpi_pm_reset,
 	.fini = acpi_pm_fini,
+	.state = &acpi_pm_state,
 };

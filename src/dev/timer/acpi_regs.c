@@ -9,6 +9,7 @@
  */
 #include "dev/timer/acpi_regs.h"
 
+#include "dev/state.h"
 #include "dev/timer/ticks.h"
 
 #define PM_TIMER_HZ 3579545u
@@ -176,3 +177,20 @@ void acpi_regs_fini(struct acpi_regs *a)
 	bus_timer_cancel(&a->overflow);
 	bus_io_release(a->bus, ACPI_PM_SMI_CMD, 2, a);
 }
+
+/* ---- state ---- */
+
+static const struct state_field acpi_regs_fields[] = {
+	STATE(struct acpi_regs, sts, .max = PM1_STS_ALL),
+	STATE(struct acpi_regs, en, .max = PM1_EN_ALL),
+	STATE(struct acpi_regs, cnt, .max = PM1_CNT_RW),
+	STATE(struct acpi_regs, gpe_sts),
+	STATE(struct acpi_regs, gpe_en),
+	STATE(struct acpi_regs, apmc),
+	STATE(struct acpi_regs, apms),
+	STATE(struct acpi_regs, timer_high),
+	STATE_TIMER(struct acpi_regs, overflow),
+};
+
+const struct state_list acpi_regs_state =
+	STATE_LIST("acpi", struct acpi_regs, 1, acpi_regs_fields);

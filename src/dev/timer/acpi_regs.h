@@ -7,6 +7,8 @@
 
 #include "bus/bus.h"
 
+struct state_list; /* dev/state.h */
+
 /* Offsets from the base, for the FADT */
 #define ACPI_PM1_EVT	0x00 /* 4 bytes */
 #define ACPI_PM1_CNT	0x04 /* 2 bytes */
@@ -46,5 +48,8 @@ uint32_t acpi_regs_timer(const struct acpi_regs *a);
 void acpi_regs_power_button(struct acpi_regs *a);
 /* Raise general purpose event n. */
 void acpi_regs_gpe(struct acpi_regs *a, unsigned n);
+
+/* What of them is saved. */
+extern const struct state_list acpi_regs_state;
 
 #endif

@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "dev/state.h"
 #include "dev/timer/hpet.h"
 
 #define HPET_NTIMERS   3
@@ -434,10 +435,37 @@ static void hpet_fini(struct dev *d)
 	bus_region_unmap(d->host.bus, &h->region);
 }
 
+/* ---- state ---- */
+
+static const struct state_field hpet_timer_fields[] = {
+	STATE(struct hpet_timer, config, .max = 0x7fff),
+	STATE(struct hpet_timer, comparator),
+	STATE(struct hpet_timer, period),
+	STATE(struct hpet_timer, since),
+	STATE_TIMER(struct hpet_timer, timer),
+};
+
+static const struct state_list hpet_timer_state =
+	STATE_LIST("timer", struct hpet_timer, 1, hpet_timer_fields);
+
+static const struct state_field hpet_fields[] = {
+	STATE(struct hpet, config, .max = CFG_ENABLE | CFG_LEGACY),
+	STATE(struct hpet, status, .max = (1u << HPET_NTIMERS) - 1),
+	STATE(struct hpet, counter),
+	STATE(struct hpet, base_ns),
+	STATE_STRUCTS(struct hpet, timer, &hpet_timer_state),
+	STATE_ARRAY(struct hpet, other),
+	STATE_ARRAY(struct hpet, level),
+};
+
+static const struct state_list hpet_state =
+	STATE_LIST("hpet", struct hpet, 1, hpet_fields);
+
 const struct dev_class hpet_class = {
 	.name = "hpet",
 	.size = sizeof(struct hpet),
 	.init = hpet_init,
 	.reset = hpet_reset,
 	.fini = hpet_fini,
+	.state = &hpet_state,
 };

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <sys/param.h>
 
+#include "dev/state.h"
 #include "dev/timer/i8254.h"
 #include "dev/timer/ticks.h"
 
@@ -468,6 +469,42 @@ static void i8254_describe(struct dev *d, char *buf, unsigned size)
 		p->c[0].count, (unsigned long long)p->fired);
 }
 
+/* ---- state ---- */
+
+static const struct state_field i8254_counter_fields[] = {
+	STATE(struct i8254_counter, mode, .max = 5),
+	STATE(struct i8254_counter, bcd),
+	STATE(struct i8254_counter, rw, .min = 1, .max = 3),
+	STATE(struct i8254_counter, write_high),
+	STATE(struct i8254_counter, read_high),
+	STATE(struct i8254_counter, low_written),
+	STATE(struct i8254_counter, loaded),
+	STATE(struct i8254_counter, stopped),
+	STATE(struct i8254_counter, triggered),
+	STATE(struct i8254_counter, gate),
+	STATE(struct i8254_counter, count, .min = 1, .max = 0x10000),
+	STATE(struct i8254_counter, next, .max = 0x10000),
+	STATE(struct i8254_counter, start),
+	STATE(struct i8254_counter, held),
+	STATE(struct i8254_counter, latched),
+	STATE(struct i8254_counter, latch, .max = 2),
+	STATE(struct i8254_counter, status),
+	STATE(struct i8254_counter, status_latched),
+};
+
+static const struct state_list i8254_counter_state =
+	STATE_LIST("counter", struct i8254_counter, 1, i8254_counter_fields);
+
+static const struct state_field i8254_fields[] = {
+	STATE_STRUCTS(struct i8254, c, &i8254_counter_state),
+	STATE_TIMER(struct i8254, timer),
+	STATE(struct i8254, due),
+	STATE(struct i8254, port_61, .max = 0x0e),
+};
+
+static const struct state_list i8254_state =
+	STATE_LIST("i8254", struct i8254, 1, i8254_fields);
+
 const struct dev_class i8254_class = {
 	.name = "i8254",
 	.size = sizeof(struct i8254),
@@ -475,4 +512,5 @@ const struct dev_class i8254_class = {
 	.reset = i8254_reset,
 	.fini = i8254_fini,
 	.describe = i8254_describe,
+	.state = &i8254_state,
 };

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "dev/state.h"
 #include "dev/timer/mc146818.h"
 
 #define RTC_SECONDS	  0x00
@@ -461,10 +462,37 @@ static void mc146818_fini(struct dev *d)
 	bus_io_release(d->host.bus, 0x70, 2, r);
 }
 
+/* ---- state ---- */
+
+/* The clock has run on with the host's meanwhile. */
+static int mc146818_loaded(
+	void *obj, unsigned version, char *err, unsigned errsize)
+{
+	mc146818_arm(obj);
+	return 0;
+}
+
+#define MAX_DIFF_NS (1ll << 62)
+
+static const struct state_field mc146818_fields[] = {
+	STATE(struct mc146818, index),
+	STATE_BYTES(struct mc146818, cmos),
+	STATE(struct mc146818, diff_ns, .min = -MAX_DIFF_NS,
+		.max = MAX_DIFF_NS),
+	STATE(struct mc146818, weekday, .max = 6),
+	STATE(struct mc146818, stopped),
+	STATE(struct mc146818, seen_s, .min = -MAX_DIFF_NS, .max = MAX_DIFF_NS),
+	STATE(struct mc146818, seen_ns),
+};
+
+static const struct state_list mc146818_state = STATE_LIST("mc146818",
+	struct mc146818, 1, mc146818_fields, .loaded = mc146818_loaded);
+
 const struct dev_class mc146818_class = {
 	.name = "mc146818",
 	.size = sizeof(struct mc146818),
 	.init = mc146818_init,
 	.reset = mc146818_reset,
 	.fini = mc146818_fini,
+	.state = &mc146818_state,
 };
