@@ -129,25 +129,26 @@ static bool add_drive(struct machine *m, unsigned n, GError **err)
 		err, "it is not built yet", NULL, "cannot attach %s", d->name);
 }
 
-static struct ata_drive *ata_of(const struct board_drive *d)
+static struct scsi_unit *scsi_of(const struct board_drive *d)
 {
 	unsigned slot = (unsigned)d->conf->slot;
 
-	return d->conf->bus == CONF_BUS_IDE ? ide_drive(d->dev, slot)
-					    : ahci_drive(d->dev, slot);
+	return &(d->conf->bus == CONF_BUS_IDE ? ide_drive(d->dev, slot)
+					      : ahci_drive(d->dev, slot))
+			->scsi;
 }
 
 bool board_may_eject(struct board_drive *d)
 {
 	return d->conf->media == CONF_MEDIA_FLOPPY ||
-	       ata_eject_button(ata_of(d));
+	       scsi_eject_button(scsi_of(d));
 }
 
 bool board_swap_medium(struct board_drive *d, struct blk *b, bool readonly,
 	struct blk **old, GError **err)
 {
 	if (d->conf->media != CONF_MEDIA_FLOPPY) {
-		*old = ata_change_medium(ata_of(d), b);
+		*old = scsi_change_medium(scsi_of(d), b);
 	} else if (fdc_change(d->dev, (unsigned)d->conf->slot, b, readonly,
 			   old) < 0) {
 		conf_error_set(err, CONF_ERROR_CONFLICT,

@@ -108,8 +108,8 @@ static void change_cd(struct fuzz *f, struct ata_drive *d, struct blk **slot)
 	struct blk *next = some_disc(f), *old;
 
 	bus_lock(f->r.b.bus);
-	ata_eject_button(d);
-	old = ata_change_medium(d, next);
+	scsi_eject_button(&d->scsi);
+	old = scsi_change_medium(&d->scsi, next);
 	bus_unlock(f->r.b.bus);
 	*slot = next;
 	blk_close(old);

@@ -807,7 +807,7 @@ static struct blk *change(struct ide_rig *t, struct blk *blk)
 	struct blk *old;
 
 	bus_lock(t->r.b.bus);
-	old = ata_change_medium(ide_drive(t->ide, 3), blk);
+	old = scsi_change_medium(&ide_drive(t->ide, 3)->scsi, blk);
 	bus_unlock(t->r.b.bus);
 	return old;
 }
@@ -839,7 +839,7 @@ static void test_cd_change(void)
 	/* locked: the button only asks */
 	packet(&t, CDB(0x1e, 0, 0, 0, 1), NULL, 0);
 	bus_lock(t.r.b.bus);
-	g_assert_false(ata_eject_button(ide_drive(t.ide, 3)));
+	g_assert_false(scsi_eject_button(&ide_drive(t.ide, 3)->scsi));
 	bus_unlock(t.r.b.bus);
 	g_assert_cmphex(media_event(&t), ==, 0x12);
 	g_assert_cmpint(packet(&t, CDB(0x1b, 0, 0, 0, 2), NULL, 0), ==, -5);
@@ -870,6 +870,7 @@ static void test_cd_snatch(void)
 {
 	struct ide_rig t;
 	uint16_t w[1024];
+	unsigned n;
 
 	up(&t);
 	cd_select(&t);
@@ -880,6 +881,11 @@ static void test_cd_snatch(void)
 	settle(&t);
 	in_words(&t, w, 1000);
 	change(&t, NULL);
+	/* What is in the drive's buffer comes, and then no more. */
+	in_words(&t, w, 1048);
+	for (n = 1; settle(&t) == 0x48 && n < 100; n++)
+		in_words(&t, w, 2048);
+	g_assert_cmpuint(n, ==, ATA_BUFFER / 2048);
 	g_assert_cmphex(settle(&t), ==, 0x41);
 	g_assert_cmphex(in(&t, ERROR) >> 4, ==, 6);
 	down(&t);

@@ -410,6 +410,46 @@ static void test_readonly_and_change(void)
 	host_close(h);
 }
 
+/* A disc that ends inside a block; what differs from the drive's ATAPI face,
+ * which dev-ide.c tests. */
+static void test_cd(void)
+{
+	g_autofree struct host *h = g_new(struct host, 1);
+	struct scsi_conf c = {.id = "cd0",
+		.blk = rig_image(5 * 512, true),
+		.cd = true,
+		.cable = SCSI_ON_USB,
+		.autosense = true};
+
+	host_open(h, &c);
+	h->blk = c.blk;
+	g_assert_cmpuint(GO(h, 0x12, 0, 0, 0, 36), ==, SCSI_GOOD);
+	g_assert_cmpmem(h->buf, 4, ((uint8_t[]){5, 0x80, 5, 2}), 4);
+	g_assert_cmpuint(GO(h, 0x46, 2, 0, 1, 0, 0, 0, 0, 255), ==, SCSI_GOOD);
+	g_assert_cmphex(h->buf[8 + 7], ==, 8); /* on USB */
+	g_assert_cmpuint(GO(h, 0), ==, CHECK);
+	g_assert_cmphex(SENSE(h), ==, 0x062900);
+	g_assert_cmpuint(GO(h, 0x25), ==, SCSI_GOOD);
+	g_assert_cmpmem(h->buf, 8, ((uint8_t[]){0, 0, 0, 1, 0, 0, 8, 0}), 8);
+	g_assert_cmpuint(GO(h, 0x28, 0, 0, 0, 0, 0, 0, 0, 2), ==, SCSI_GOOD);
+	g_assert_cmpuint(rig_sector_number(h->buf + 2048), ==, 4);
+	g_assert_cmpuint(h->buf[2560] | h->buf[4095], ==, 0);
+	g_assert_cmpuint(GO(h, 0x1a, 0, 0x2a, 0, 255), ==, SCSI_GOOD);
+	g_assert_cmpmem(h->buf, 6, ((uint8_t[]){23, 1, 0, 0, 0x2a, 18}), 6);
+	g_assert_cmpuint(GO(h, 0x1a, 0, 0x08, 0, 255), ==, CHECK);
+	g_assert_cmpuint(GO(h, 0x0a, 0, 0, 0, 1), ==, CHECK);
+	g_assert_cmphex(SENSE(h), ==, 0x052000);
+	/* the tray goes out with the disc on it */
+	g_assert_cmpuint(GO(h, 0x1b, 0, 0, 0, 2), ==, SCSI_GOOD);
+	g_assert_cmpuint(GO(h, 0), ==, CHECK);
+	g_assert_cmphex(SENSE(h), ==, 0x023a02);
+	g_assert_cmpuint(GO(h, 0x1b, 0, 0, 0, 3), ==, SCSI_GOOD);
+	g_assert_cmpuint(GO(h, 0), ==, CHECK);
+	g_assert_cmphex(SENSE(h), ==, 0x062800);
+	g_assert_cmpuint(GO(h, 0), ==, SCSI_GOOD);
+	host_close(h);
+}
+
 /* ---- by a queue's thread ---- */
 
 struct step {
@@ -465,6 +505,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/scsi/unmap", test_unmap);
 	g_test_add_func("/scsi/start-stop", test_start_stop);
 	g_test_add_func("/scsi/media", test_readonly_and_change);
+	g_test_add_func("/scsi/cd", test_cd);
 	g_test_add_func("/scsi/job", test_job);
 	return g_test_run();
 }

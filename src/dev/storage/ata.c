@@ -35,8 +35,6 @@ static uint8_t ata_ready(const struct ata_drive *d)
 void ata_ok(struct ata_drive *d)
 {
 	d->error = 0;
-	if (d->x.packet)
-		atapi_ok(d);
 	ata_end(d, ata_ready(d), true);
 }
 
@@ -51,10 +49,6 @@ static void ata_io_failed(struct ata_drive *d, const struct ata_io *io)
 {
 	bool write = io->kind == ATA_IO_WRITE || io->kind == ATA_IO_FLUSH;
 
-	if (d->x.packet) {
-		atapi_fail(d, 3, 0x11, 0); /* unrecovered read error */
-		return;
-	}
 	ata_set_lba48(d, (io->off + io->moved) / ATA_SECTOR);
 	if (io->kind == ATA_IO_TRIM)
 		ata_fail(d, ATA_E_ABRT);
@@ -136,6 +130,13 @@ static void ata_block(struct ata_drive *d, enum ata_phase phase, bool irq)
 	d->t->pio(d, irq);
 }
 
+void ata_pio_in(struct ata_drive *d, uint32_t len)
+{
+	d->x.len = len;
+	d->x.pos = 0;
+	ata_block(d, ATA_PIO_IN, true);
+}
+
 static void ata_fill_end(struct ata_io *io)
 {
 	struct ata_drive *d = io->d;
@@ -144,11 +145,9 @@ static void ata_fill_end(struct ata_io *io)
 		ata_io_failed(d, io);
 		return;
 	}
-	d->x.len = (uint32_t)io->len;
-	d->x.pos = 0;
 	d->x.off += io->len;
 	d->x.left -= io->len;
-	ata_block(d, ATA_PIO_IN, true);
+	ata_pio_in(d, (uint32_t)io->len);
 }
 
 static void ata_fill(struct ata_drive *d)
@@ -208,12 +207,10 @@ static void ata_drain(struct ata_drive *d)
 
 void ata_answer(struct ata_drive *d, uint32_t len)
 {
-	d->x.len = len;
-	d->x.pos = 0;
 	d->x.left = 0;
 	if (!d->x.block_max)
 		d->x.block_max = ATA_SECTOR;
-	ata_block(d, ATA_PIO_IN, true);
+	ata_pio_in(d, len);
 }
 
 void ata_take(
@@ -234,7 +231,7 @@ static void ata_pio_in_done(struct ata_drive *d)
 	else if (d->x.left)
 		ata_fill(d);
 	else if (d->x.packet)
-		ata_ok(d);
+		atapi_more(d);
 	else
 		/* 9.5: the last block's interrupt was the last. */
 		ata_end(d, ata_ready(d), false);
@@ -265,12 +262,12 @@ static void ata_dma_end(struct ata_io *io)
 {
 	struct ata_drive *d = io->d;
 
-	if (io->rc)
+	if (io->kind == ATA_IO_PACKET)
+		atapi_dma_end(d);
+	else if (io->rc)
 		ata_io_failed(d, io);
 	else if (io->moved < io->len && io->kind != ATA_IO_TRIM)
 		d->t->dma_short(d);
-	else if (io->kind == ATA_IO_BUF_OUT)
-		d->x.end(d);
 	else
 		ata_ok(d);
 }
@@ -281,8 +278,10 @@ void ata_dma_ready(
 	struct ata_io *io = ata_io_make(d, kind, off, len);
 
 	io->flush = d->x.flush;
-	if (kind == ATA_IO_BUF_IN || kind == ATA_IO_BUF_OUT)
+	if (kind == ATA_IO_BUF_IN)
 		io->buf = d->buf;
+	if (kind == ATA_IO_PACKET)
+		io->to_guest = d->req.dir == SCSI_IN;
 	d->phase = ATA_DMA;
 	d->status = ata_ready(d) | ATA_DRQ;
 	d->t->dma(d);
@@ -299,6 +298,20 @@ void ata_dma_go(struct ata_drive *d, const struct prd *prd)
 		return;
 	d->io.prd = *prd;
 	ata_busy(d, ata_dma_end);
+}
+
+/* ---- data of packet commands ---- */
+
+void ata_packet_step(
+	struct ata_drive *d, uint32_t max, void (*end)(struct ata_io *io))
+{
+	ata_io_make(d, ATA_IO_PACKET, 0, max)->buf = d->buf;
+	if (d->req.blocks) {
+		ata_busy(d, end);
+	} else {
+		ata_io_work(&d->io.job, NULL);
+		end(&d->io);
+	}
 }
 
 /* ---- addresses ---- */
@@ -571,11 +584,17 @@ void ata_signature(struct ata_drive *d)
 }
 
 /* Whoever moves a lot looks at it from time to time. */
-void ata_stop(struct ata_drive *d)
+static void ata_stop(struct ata_drive *d)
 {
 	d->stopping = true;
+	if (d->atapi)
+		scsi_unit_stop(&d->scsi, true);
 	disk_queue_stop(d->queue);
 	d->stopping = false;
+	if (d->atapi) {
+		scsi_unit_stop(&d->scsi, false);
+		scsi_drop(&d->req);
+	}
 }
 
 void ata_abort(struct ata_drive *d)
@@ -604,8 +623,9 @@ void ata_reset(struct ata_drive *d, bool hard)
 		if (!d->atapi)
 			ata_translate(d, 16, 63);
 	}
+	d->dma_wanted = false;
 	if (d->atapi)
-		atapi_reset(d);
+		scsi_unit_reset(&d->scsi, SCSI_AT_POWER_ON);
 	ata_signature(d);
 }
 
@@ -783,13 +803,20 @@ void ata_power_on(struct ata_drive *d)
 	d->device = 0;
 	d->feature = 0;
 	d->smart = d->smart_save = true;
-	d->locked = d->tray_open = false;
+	if (d->atapi)
+		scsi_unit_power_on(&d->scsi);
 	ata_reset(d, true);
 }
 
 int ata_init(struct ata_drive *d, struct dev *dev,
 	const struct ata_transport *t, const struct ata_conf *c)
 {
+	struct scsi_conf scsi = {.id = c->id,
+		.blk = c->blk,
+		.cd = true,
+		.cable = SCSI_ON_ATAPI,
+		.serial = c->serial};
+
 	d->t = t;
 	d->bus = dev->host.bus;
 	d->blk = c->blk;
@@ -797,6 +824,8 @@ int ata_init(struct ata_drive *d, struct dev *dev,
 	d->readonly = c->readonly || (c->blk && c->blk->readonly);
 	if (!c->atapi && (!c->blk || c->blk->size < ATA_SECTOR))
 		return -EINVAL;
+	if (c->atapi)
+		scsi_unit_init(&d->scsi, &scsi);
 	if (!c->atapi)
 		d->sectors = MIN(c->blk->size / ATA_SECTOR, 0xffffffffffff);
 	d->queue = disk_queue_new(d->bus, t->sata ? NCQ_THREADS : 1);
@@ -821,16 +850,22 @@ void ata_fini(struct ata_drive *d)
 	if (!d->present)
 		return;
 	disk_queue_free(d->queue);
+	if (d->atapi) {
+		scsi_drop(&d->req);
+		scsi_unit_fini(&d->scsi);
+	}
 	g_free(d->buf);
 	d->present = false;
 }
 
-void ata_describe(const struct ata_drive *d, char *buf, unsigned size)
+void ata_describe(struct ata_drive *d, char *buf, unsigned size)
 {
-	snprintf(buf, size, "%s %llu MiB %s%s, %llu requests",
-		d->atapi ? "CD" : "disk",
-		(unsigned long long)(d->blk ? d->blk->size >> 20 : 0),
-		d->blk ? d->blk->ops->name : "empty",
+	if (d->atapi) {
+		scsi_describe(&d->scsi, buf, size);
+		return;
+	}
+	snprintf(buf, size, "disk %llu MiB %s%s, %llu requests",
+		(unsigned long long)(d->blk->size >> 20), d->blk->ops->name,
 		d->readonly ? " read-only" : "",
 		(unsigned long long)d->requests);
 }

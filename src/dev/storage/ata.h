@@ -5,14 +5,13 @@
  * A transport fills the registers, calls ata_command, and is told by its
  * struct ata_transport when data can move and when the command has ended.
  *
- * Specifications: ATA/ATAPI-7 (T13 1532D) volume 1, MMC-5 and SPC-3 for the
- * packet commands.  All functions: bus lock held.
+ * Specification: ATA/ATAPI-7 (T13 1532D) volume 1; packet commands are SCSI's
+ * (scsi.h).  All functions: bus lock held.
  *
  * ata.c          registers, phases, the table of commands
  * ata_io.c       what a worker thread does: medium <-> guest memory
  * ata_info.c     IDENTIFY, SMART, logs
- * atapi.c        packet commands and their phases
- * atapi_info.c   what packet commands answer
+ * atapi.c        how packet commands move their data
  */
 #ifndef DEV_STORAGE_ATA_H
 #define DEV_STORAGE_ATA_H
@@ -21,6 +20,7 @@
 #include "dev/dev.h"
 #include "dev/storage/disk_queue.h"
 #include "dev/storage/prd.h"
+#include "dev/storage/scsi.h"
 
 #define ATA_SECTOR    512u
 #define ATA_BUFFER    (128u * 1024)
@@ -87,9 +87,9 @@ enum ata_io_kind {
 	ATA_IO_WRITE,
 	ATA_IO_VERIFY,
 	ATA_IO_FLUSH,
-	ATA_IO_TRIM,	/* ranges from guest memory */
-	ATA_IO_BUF_IN,	/* buf to guest memory */
-	ATA_IO_BUF_OUT, /* guest memory to buf */
+	ATA_IO_TRIM,   /* ranges from guest memory */
+	ATA_IO_BUF_IN, /* buf to guest memory */
+	ATA_IO_PACKET, /* data of d->req */
 };
 
 struct ata_io {
@@ -123,10 +123,6 @@ struct ata_conf {
 	struct blk *blk; /* CD: or NULL */
 	bool atapi, readonly;
 	const char *serial; /* or NULL: from the id */
-};
-
-struct ata_sense {
-	uint8_t key, asc, ascq;
 };
 
 struct ata_drive {
@@ -163,10 +159,9 @@ struct ata_drive {
 	uint8_t ncq_log[20];
 
 	/* ATAPI */
-	struct ata_sense sense;
-	bool attention_reset, attention_media, gone; /* to be reported */
-	bool locked, tray_open;
-	uint8_t event;	 /* of the media class, to be reported */
+	struct scsi_unit scsi;
+	struct scsi_req req;
+	bool req_ended;	 /* its status is there, its data perhaps not yet */
 	bool dma_wanted; /* by the PACKET command */
 	uint64_t requests, bytes_read, bytes_written;
 };
@@ -197,14 +192,7 @@ bool ata_ncq(struct ata_drive *d, struct ata_io *io);
 /* Remember for log 0x10. */
 void ata_ncq_fail(struct ata_drive *d, const struct ata_io *io, uint8_t error);
 
-/* CD: give it a medium or take it (NULL); the old one, which is no more used.
- */
-struct blk *ata_change_medium(struct ata_drive *d, struct blk *blk);
-/* What a press of the eject button does: false if the guest has locked the
- * door, and is told of the wish. */
-bool ata_eject_button(struct ata_drive *d);
-
-void ata_describe(const struct ata_drive *d, char *buf, unsigned size);
+void ata_describe(struct ata_drive *d, char *buf, unsigned size);
 
 /* ---- for the files of the command sets ---- */
 
@@ -231,8 +219,6 @@ void ata_media_in(struct ata_drive *d, uint64_t off, uint64_t len);
 void ata_media_out(struct ata_drive *d, uint64_t off, uint64_t len);
 void ata_dma_ready(
 	struct ata_drive *d, enum ata_io_kind kind, uint64_t off, uint64_t len);
-/* Give up what is at work on the medium. */
-void ata_stop(struct ata_drive *d);
 void ata_submit(struct ata_drive *d, struct ata_io *io);
 
 void ata_io_work(struct disk_job *j, struct dma_iov *v);
@@ -243,23 +229,20 @@ void ata_cmd_identify_packet(struct ata_drive *d);
 void ata_cmd_smart(struct ata_drive *d);
 void ata_cmd_read_log(struct ata_drive *d);
 
+/* Data of a packet command, max bytes at most, between it and buf; then end is
+ * called. */
+void ata_packet_step(
+	struct ata_drive *d, uint32_t max, void (*end)(struct ata_io *io));
+/* Let the host read len bytes of buf. */
+void ata_pio_in(struct ata_drive *d, uint32_t len);
+
 /* atapi.c */
-void atapi_reset(struct ata_drive *d);
 void ata_cmd_packet(struct ata_drive *d);
 /* The packet is in d->cdb. */
 void atapi_packet(struct ata_drive *d);
-void atapi_fail(struct ata_drive *d, uint8_t key, uint8_t asc, uint8_t ascq);
-void atapi_ok(struct ata_drive *d);
-/* Answer with at most len bytes, as many as the packet allows. */
-void atapi_answer(struct ata_drive *d, uint32_t len, uint32_t allowed);
 void atapi_block(struct ata_drive *d);
-uint32_t atapi_sectors(const struct ata_drive *d);
-
-/* atapi_info.c: fill buf, return the length; 0: refused. */
-typedef uint32_t atapi_info_fn(struct ata_drive *d);
-atapi_info_fn atapi_inquiry, atapi_read_toc, atapi_get_configuration,
-	atapi_get_event, atapi_mode_sense10, atapi_mechanism_status,
-	atapi_read_disc_info, atapi_read_track_info, atapi_read_subchannel,
-	atapi_read_format_capacities, atapi_read_dvd_structure;
+/* The host has read what was in buf. */
+void atapi_more(struct ata_drive *d);
+void atapi_dma_end(struct ata_drive *d);
 
 #endif

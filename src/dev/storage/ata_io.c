@@ -15,46 +15,16 @@
 #define WINDOW	   (4u << 20)
 #define TRIM_BYTES (8u * ATA_SECTOR)
 
-/* A CD whose image ends inside a sector: what is missing reads as zeros. */
-static uint64_t io_inside(const struct ata_io *io, uint64_t off, uint64_t len)
-{
-	uint64_t size = io->blk->size;
-
-	return off >= size ? 0 : MIN(len, size - off);
-}
-
 static int io_read_buf(struct ata_io *io)
 {
-	uint64_t n = io_inside(io, io->off, io->len);
-
-	memset(io->buf + n, 0, io->len - n);
 	io->moved = io->len;
-	return blk_pread(io->blk, io->buf, n, io->off);
+	return blk_pread(io->blk, io->buf, io->len, io->off);
 }
 
 static int io_write_buf(struct ata_io *io)
 {
 	io->moved = io->len;
 	return blk_pwrite(io->blk, io->buf, io->len, io->off);
-}
-
-/* The window reaches beyond the image's end. */
-static int io_read_tail(struct ata_io *io, struct dma_iov *v, uint64_t off)
-{
-	uint64_t left = io_inside(io, off, v->bytes);
-
-	for (unsigned i = 0; i < v->n; i++) {
-		struct iovec *e = &v->iov[i];
-		size_t n = MIN(left, e->iov_len);
-		int rc = n ? blk_pread(io->blk, e->iov_base, n, off) : 0;
-
-		if (rc)
-			return rc;
-		memset((uint8_t *)e->iov_base + n, 0, e->iov_len - n);
-		off += n;
-		left -= n;
-	}
-	return 0;
 }
 
 static int io_window(struct ata_io *io, struct dma_iov *v)
@@ -64,10 +34,7 @@ static int io_window(struct ata_io *io, struct dma_iov *v)
 
 	if (io->kind == ATA_IO_WRITE)
 		return blk_pwritev(io->blk, v->iov, (int)v->n, off);
-	if (io_inside(io, off, v->bytes) < v->bytes)
-		rc = io_read_tail(io, v, off);
-	else
-		rc = blk_preadv(io->blk, v->iov, (int)v->n, off);
+	rc = blk_preadv(io->blk, v->iov, (int)v->n, off);
 	if (!rc)
 		dma_iov_written(v);
 	return rc;
@@ -131,6 +98,37 @@ static int io_trim(struct ata_io *io)
 	return rc;
 }
 
+struct io_packet {
+	struct scsi_job j;
+	struct ata_io *io;
+};
+
+static uint64_t io_packet_window(
+	struct scsi_job *j, struct dma_iov *v, uint64_t bytes)
+{
+	struct ata_io *io = ((struct io_packet *)j)->io;
+
+	return prd_take(&io->prd, v, bytes, !io->to_guest);
+}
+
+/* A piece of the data; the end too, if it is the last. */
+static void io_packet(struct ata_io *io, struct dma_iov *v)
+{
+	struct ata_drive *d = io->d;
+	struct io_packet p = {.io = io,
+		.j = {.req = &d->req,
+			.max = io->len,
+			.buf = io->buf,
+			.window = io->buf ? NULL : io_packet_window}};
+
+	scsi_work(&p.j, v);
+	io->moved = p.j.moved;
+	if (scsi_left(&d->req))
+		return;
+	scsi_end(&d->req);
+	d->req_ended = true;
+}
+
 static int io_do(struct ata_io *io, struct dma_iov *v)
 {
 	switch (io->kind) {
@@ -143,9 +141,7 @@ static int io_do(struct ata_io *io, struct dma_iov *v)
 	case ATA_IO_BUF_IN:
 		io->moved = prd_copy(&io->prd, io->buf, io->len, true);
 		return 0;
-	case ATA_IO_BUF_OUT:
-		io->moved = prd_copy(&io->prd, io->buf, io->len, false);
-		return 0;
+	case ATA_IO_PACKET: io_packet(io, v); return 0;
 	}
 	return -EINVAL;
 }

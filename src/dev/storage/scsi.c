@@ -411,7 +411,8 @@ void scsi_work(struct scsi_job *j, struct dma_iov *v)
 		}
 		j->moved += r->moved - before;
 	}
-	dma_iov_clear(v);
+	if (j->window)
+		dma_iov_clear(v);
 	if (j->end)
 		scsi_end(r);
 }
@@ -454,6 +455,21 @@ static bool may_begin(struct scsi_req *r, unsigned flags)
 	return !r->failed;
 }
 
+#define INFO_BYTES 4096u
+
+static void begin_info(struct scsi_req *r, const struct scsi_cmd *c)
+{
+	uint32_t len;
+
+	scsi_buffer(r, INFO_BYTES);
+	len = c->info(r);
+	if (len)
+		scsi_answer(r, len,
+			c->len_at ? scsi_get16(r->cdb + c->len_at) : len);
+	else
+		scsi_fail(r, SCSI_ILLEGAL_REQUEST, 0x24, 0);
+}
+
 /* A unit that is not there knows a few commands (SPC-4, 4.5.5). */
 static bool known_without_unit(uint8_t op)
 {
@@ -463,16 +479,21 @@ static bool known_without_unit(uint8_t op)
 static void begin_locked(struct scsi_req *r, uint64_t lun)
 {
 	struct scsi_unit *u = r->unit;
-	const struct scsi_cmd *c = &scsi_disk_cmds[r->cdb[0]];
+	const struct scsi_cmd *c =
+		&(u->cd ? scsi_cd_cmds : scsi_disk_cmds)[r->cdb[0]];
 
 	/* What was kept is for the very next command. */
 	if (r->cdb[0] != 0x03)
 		u->sense = (struct scsi_sense){0};
 	if (lun && !known_without_unit(r->cdb[0]))
 		scsi_fail(r, SCSI_ILLEGAL_REQUEST, 0x25, 0);
-	else if (!c->begin)
+	else if (!c->begin && !c->info)
 		scsi_fail(r, SCSI_ILLEGAL_REQUEST, 0x20, 0);
-	else if (lun || may_begin(r, c->flags))
+	else if (!lun && !may_begin(r, c->flags))
+		return;
+	else if (c->info)
+		begin_info(r, c);
+	else
 		c->begin(r);
 }
 
@@ -546,9 +567,13 @@ void scsi_unit_reset(struct scsi_unit *u, enum scsi_attention why)
 	u->locked = u->stopped = false;
 	u->write_cache = !u->cd;
 	u->descriptor_sense = u->write_protect = false;
-	if (why == SCSI_AT_POWER_ON)
-		u->tray_open = false;
 	pthread_mutex_unlock(&u->lock);
+}
+
+void scsi_unit_power_on(struct scsi_unit *u)
+{
+	u->tray_open = false;
+	scsi_unit_reset(u, SCSI_AT_POWER_ON);
 }
 
 void scsi_unit_stop(struct scsi_unit *u, bool stop)
@@ -573,7 +598,7 @@ int scsi_unit_init(struct scsi_unit *u, const struct scsi_conf *c)
 		snprintf(u->serial, sizeof(u->serial), "VMESTE-%s", c->id);
 	pthread_mutex_init(&u->lock, NULL);
 	pthread_cond_init(&u->unused, NULL);
-	scsi_unit_reset(u, SCSI_AT_POWER_ON);
+	scsi_unit_power_on(u);
 	return 0;
 }
 

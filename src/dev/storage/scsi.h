@@ -21,6 +21,8 @@
  * scsi_info.c    what all units answer: INQUIRY, REPORT LUNS, REQUEST SENSE
  * scsi_mode.c    mode pages
  * scsi_disk.c    commands of disks
+ * scsi_cd.c      commands of CD drives
+ * scsi_cd_info.c what they answer
  */
 #ifndef DEV_STORAGE_SCSI_H
 #define DEV_STORAGE_SCSI_H
@@ -159,7 +161,8 @@ struct scsi_req {
 /* Make a unit of a zeroed object; 0 or -EINVAL: the image is empty. */
 int scsi_unit_init(struct scsi_unit *u, const struct scsi_conf *c);
 void scsi_unit_fini(struct scsi_unit *u);
-/* Power-on state, or after a reset that it has to tell of. */
+/* Power-on state; or that after a reset, which it has to tell of. */
+void scsi_unit_power_on(struct scsi_unit *u);
 void scsi_unit_reset(struct scsi_unit *u, enum scsi_attention why);
 /* While set, whoever moves a lot gives up soon. */
 void scsi_unit_stop(struct scsi_unit *u, bool stop);
@@ -224,9 +227,12 @@ enum {
 struct scsi_cmd {
 	void (*begin)(struct scsi_req *r);
 	uint8_t flags;
+	/* Or: fill r->buf with an answer, return its length; 0: refused. */
+	uint32_t (*info)(struct scsi_req *r);
+	uint8_t len_at; /* where 16 bits say how much is allowed; 0: all */
 };
 
-extern const struct scsi_cmd scsi_disk_cmds[256];
+extern const struct scsi_cmd scsi_disk_cmds[256], scsi_cd_cmds[256];
 
 static inline uint32_t scsi_get16(const uint8_t *p)
 {
@@ -306,6 +312,13 @@ void scsi_cmd_request_sense(struct scsi_req *r);
 void scsi_cmd_report_luns(struct scsi_req *r);
 void scsi_cmd_prevent(struct scsi_req *r);
 void scsi_cmd_start_stop(struct scsi_req *r);
+
+/* scsi_cd_info.c */
+typedef uint32_t scsi_info_fn(struct scsi_req *r);
+scsi_info_fn scsi_cd_read_toc, scsi_cd_get_configuration, scsi_cd_get_event,
+	scsi_cd_mechanism_status, scsi_cd_read_disc_info,
+	scsi_cd_read_track_info, scsi_cd_read_subchannel, scsi_cd_read_capacity,
+	scsi_cd_read_format_capacities, scsi_cd_read_dvd_structure;
 
 /* scsi_mode.c */
 void scsi_cmd_mode_sense(struct scsi_req *r);

@@ -1,6 +1,6 @@
 /*
- * scsi_mode.c - mode pages of disks (SPC-4, 6.11 to 6.14 and 7.5; SBC-3, 6.5;
- * pages 3 and 4: SBC, 7.1).
+ * scsi_mode.c - mode pages (SPC-4, 6.11 to 6.14 and 7.5; SBC-3, 6.5; pages 3
+ * and 4: SBC, 7.1; those of CD drives: MMC-5, 7).
  *
  * A page is a row of defaults and a row of bits that the host may change.
  * What it can change are flags of the unit, kept until reset; nothing is saved.
@@ -25,6 +25,7 @@ enum {
 };
 
 struct page {
+	bool cd;
 	uint8_t code, len; /* with its two bytes of header */
 	uint8_t defaults[PAGE_MAX];
 	uint8_t mask[PAGE_MAX];
@@ -32,21 +33,31 @@ struct page {
 
 #define CACHE_WCE      0x04 /* byte 2 */
 #define CONTROL_DSENSE 0x04 /* byte 2 */
+#define CD_LOCKED      0x02 /* byte 6 */
 #define CONTROL_SWP    0x08 /* byte 4 */
 
 static const struct page pages[] = {
 	/* automatic reallocation */
-	{0x01, 12, {0, 0, 0xc0, 1, 0, 0, 0, 0, 1}, {0}},
-	{0x02, 16, {0}, {0}},
+	{false, 0x01, 12, {0, 0, 0xc0, 1, 0, 0, 0, 0, 1}, {0}},
+	{false, 0x02, 16, {0}, {0}},
 	/* 63 sectors a track, of 512 bytes; hard sectors */
-	{0x03, 24, {[11] = PER_TRACK, [12] = 2, [15] = 1, [20] = 0x40}, {0}},
-	{0x04, 24, {[5] = HEADS, [20] = 0x1c, [21] = 0x20}, {0}},
-	{0x08, 20, {[2] = CACHE_WCE}, {[2] = CACHE_WCE}},
+	{false, 0x03, 24, {[11] = PER_TRACK, [12] = 2, [15] = 1, [20] = 0x40},
+		{0}},
+	{false, 0x04, 24, {[5] = HEADS, [20] = 0x1c, [21] = 0x20}, {0}},
+	{false, 0x08, 20, {[2] = CACHE_WCE}, {[2] = CACHE_WCE}},
 	/* unrestricted reordering */
-	{0x0a, 12, {[3] = 0x10, [8] = 0xff, [9] = 0xff},
+	{false, 0x0a, 12, {[3] = 0x10, [8] = 0xff, [9] = 0xff},
 		{[2] = CONTROL_DSENSE, [4] = CONTROL_SWP}},
 	/* no report of failures to come */
-	{0x1c, 12, {[2] = 0x08}, {0}},
+	{false, 0x1c, 12, {[2] = 0x08}, {0}},
+	{true, 0x01, 8, {[3] = 5}, {0}},
+	{true, 0x0d, 8, {[3] = 13, [5] = 60, [7] = 75}, {0}},
+	{true, 0x0e, 16, {[2] = 4, [7] = 75, 1, 255, 2, 255}, {0}},
+	/* reads CD-R, CD-RW, DVD; no audio; tray, locks, ejects; 64x */
+	{true, 0x2a, 20,
+		{0, 0, 0x3b, 0, 0x70, 0, 0x29, 0, 0x2c, 0x20, 0, 2, 2, 0, 0x2c,
+			0x20},
+		{0}},
 };
 
 static void set_bit(uint8_t *p, uint8_t bit, bool on)
@@ -69,6 +80,7 @@ static void page_current(const struct scsi_unit *u, uint8_t *p)
 		set_bit(p + 2, CONTROL_DSENSE, u->descriptor_sense);
 		set_bit(p + 4, CONTROL_SWP, u->write_protect);
 		break;
+	case 0x2a: set_bit(p + 6, CD_LOCKED, u->locked); break;
 	}
 }
 
@@ -83,16 +95,27 @@ static uint8_t *page_put(const struct scsi_unit *u, uint8_t *p,
 	return p + g->len;
 }
 
-/* SPC-4, 7.5.5: header, the one block descriptor, pages. */
+/* What old drives said of their discs: door open, data, none. */
+static unsigned medium_type(const struct scsi_unit *u)
+{
+	if (!u->cd)
+		return 0;
+	return u->tray_open ? 0x71 : u->blk ? 0x01 : 0x70;
+}
+
+/* SPC-4, 7.5.5: header, for disks the one block descriptor, pages. */
 static uint8_t *put_header(const struct scsi_req *r, uint8_t *b)
 {
 	struct scsi_unit *u = r->unit;
 	bool ten = r->cdb[0] == 0x5a, wide = ten && (r->cdb[1] & 0x10);
 	uint64_t blocks = scsi_blocks(u);
 	uint8_t *p = b + (ten ? 8 : 4);
-	unsigned len = r->cdb[1] & 8 ? 0 : wide ? 16 : 8;
+	unsigned len = u->cd || (r->cdb[1] & 8) ? 0 : wide ? 16 : 8;
 
-	b[ten ? 3 : 2] = (u->readonly || u->write_protect ? 0x80 : 0) | 0x10;
+	b[ten ? 2 : 1] = medium_type(u);
+	if (!u->cd)
+		b[ten ? 3 : 2] =
+			(u->readonly || u->write_protect ? 0x80 : 0) | 0x10;
 	b[ten ? 7 : 3] = len;
 	if (ten && len == 16)
 		b[4] = 1;
@@ -118,14 +141,15 @@ void scsi_cmd_mode_sense(struct scsi_req *r)
 		scsi_fail(r, SCSI_ILLEGAL_REQUEST, 0x39, 0);
 		return;
 	}
-	if (sub && !(sub == 0xff && code == ALL_PAGES)) {
+	if (sub && !r->unit->cd && !(sub == 0xff && code == ALL_PAGES)) {
 		scsi_bad_cdb(r, 3);
 		return;
 	}
 	for (unsigned i = 0; i < G_N_ELEMENTS(pages); i++)
-		if (code == ALL_PAGES || code == pages[i].code)
+		if (pages[i].cd == r->unit->cd &&
+			(code == ALL_PAGES || code == pages[i].code))
 			p = page_put(r->unit, p, &pages[i], which);
-	if (p == first && code) {
+	if (p == first && (code || r->unit->cd)) {
 		scsi_bad_cdb(r, 2);
 		return;
 	}
@@ -158,8 +182,10 @@ static int page_check(const struct scsi_unit *u, const uint8_t *p, size_t left)
 	for (unsigned i = 0; i < G_N_ELEMENTS(pages); i++) {
 		const struct page *g = &pages[i];
 
-		if (g->code != p[0])
+		if (g->cd != u->cd || g->code != (p[0] & 0x3f))
 			continue;
+		if (g->cd) /* speeds, volumes: they make no difference */
+			return -1;
 		if (left < g->len || p[1] != g->len - 2)
 			return 1;
 		page_put(u, now, g, CURRENT);
@@ -218,7 +244,7 @@ static void mode_selected(struct scsi_req *r)
 	if (bad >= 0)
 		scsi_bad_param(r, bad);
 	/* What the cache holds goes to the medium if it is switched off. */
-	r->flush = scsi_has_medium(u) && !u->write_cache;
+	r->flush = !u->cd && scsi_has_medium(u) && !u->write_cache;
 }
 
 void scsi_cmd_mode_select(struct scsi_req *r)
