@@ -77,5 +77,7 @@ const struct dev_class *dev_class_find(const char *name);
 struct dev *dev_new(const struct dev_class *cls, const char *id,
 	const struct dev_host *host, char *err, unsigned errsize);
 void dev_free(struct dev *d);
+/* For drain: until done says so.  Lock held, let go in between. */
+void dev_wait(struct bus *b, bool (*done)(void *opaque), void *opaque);
 
 #endif

@@ -66,6 +66,17 @@ static uint64_t int_get(const struct state_field *f, const uint8_t *p)
 	return f->is_signed ? (uint64_t)((int64_t)(v << spare) >> spare) : v;
 }
 
+/* There is something behind each pointer. */
+static bool field_there(const struct state_field *f, const uint8_t *obj)
+{
+	uint32_t n = f->place == STATE_POINTERS ? field_count(f, obj) : 1;
+
+	for (uint32_t i = 0; i < n && f->place != STATE_HERE; i++)
+		if (!field_at(f, (uint8_t *)(uintptr_t)obj, i, 0))
+			return false;
+	return true;
+}
+
 /* ---- writing ---- */
 
 static void put(GByteArray *out, uint64_t v, unsigned bytes)
@@ -172,7 +183,8 @@ void state_save(
 	for (unsigned i = 0; i < l->nfields; i++) {
 		const struct state_field *f = &l->field[i];
 
-		if (f->kind == STATE_KIND_GONE || (f->when && !f->when(obj)))
+		if (f->kind == STATE_KIND_GONE || !field_there(f, obj) ||
+			(f->when && !f->when(obj)))
 			continue;
 		save_field(f, obj, bus, out);
 		n++;
@@ -371,7 +383,8 @@ static int load_blob(struct loader *s, const struct state_field *f,
 	if (b.n > f->blob->max)
 		return refuse(s, -EINVAL, "it has %zu bytes, at most %u may be",
 			b.n, f->blob->max);
-	rc = f->blob->put(obj, b.p, b.n, s->apply, text, sizeof(text));
+	rc = f->blob->put(obj, &(struct state_bytes){b.p, b.n, s->apply}, text,
+		sizeof(text));
 	return rc ? refuse(s, rc, "%s", text) : 0;
 }
 
@@ -432,6 +445,8 @@ static int load_field(struct loader *s, const struct state_list *l,
 		return damaged(s);
 	b->p += v.n;
 	b->n -= v.n;
+	if (!field_there(f, obj))
+		return refuse(s, -EINVAL, "the machine has none");
 	rc = load_value(s, f, obj, v);
 	if (!rc)
 		s->depth--;
@@ -464,8 +479,8 @@ static int load_object(struct loader *s, const struct state_list *l,
 	for (unsigned i = 0; i < l->nfields; i++) {
 		const struct state_field *f = &l->field[i];
 
-		if (!seen[i] && !f->when && f->since <= version &&
-			f->kind != STATE_KIND_GONE)
+		if (!seen[i] && !f->when && field_there(f, obj) &&
+			f->since <= version && f->kind != STATE_KIND_GONE)
 			return refuse(s, -EINVAL, "%s is missing", f->name);
 	}
 	if (s->apply && l->loaded) {
@@ -505,6 +520,21 @@ int state_load(const struct state_list *l, void *obj, const struct state_in *in)
 }
 
 /* ---- devices ---- */
+
+#define WAIT_US 50
+
+void dev_wait(struct bus *b, bool (*done)(void *opaque), void *opaque)
+{
+	unsigned depth;
+
+	while (!done(opaque)) {
+		for (depth = 0; bus_locked(b); depth++)
+			bus_unlock(b);
+		g_usleep(WAIT_US);
+		while (depth--)
+			bus_lock(b);
+	}
+}
 
 static int no_list(const struct dev *d, char *err, unsigned errsize)
 {

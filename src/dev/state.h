@@ -35,7 +35,6 @@
 #define STATE_MAX_FIELDS 128 /* of one list */
 #define STATE_MAX_NAME	 47  /* bytes of a field's name */
 #define STATE_MAX_DEPTH	 8   /* lists in lists */
-#define STATE_MAX_BLOB	 (1u << 20)
 
 struct dev;
 struct state_list;
@@ -58,6 +57,13 @@ enum state_place {
 	STATE_POINTERS, /* the field is an array of pointers to each */
 };
 
+/* Part of an input, for blobs. */
+struct state_bytes {
+	const uint8_t *p;
+	size_t n;
+	bool apply; /* take them, else only look */
+};
+
 struct state_choice {
 	const char *name;
 	const void *value; /* never NULL: that is the empty name */
@@ -66,11 +72,11 @@ struct state_choice {
 struct state_blob {
 	/* Append to out. */
 	void (*get)(const void *obj, GByteArray *out);
-	/* Look at the bytes; apply: and take them.  0 or -errno with a line in
+	/* Look at the bytes, or take them too.  0 or -errno with a line in
 	 * err.  What was looked at once is taken without an error. */
-	int (*put)(void *obj, const uint8_t *p, size_t n, bool apply, char *err,
+	int (*put)(void *obj, const struct state_bytes *from, char *err,
 		unsigned errsize);
-	uint32_t max; /* bytes, at most STATE_MAX_BLOB */
+	uint32_t max; /* bytes */
 };
 
 struct state_field {
@@ -154,6 +160,10 @@ struct state_list {
 #define STATE_BYTES_AT(type, m, n, ...)                                        \
 	STATE_AT(type, m, STATE_KIND_BYTES, .place = STATE_BEHIND,             \
 		STATE_COUNT(type, n), ##__VA_ARGS__)
+/* n bytes behind a pointer, n a constant. */
+#define STATE_MEM(type, m, n, ...)                                             \
+	STATE_AT(type, m, STATE_KIND_BYTES, .place = STATE_BEHIND, .count = n, \
+		##__VA_ARGS__)
 #define STATE_COUNT(type, n)                                                   \
 	.count_offset = offsetof(type, n),                                     \
 	.count_size = sizeof(STATE_M(type, n))

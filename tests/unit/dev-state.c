@@ -1,7 +1,11 @@
 /* dev-state.c - saved states: the contract, and all devices through it. */
 #include <errno.h>
 
+#include "dev/misc/i8237.h"
 #include "dev/state.h"
+#include "dev/storage/ahci.h"
+#include "dev/storage/fdc.h"
+#include "dev/storage/ide.h"
 #include "disk-rig.h"
 
 /* ---- a device of all kinds of fields ---- */
@@ -41,17 +45,17 @@ static void toy_note_get(const void *obj, GByteArray *out)
 	g_byte_array_append(out, (const uint8_t *)t->note, t->nnote);
 }
 
-static int toy_note_put(void *obj, const uint8_t *p, size_t n, bool apply,
-	char *err, unsigned errsize)
+static int toy_note_put(
+	void *obj, const struct state_bytes *from, char *err, unsigned errsize)
 {
 	struct toy *t = obj;
 
-	if (memchr(p, '!', n)) {
+	if (memchr(from->p, '!', from->n)) {
 		g_strlcpy(err, "no shouting", errsize);
 		return -EINVAL;
 	}
-	if (apply)
-		memcpy(t->note, p, t->nnote = n);
+	if (from->apply)
+		memcpy(t->note, from->p, t->nnote = from->n);
 	return 0;
 }
 
@@ -352,11 +356,14 @@ static void test_bent(void)
 
 /* ---- every class ---- */
 
+#define POKE_BAR 0xe0000000u
+
 /* Accesses anywhere: what state comes of it is the device's affair. */
 static void poke(struct board *b, GRand *rnd, unsigned count)
 {
 	static const uint16_t ports[] = {0x00, 0x08, 0x20, 0x40, 0x60, 0x70,
-		0x80, 0xa0, 0xc0, 0x3f8, 0x510, 0x600, 0xcf8, 0x1f0, 0x3f0};
+		0x80, 0xa0, 0xc0, 0x3f8, 0x510, 0x600, 0xcf8, 0x1f0, 0x3f0,
+		0x3b8, 0x3c0, 0x3c8, 0x3d0, 0x1ce};
 
 	while (count--) {
 		uint16_t port =
@@ -364,11 +371,51 @@ static void poke(struct board *b, GRand *rnd, unsigned count)
 			g_rand_int_range(rnd, 0, 8);
 		uint32_t val = g_rand_int(rnd);
 
-		if (g_rand_boolean(rnd))
-			bus_io_read(b->bus, port, 1);
-		else
-			bus_io_write(b->bus, port, 1, val & 0xff);
+		gpa_t gpa = POKE_BAR + (val & 0xffff & ~3u);
+
+		switch (g_rand_int_range(rnd, 0, 4)) {
+		case 0: bus_io_read(b->bus, port, 1); break;
+		case 1: bus_io_write(b->bus, port, 1, val & 0xff); break;
+		case 2: bus_mmio_read(b->bus, NULL, gpa, 4); break;
+		case 3:
+			val = g_rand_int(rnd) >> g_rand_int_range(rnd, 0, 32);
+			bus_mmio_write(b->bus, NULL, gpa, 4, val);
+			break;
+		}
 	}
+}
+
+/* Let a PCI card decode its BARs. */
+static void decode(struct board *b)
+{
+	for (unsigned devfn = 8; devfn < 256; devfn++) {
+		struct pci_func *f = pci_bus_func(b->host.pci, devfn);
+
+		for (unsigned n = 0; f && n < PCI_NBARS; n++)
+			pci_config_write(b->host.pci, 0, devfn, 0x10 + 4 * n, 4,
+				f->bar[n].io ? 0xc000 + n * 0x100
+					     : POKE_BAR + n * 0x4000);
+		if (f)
+			pci_config_write(b->host.pci, 0, devfn, 4, 2, 7);
+	}
+}
+
+static void attach(struct board *b, struct dev *d)
+{
+	struct ata_conf disk = {.id = "disk", .blk = b->host.blk};
+	struct ata_conf cd = {.id = "cd", .blk = b->host.blk, .atapi = true};
+
+	if (d->cls == &ide_class) {
+		g_assert_cmpint(ide_attach(d, 0, &disk), ==, 0);
+		g_assert_cmpint(ide_attach(d, 1, &cd), ==, 0);
+	} else if (d->cls == &ahci_class) {
+		g_assert_cmpint(ahci_attach(d, 0, &disk), ==, 0);
+		g_assert_cmpint(ahci_attach(d, 3, &cd), ==, 0);
+	} else if (d->cls == &fdc_class) {
+		g_assert_cmpint(fdc_attach(d, 0, b->host.blk, false), ==, 0);
+	}
+	if (d->cls->reset)
+		d->cls->reset(d);
 }
 
 static void save(struct dev *d, GByteArray *out)
@@ -402,15 +449,18 @@ static void device_round(const struct dev_class *cls, GRand *rnd)
 	char err[200] = "";
 
 	board_init(&b, 2);
-	b.host.blk = rig_image(1 << 20, false);
+	b.host.blk = rig_image(1440 << 10, false);
+	b.host.dma = board_add(&b, "i8237");
 	b.host.vram_bytes = 1 << 20;
 	bus_lock(b.bus);
 	d = cls == &intc_class ? b.intc
 			       : dev_new(cls, "d", &b.host, err, sizeof(err));
 	if (!d)
 		goto out; /* needs more than this board has */
+	attach(&b, d);
+	decode(&b);
 	bus_unlock(b.bus);
-	poke(&b, rnd, 300);
+	poke(&b, rnd, 500);
 	bus_lock(b.bus);
 	bus_clock_pause(b.bus, true);
 	save(d, x);

@@ -17,12 +17,13 @@
 
 #include "dev/irq/i8259.h"
 #include "dev/irq/intc.h"
+#include "dev/irq/intc_state.h"
 #include "dev/irq/ioapic.h"
 #include "dev/irq/lapic.h"
+#include "dev/state.h"
 
 #define MSI_MASK 0xfff00000ull
 #define MSI_BASE 0xfee00000ull
-#define MAX_OWED 250
 
 struct intc {
 	struct dev dev;
@@ -72,7 +73,7 @@ static void intc_gsi_set(void *opaque, unsigned n, bool level)
 	unsigned *owed = &c->lapics.owed;
 
 	if (n == 0 && level && !(c->pic.chip[0].line & 1))
-		*owed = intc_tick_waits(c) ? MIN(*owed + 1, MAX_OWED) : 0;
+		*owed = intc_tick_waits(c) ? MIN(*owed + 1, LAPIC_MAX_OWED) : 0;
 	intc_line(c, n, level);
 }
 
@@ -280,6 +281,16 @@ void intc_nmi(struct dev *d)
 	lapic_set_lint(&c->lapics, 1, false);
 }
 
+static const struct state_field intc_fields[] = {
+	STATE_STRUCT(struct intc, pic, &i8259_state),
+	STATE_STRUCT(struct intc, ioapic, &ioapic_state),
+	STATE_STRUCT(struct intc, lapics, &lapic_set_state),
+	STATE(struct intc, ignne),
+};
+
+static const struct state_list intc_state =
+	STATE_LIST("intc", struct intc, 1, intc_fields);
+
 const struct dev_class intc_class = {
 	.name = "intc",
 	.size = sizeof(struct intc),
@@ -287,4 +298,5 @@ const struct dev_class intc_class = {
 	.reset = intc_reset,
 	.fini = intc_fini,
 	.describe = intc_describe,
+	.state = &intc_state,
 };

@@ -47,6 +47,7 @@ enum lapic_lvt {
 #define LAPIC_BASE_EXTD (1ull << 10)
 #define LAPIC_BASE_EN	(1ull << 11)
 #define LAPIC_LVT_MASK	(1u << 16)
+#define LAPIC_MAX_OWED	250
 
 struct lapic {
 	struct lapic_set *set;

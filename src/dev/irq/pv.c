@@ -167,6 +167,17 @@ void pv_stood_still(struct lapic_set *s, uint64_t ticks)
 	s->pv.clock.base_tsc += ticks;
 }
 
+void pv_measure_anew(struct lapic_set *s)
+{
+	struct pv_set *v = &s->pv;
+
+	v->tsc0 = bus_clock_tsc(s->bus);
+	v->ns0 = bus_clock_ns(s->bus);
+	v->interval_ns = FIRST_INTERVAL_NS;
+	if (v->clock_runs)
+		pv_arm(s, v->ns0);
+}
+
 /* Time of day when the clock showed zero. */
 static bool pv_set_wall_clock(struct lapic *l, uint64_t val)
 {

@@ -56,6 +56,9 @@ bool pv_wrmsr(struct lapic *l, uint32_t msr, uint64_t val);
 int64_t pv_hypercall(
 	void *opaque, uint64_t nr, const uint64_t arg[4], bool wide);
 void pv_tsc_moved(void *opaque);
+/* The clock was loaded, perhaps on another host: its slope is to be found anew.
+ * Time stands. */
+void pv_measure_anew(struct lapic_set *s);
 void pv_stood_still(struct lapic_set *s, uint64_t ticks);
 
 /*

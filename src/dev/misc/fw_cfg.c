@@ -356,10 +356,12 @@ static void fw_cfg_written_get(const void *obj, GByteArray *out)
 	}
 }
 
-static int fw_cfg_written_put(void *obj, const uint8_t *p, size_t n, bool apply,
-	char *err, unsigned errsize)
+static int fw_cfg_written_put(
+	void *obj, const struct state_bytes *from, char *err, unsigned errsize)
 {
 	struct fw_cfg *f = obj;
+	const uint8_t *p = from->p;
+	size_t n = from->n;
 
 	for (unsigned i = 0; i < f->nfiles; i++) {
 		struct fw_cfg_item *it = &f->item[0][FW_CFG_FILE_FIRST + i];
@@ -368,7 +370,7 @@ static int fw_cfg_written_put(void *obj, const uint8_t *p, size_t n, bool apply,
 			continue;
 		if (n < it->len)
 			return -EINVAL;
-		if (apply) {
+		if (from->apply) {
 			memcpy(it->data, p, it->len);
 			if (it->written)
 				it->written(it->opaque, it->data, it->len);

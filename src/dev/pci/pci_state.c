@@ -24,13 +24,14 @@ static void config_get(const void *obj, GByteArray *out)
 	g_byte_array_append(out, f->config, sizeof(f->config));
 }
 
-static int config_put(void *obj, const uint8_t *p, size_t n, bool apply,
-	char *err, unsigned errsize)
+static int config_put(
+	void *obj, const struct state_bytes *from, char *err, unsigned errsize)
 {
 	struct pci_func *f = obj;
+	const uint8_t *p = from->p;
 
-	if (n != sizeof(f->config)) {
-		snprintf(err, errsize, "it has %zu bytes", n);
+	if (from->n != sizeof(f->config)) {
+		snprintf(err, errsize, "it has %zu bytes", from->n);
 		return -EINVAL;
 	}
 	if (memcmp(f->config, p, SAME_BYTES)) {
@@ -40,8 +41,8 @@ static int config_put(void *obj, const uint8_t *p, size_t n, bool apply,
 			pci_get16(f->config + 2));
 		return -EINVAL;
 	}
-	if (apply)
-		memcpy(f->config, p, n);
+	if (from->apply)
+		memcpy(f->config, p, from->n);
 	return 0;
 }
 
@@ -69,21 +70,21 @@ static void msix_get(const void *obj, GByteArray *out)
 		(guint)msix_pending_bytes(f));
 }
 
-static int msix_put(void *obj, const uint8_t *p, size_t n, bool apply,
-	char *err, unsigned errsize)
+static int msix_put(
+	void *obj, const struct state_bytes *from, char *err, unsigned errsize)
 {
 	struct pci_func *f = obj;
 	size_t table = 16ul * f->msix.nvectors;
 
-	if (n != table + msix_pending_bytes(f)) {
+	if (from->n != table + msix_pending_bytes(f)) {
 		snprintf(err, errsize, "it is not of %u vectors",
 			f->msix.nvectors);
 		return -EINVAL;
 	}
-	if (!apply)
+	if (!from->apply)
 		return 0;
-	memcpy(f->msix.table, p, table);
-	memcpy(f->msix.pending, p + table, n - table);
+	memcpy(f->msix.table, from->p, table);
+	memcpy(f->msix.pending, from->p + table, from->n - table);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "dev/pci/pci_priv.h"
+#include "dev/state.h"
 #include "dev/storage/ahci_priv.h"
 
 #define AHCI_BAR       5
@@ -229,6 +230,57 @@ static void ahci_describe(struct dev *d, char *buf, unsigned size)
 	}
 }
 
+/* ---- state ---- */
+
+static void ahci_drain(struct dev *d)
+{
+	for (unsigned i = 0; i < AHCI_PORTS; i++)
+		ata_drain_all(ahci_drive(d, i));
+}
+
+static int ahci_port_loaded(
+	void *obj, unsigned version, char *err, unsigned errsize)
+{
+	struct ahci_port *p = obj;
+
+	/* Slots are served at once: no transfer waits for the host. */
+	if (p->drive.phase == ATA_IDLE)
+		return 0;
+	snprintf(err, errsize, "a command is half done");
+	return -EINVAL;
+}
+
+static const struct state_field ahci_port_fields[] = {
+	STATE_STRUCT(struct ahci_port, drive, &ata_state),
+	STATE(struct ahci_port, clb),
+	STATE(struct ahci_port, fb),
+	STATE(struct ahci_port, is),
+	STATE(struct ahci_port, ie),
+	STATE(struct ahci_port, cmd),
+	STATE(struct ahci_port, tfd),
+	STATE(struct ahci_port, sig),
+	STATE(struct ahci_port, ssts),
+	STATE(struct ahci_port, sctl),
+	STATE(struct ahci_port, serr),
+	STATE(struct ahci_port, sact),
+	STATE(struct ahci_port, ci),
+	STATE(struct ahci_port, device_reset),
+	STATE(struct ahci_port, halted),
+};
+
+static const struct state_list ahci_port_state = STATE_LIST("port",
+	struct ahci_port, 1, ahci_port_fields, .loaded = ahci_port_loaded);
+
+static const struct state_field ahci_fields[] = {
+	STATE_STRUCT(struct ahci, pci, &pci_func_state),
+	STATE_STRUCTS(struct ahci, port, &ahci_port_state),
+	STATE(struct ahci, ghc),
+	STATE(struct ahci, is),
+};
+
+static const struct state_list ahci_state =
+	STATE_LIST("ahci", struct ahci, 1, ahci_fields);
+
 const struct dev_class ahci_class = {
 	.name = "ahci",
 	.size = sizeof(struct ahci),
@@ -236,4 +288,6 @@ const struct dev_class ahci_class = {
 	.reset = ahci_reset,
 	.fini = ahci_fini,
 	.describe = ahci_describe,
+	.state = &ahci_state,
+	.drain = ahci_drain,
 };

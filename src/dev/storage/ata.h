@@ -12,6 +12,7 @@
  * ata_io.c       what a worker thread does: medium <-> guest memory
  * ata_info.c     IDENTIFY, SMART, logs
  * atapi.c        how packet commands move their data
+ * ata_state.c    what is saved of it all
  */
 #ifndef DEV_STORAGE_ATA_H
 #define DEV_STORAGE_ATA_H
@@ -192,6 +193,10 @@ bool ata_ncq(struct ata_drive *d, struct ata_io *io);
 /* Remember for log 0x10. */
 void ata_ncq_fail(struct ata_drive *d, const struct ata_io *io, uint8_t error);
 
+/* ata_state.c: let what is under way end; what of a drive is saved. */
+void ata_drain_all(struct ata_drive *d);
+extern const struct state_list ata_state;
+
 void ata_describe(struct ata_drive *d, char *buf, unsigned size);
 
 /* ---- for the files of the command sets ---- */
@@ -241,6 +246,8 @@ void ata_cmd_packet(struct ata_drive *d);
 /* The packet is in d->cdb. */
 void atapi_packet(struct ata_drive *d);
 void atapi_block(struct ata_drive *d);
+/* The host has written what a packet command takes. */
+void atapi_drain(struct ata_drive *d);
 /* The host has read what was in buf. */
 void atapi_more(struct ata_drive *d);
 void atapi_dma_end(struct ata_drive *d);

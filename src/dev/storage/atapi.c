@@ -60,7 +60,7 @@ static void atapi_filled(struct ata_io *io)
 
 static void atapi_drained(struct ata_io *io);
 
-static void atapi_drain(struct ata_drive *d)
+void atapi_drain(struct ata_drive *d)
 {
 	ata_packet_step(d, d->x.len, atapi_drained);
 }

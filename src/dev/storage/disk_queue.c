@@ -12,6 +12,8 @@
 
 #include <glib.h>
 
+#include "dev/dev.h"
+
 #define DISK_QUEUE_MAX_THREADS 8
 
 struct disk_queue {
@@ -20,6 +22,7 @@ struct disk_queue {
 	pthread_cond_t some, idle;
 	struct disk_job *first, **last;
 	unsigned at_work, generation;
+	unsigned to_tell; /* worked on, not told yet */
 	bool quit;
 	pthread_t thread[DISK_QUEUE_MAX_THREADS];
 	unsigned nthreads;
@@ -35,6 +38,7 @@ static void disk_queue_serve(struct disk_queue *q, struct dma_iov *v)
 	if (!q->first)
 		q->last = &q->first;
 	q->at_work++;
+	q->to_tell++;
 	pthread_mutex_unlock(&q->lock);
 
 	j->work(j, v);
@@ -49,6 +53,7 @@ static void disk_queue_serve(struct disk_queue *q, struct dma_iov *v)
 		j->done(j);
 	bus_unlock(q->bus);
 	pthread_mutex_lock(&q->lock);
+	q->to_tell--;
 }
 
 static void *disk_queue_thread(void *opaque)
@@ -137,4 +142,20 @@ void disk_queue_stop(struct disk_queue *q)
 		pthread_cond_wait(&q->idle, &q->lock);
 	q->generation++;
 	pthread_mutex_unlock(&q->lock);
+}
+
+static bool disk_queue_idle(void *opaque)
+{
+	struct disk_queue *q = opaque;
+	bool idle;
+
+	pthread_mutex_lock(&q->lock);
+	idle = !q->first && !q->to_tell;
+	pthread_mutex_unlock(&q->lock);
+	return idle;
+}
+
+void disk_queue_drain(struct disk_queue *q)
+{
+	dev_wait(q->bus, disk_queue_idle, q);
 }

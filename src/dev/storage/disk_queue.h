@@ -29,4 +29,8 @@ void disk_queue_submit(struct disk_queue *q, struct disk_job *j);
 /* Drop what waits, wait for what is at work, tell nobody.  Bus lock held. */
 void disk_queue_stop(struct disk_queue *q);
 
+/* Wait until all that was submitted has been told of, and what came of that.
+ * Bus lock held, let go meanwhile. */
+void disk_queue_drain(struct disk_queue *q);
+
 #endif

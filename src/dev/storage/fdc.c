@@ -17,6 +17,7 @@
 #include <glib.h>
 
 #include "dev/misc/i8237.h"
+#include "dev/state.h"
 #include "dev/storage/fdc_priv.h"
 
 #define FDC_IRQ	    6
@@ -575,6 +576,90 @@ static void fdc_describe(struct dev *d, char *buf, unsigned size)
 		(unsigned long long)f->requests);
 }
 
+/* ---- state ---- */
+
+static void fdc_drain(struct dev *d)
+{
+	disk_queue_drain(((struct fdc *)d)->queue);
+}
+
+static bool fdc_bytes_ok(const struct fdc *f)
+{
+	switch (f->phase) {
+	case FDC_COMMAND: return f->cmd_at && f->cmd_at < f->cmd_len;
+	case FDC_RESULT: return f->result_at < f->result_len;
+	default: return true;
+	}
+}
+
+static int fdc_loaded(void *obj, unsigned version, char *err, unsigned errsize)
+{
+	struct fdc *f = obj;
+
+	f->x.at = NULL;
+	if (f->phase == FDC_IDLE)
+		f->cmd_at = 0;
+	if (fdc_bytes_ok(f) && (f->phase != FDC_EXEC || fdc_resume(f)))
+		return 0;
+	snprintf(err, errsize, "the command at work makes no sense");
+	return -EINVAL;
+}
+
+static const struct state_field fdc_drive_fields[] = {
+	STATE(struct fdc_drive, track, .max = LAST_TRACK),
+	STATE(struct fdc_drive, next_id),
+	STATE(struct fdc_drive, changed),
+};
+
+static const struct state_list fdc_drive_state =
+	STATE_LIST("drive", struct fdc_drive, 1, fdc_drive_fields);
+
+static const struct state_field fdc_fields[] = {
+	STATE_STRUCTS(struct fdc, drive, &fdc_drive_state),
+	STATE(struct fdc, dor),
+	STATE(struct fdc, tdr),
+	STATE(struct fdc, rate, .max = 3),
+	STATE(struct fdc, phase, .max = FDC_RESULT),
+	STATE_BYTES(struct fdc, cmd),
+	STATE_BYTES(struct fdc, result),
+	STATE(struct fdc, cmd_len, .max = FDC_PARAMS),
+	STATE(struct fdc, cmd_at, .max = FDC_PARAMS),
+	STATE(struct fdc, result_len, .max = FDC_PARAMS),
+	STATE(struct fdc, result_at, .max = FDC_PARAMS),
+	STATE(struct fdc, irq),
+	STATE_BYTES(struct fdc, specify),
+	STATE_BYTES(struct fdc, configure),
+	STATE(struct fdc, perpendicular),
+	STATE(struct fdc, option),
+	STATE(struct fdc, lock),
+	STATE(struct fdc, powerdown),
+	STATE_BYTES(struct fdc, pcn),
+	STATE_BYTES(struct fdc, sense),
+	STATE(struct fdc, sensed, .max = 15),
+	STATE(struct fdc, seeking, .max = 15),
+	STATE_TIMER(struct fdc, seek_timer),
+	STATE_TIMER(struct fdc, reset_timer),
+	STATE(struct fdc, x.c),
+	STATE(struct fdc, x.h),
+	STATE(struct fdc, x.r),
+	STATE(struct fdc, x.n),
+	STATE(struct fdc, x.eot),
+	STATE(struct fdc, x.mt),
+	STATE(struct fdc, x.st1),
+	STATE(struct fdc, x.st2),
+	STATE(struct fdc, x.way, .max = FDC_FROM_HOST),
+	STATE(struct fdc, x.pos, .max = FDC_BUFFER),
+	STATE(struct fdc, x.len, .max = FDC_BUFFER),
+	STATE(struct fdc, x.dirty, .max = FDC_BUFFER),
+	STATE(struct fdc, x.dirty_end, .max = FDC_BUFFER),
+	STATE_CHOICE(struct fdc, x.moved, fdc_moves),
+	STATE_MEM(struct fdc, buf, FDC_BUFFER),
+	STATE_MEM(struct fdc, list, LIST_BYTES),
+};
+
+static const struct state_list fdc_state =
+	STATE_LIST("fdc", struct fdc, 1, fdc_fields, .loaded = fdc_loaded);
+
 const struct dev_class fdc_class = {
 	.name = "fdc",
 	.size = sizeof(struct fdc),
@@ -582,4 +667,6 @@ const struct dev_class fdc_class = {
 	.reset = fdc_reset,
 	.fini = fdc_fini,
 	.describe = fdc_describe,
+	.state = &fdc_state,
+	.drain = fdc_drain,
 };

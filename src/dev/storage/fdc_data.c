@@ -10,6 +10,7 @@
 
 #include <glib.h>
 
+#include "dev/state.h"
 #include "dev/storage/fdc_priv.h"
 
 #define RATE_300K 1
@@ -377,4 +378,30 @@ void fdc_format_track(struct fdc *f)
 		fdc_fail(f, ST1_MA, 0);
 	else
 		fdc_load(f, fdc_loaded_for_format);
+}
+
+/* ---- state ---- */
+
+const struct state_choice fdc_moves[] = {
+	{"sector", (const void *)fdc_sector_moved},
+	{"scan", (const void *)fdc_scan_moved},
+	{"ids", (const void *)fdc_ids_moved},
+	{NULL, NULL},
+};
+
+bool fdc_resume(struct fdc *f)
+{
+	const struct fdc_drive *d = fdc_selected(f);
+	struct fdc_xfer *x = &f->x;
+	uint32_t len = FDC_SECTOR;
+
+	if (!d || !d->blk || !d->format || !x->moved ||
+		fdc_cylinder(d) >= d->format->tracks)
+		return false;
+	x->at = x->moved == fdc_sector_moved ? fdc_sector(f) : f->list;
+	if (x->moved == fdc_scan_moved && !fdc_sector(f))
+		return false;
+	if (x->moved == fdc_ids_moved)
+		len = f->cmd[3] * 4u;
+	return x->at && x->len == len && x->pos < len;
 }

@@ -8,6 +8,7 @@
 #ifndef DEV_STORAGE_FDC_PRIV_H
 #define DEV_STORAGE_FDC_PRIV_H
 
+#include "dev/state.h"
 #include "dev/storage/disk_queue.h"
 #include "dev/storage/fdc.h"
 
@@ -126,6 +127,11 @@ void fdc_step(struct fdc *f, unsigned n, uint8_t track);
 /* Move len bytes at p between the host and us, by DMA or the FIFO; then
  * x.moved is called. */
 void fdc_move(struct fdc *f, uint8_t *p, uint32_t len);
+
+/* fdc_data.c: what a state may have as x.moved; find the data again that the
+ * FIFO moves, false if there cannot be any. */
+extern const struct state_choice fdc_moves[];
+bool fdc_resume(struct fdc *f);
 
 void fdc_read_data(struct fdc *f);
 void fdc_write_data(struct fdc *f);

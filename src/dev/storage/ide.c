@@ -18,12 +18,15 @@
 #include <glib.h>
 
 #include "dev/pci/pci_priv.h"
+#include "dev/state.h"
 
 #define IDETIM	   0x40
 #define IDETIM_IDE 0x80 /* in the high byte: decode the ports */
 #define SIDETIM	   0x44
 #define BM_BAR	   4
 #define FLOATING   0x7f
+
+#define IDE_CDB_BYTES 12u
 
 #define CONTROL_NIEN 0x02
 #define CONTROL_SRST 0x04
@@ -157,14 +160,15 @@ static uint8_t *ide_data(
 
 	if (!d->present || (ch->control & CONTROL_SRST))
 		return NULL;
-	if (d->phase == ATA_CDB && dir == ATA_PIO_OUT) {
-		*n = MIN(*n, 12 - ch->pos);
+	len = d->phase == ATA_CDB ? IDE_CDB_BYTES : d->x.block;
+	/* A loaded state may say anything. */
+	if (ch->pos >= len)
+		return NULL;
+	*n = MIN(*n, len - ch->pos);
+	if (d->phase == ATA_CDB && dir == ATA_PIO_OUT)
 		return d->cdb + ch->pos;
-	}
 	if (d->phase != dir)
 		return NULL;
-	len = d->x.block - ch->pos;
-	*n = MIN(*n, len);
 	return d->buf + d->x.pos + ch->pos;
 }
 
@@ -173,7 +177,7 @@ static void ide_data_moved(struct ide_channel *ch, unsigned n)
 	struct ata_drive *d = &ch->drive[ch->selected];
 
 	ch->pos += n;
-	if (ch->pos < (d->phase == ATA_CDB ? 12 : d->x.block))
+	if (ch->pos < (d->phase == ATA_CDB ? IDE_CDB_BYTES : d->x.block))
 		return;
 	ide_intrq(ch, d->unit, false);
 	ata_pio_done(d);
@@ -648,6 +652,43 @@ static void ide_describe(struct dev *d, char *buf, unsigned size)
 	}
 }
 
+/* ---- state ---- */
+
+static void ide_drain(struct dev *d)
+{
+	for (unsigned n = 0; n < IDE_DRIVES; n++)
+		ata_drain_all(ide_drive(d, n));
+}
+
+static int ide_loaded(void *obj, unsigned version, char *err, unsigned errsize)
+{
+	ide_update_decode(obj);
+	return 0;
+}
+
+static const struct state_field ide_channel_fields[] = {
+	STATE_STRUCTS(struct ide_channel, drive, &ata_state),
+	STATE(struct ide_channel, selected, .max = 1),
+	STATE(struct ide_channel, control),
+	STATE(struct ide_channel, pos, .max = ATA_BUFFER),
+	STATE_ARRAY(struct ide_channel, intrq),
+	STATE(struct ide_channel, line),
+	STATE(struct ide_channel, bm_command),
+	STATE(struct ide_channel, bm_status),
+	STATE(struct ide_channel, bm_table),
+};
+
+static const struct state_list ide_channel_state =
+	STATE_LIST("channel", struct ide_channel, 1, ide_channel_fields);
+
+static const struct state_field ide_fields[] = {
+	STATE_STRUCT(struct ide, pci, &pci_func_state),
+	STATE_STRUCTS(struct ide, ch, &ide_channel_state),
+};
+
+static const struct state_list ide_state =
+	STATE_LIST("ide", struct ide, 1, ide_fields, .loaded = ide_loaded);
+
 const struct dev_class ide_class = {
 	.name = "ide",
 	.size = sizeof(struct ide),
@@ -655,4 +696,6 @@ const struct dev_class ide_class = {
 	.reset = ide_reset,
 	.fini = ide_fini,
 	.describe = ide_describe,
+	.state = &ide_state,
+	.drain = ide_drain,
 };

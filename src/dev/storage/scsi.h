@@ -23,6 +23,7 @@
  * scsi_disk.c    commands of disks
  * scsi_cd.c      commands of CD drives
  * scsi_cd_info.c what they answer
+ * scsi_state.c   what is saved
  */
 #ifndef DEV_STORAGE_SCSI_H
 #define DEV_STORAGE_SCSI_H
@@ -30,6 +31,7 @@
 #include <pthread.h>
 
 #include "block/blk.h"
+#include "dev/state.h"
 #include "dev/storage/disk_queue.h"
 
 #define SCSI_CDB_BYTES	 16u
@@ -215,6 +217,18 @@ struct blk *scsi_change_medium(struct scsi_unit *u, struct blk *blk);
 bool scsi_eject_button(struct scsi_unit *u);
 
 void scsi_describe(struct scsi_unit *u, char *buf, unsigned size);
+
+/*
+ * scsi_state.c: what of a unit is saved; and a request between two steps, for
+ * a transport's struct state_blob: appended to out, then taken from there into
+ * *r (apply, else only looked at) after the unit was loaded.  over: scsi_end
+ * was called.  Loading returns 0, 1 if it is over, or -errno.
+ */
+extern const struct state_list scsi_unit_state;
+#define SCSI_REQ_STATE_MAX (64u + 65536u)
+void scsi_req_save(const struct scsi_req *r, bool over, GByteArray *out);
+int scsi_req_load(struct scsi_req *r, struct scsi_unit *u,
+	const struct state_bytes *from, char *err, unsigned errsize);
 
 /* ---- for the files of the command sets; the unit's lock is held ---- */
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "dev/state.h"
 #include "dev/video/vga_priv.h"
 #include "dev/video/virtio_vga.h"
 
@@ -279,10 +280,21 @@ static void vga_card_fini(struct dev *d)
 	munmap(c->vga.vram, c->vga.vram_bytes);
 }
 
+/* ---- state ---- */
+
+static const struct state_field vga_card_fields[] = {
+	STATE_STRUCT(struct vga_card, pci, &pci_func_state),
+	STATE_STRUCT(struct vga_card, vga, &vga_state),
+};
+
+static const struct state_list vga_card_state =
+	STATE_LIST("vga", struct vga_card, 1, vga_card_fields);
+
 const struct dev_class vga_class = {
 	.name = "vga",
 	.size = sizeof(struct vga_card),
 	.init = vga_card_init,
 	.reset = vga_card_reset,
 	.fini = vga_card_fini,
+	.state = &vga_card_state,
 };

@@ -96,6 +96,19 @@ static bool dispi_bank_ok(const struct vga *v, uint16_t bank)
 	return (uint64_t)(bank + 1) * bytes <= v->vram_bytes;
 }
 
+void vga_dispi_clip(struct vga *v)
+{
+	uint16_t *d = v->r.dispi;
+
+	d[DISPI_MEMORY] = v->vram_bytes >> 16;
+	d[DISPI_ENABLE] &= DISPI_ENABLED | DISPI_GETCAPS | DISPI_8BIT_DAC |
+			   DISPI_LFB | DISPI_NOCLEAR;
+	if (d[DISPI_ENABLE] & DISPI_ENABLED)
+		dispi_fit(v);
+	if (!dispi_bank_ok(v, d[DISPI_BANK]))
+		d[DISPI_BANK] = 0;
+}
+
 static void dispi_write(struct vga *v, unsigned index, uint16_t val)
 {
 	uint16_t *d = v->r.dispi;

@@ -77,6 +77,8 @@ int vga_init(
 void vga_reset(struct vga *v);
 void vga_fini(struct vga *v); /* before the function is unplugged */
 void vga_source_init(struct vga *v, struct display_source *out);
+/* What of it is saved. */
+extern const struct state_list vga_state;
 /* The VGA within a device of either class. */
 struct vga *vga_of(struct dev *d);
 
@@ -99,6 +101,8 @@ static inline unsigned vga_dispi_bpp(const struct vga_regs *r)
 
 uint8_t vga_port_read(struct vga *v, uint16_t port);
 void vga_port_write(struct vga *v, uint16_t port, uint8_t val);
+/* Drop bits that no register has. */
+void vga_regs_clip(struct vga_regs *r);
 
 /* ---- vga_mem.c: 0xa0000-0xbffff ---- */
 
@@ -116,6 +120,8 @@ void vga_mem_update(struct vga *v);
 
 uint16_t vga_dispi_read(const struct vga *v);
 void vga_dispi_write(struct vga *v, uint16_t val);
+/* Make registers that were loaded fit the memory. */
+void vga_dispi_clip(struct vga *v);
 /* Registers of PCI BAR 2. */
 extern const struct bus_mmio_ops vga_mmio_ops;
 /* With a size that is preferred, below 4096 each. */

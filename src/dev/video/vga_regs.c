@@ -232,6 +232,20 @@ static void vga_gfx_write(struct vga *v, uint8_t val)
 		v->r.gfx[i] = val & vga_gfx_bits[i];
 }
 
+void vga_regs_clip(struct vga_regs *r)
+{
+	for (unsigned i = 0; i < VGA_NSEQ; i++)
+		r->seq[i] &= vga_seq_bits[i];
+	for (unsigned i = 0; i < VGA_NGFX; i++)
+		r->gfx[i] &= vga_gfx_bits[i];
+	for (unsigned i = 0; i < VGA_NATTR; i++)
+		r->attr[i] &= i < 16 ? 0x3f : vga_attr_bits[i];
+	r->seq_index &= 7;
+	r->crtc_index &= 0x3f;
+	r->gfx_index &= 0x0f;
+	r->attr_index &= ATTR_PAS | 0x1f;
+}
+
 void vga_port_write(struct vga *v, uint16_t port, uint8_t val)
 {
 	struct vga_regs *r = &v->r;

@@ -7,11 +7,13 @@
  * much memory and how many of them there are is bounded.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include <glib.h>
 
+#include "dev/state.h"
 #include "dev/video/vga_priv.h"
 #include "dev/video/virtio_vga.h"
 #include "dev/virtio/virtio.h"
@@ -635,6 +637,133 @@ static void virtio_vga_describe(struct dev *d, char *buf, unsigned size)
 	virtio_describe(&((struct virtio_vga *)d)->v, buf, size);
 }
 
+/* ---- state ---- */
+
+/* A resource in the blob; its backing and its pixels follow. */
+struct gpu_saved {
+	uint32_t id, format, width, height, nbacking, zero;
+};
+
+static void gpu_items_get(const void *obj, GByteArray *out)
+{
+	const struct virtio_vga *g = obj;
+	GHashTableIter it;
+	gpointer p;
+
+	g_hash_table_iter_init(&it, g->items);
+	while (g_hash_table_iter_next(&it, NULL, &p)) {
+		const struct gpu_item *i = p;
+		struct gpu_saved s = {.id = i->id,
+			.format = i->format,
+			.width = i->width,
+			.height = i->height,
+			.nbacking = i->nbacking};
+
+		g_byte_array_append(out, (const uint8_t *)&s, sizeof(s));
+		g_byte_array_append(out, (const uint8_t *)i->backing,
+			(guint)(i->nbacking * sizeof(i->backing[0])));
+		g_byte_array_append(out, (const uint8_t *)i->pixels,
+			4 * i->width * i->height);
+	}
+}
+
+/* One resource off the bytes; false: it could not have been made. */
+static bool gpu_item_take(struct virtio_vga *g, const uint8_t **p, size_t *n)
+{
+	struct gpu_request q = {0};
+	struct gpu_item *i;
+	struct gpu_saved s;
+	size_t backing, pixels;
+
+	if (*n < sizeof(s))
+		return false;
+	memcpy(&s, *p, sizeof(s));
+	q.u.create.resource = s.id;
+	q.u.create.format = s.format;
+	q.u.create.width = s.width;
+	q.u.create.height = s.height;
+	if (s.nbacking > GPU_MAX_PAGES)
+		return false;
+	backing = s.nbacking * sizeof(struct gpu_entry);
+	pixels = 4ull * s.width * s.height;
+	if (*n - sizeof(s) < backing ||
+		*n - sizeof(s) - backing < 4ull * s.width * s.height ||
+		gpu_create(g, &q) != GPU_OK)
+		return false;
+	*p += sizeof(s);
+	i = gpu_find(g, s.id);
+	i->nbacking = s.nbacking;
+	i->backing = backing ? g_memdup2(*p, backing) : NULL;
+	memcpy(i->pixels, *p + backing, pixels);
+	*p += backing + pixels;
+	*n -= sizeof(s) + backing + pixels;
+	return true;
+}
+
+/* What a look finds wrong taking finds wrong, too: then nothing is shown. */
+static int gpu_items_put(
+	void *obj, const struct state_bytes *from, char *err, unsigned errsize)
+{
+	struct virtio_vga *g = obj;
+	const uint8_t *p = from->p;
+	size_t n = from->n;
+
+	if (!from->apply)
+		return 0;
+	g_hash_table_remove_all(g->items);
+	g->bytes = 0;
+	g->scanout = 0;
+	while (n)
+		if (!gpu_item_take(g, &p, &n)) {
+			snprintf(err, errsize, "a resource makes no sense");
+			return -EINVAL;
+		}
+	return 0;
+}
+
+static const struct state_blob gpu_items = {.get = gpu_items_get,
+	.put = gpu_items_put,
+	.max = GPU_MAX_BYTES +
+	       GPU_MAX_ITEMS * (uint32_t)sizeof(struct gpu_saved) +
+	       (64u << 20)};
+
+static int virtio_vga_loaded(
+	void *obj, unsigned version, char *err, unsigned errsize)
+{
+	struct virtio_vga *g = obj;
+	const struct gpu_item *i = g->scanout ? gpu_find(g, g->scanout) : NULL;
+
+	if (!g->scanout || (i && gpu_inside(i, &g->shown) && g->shown.width &&
+				   g->shown.height &&
+				   g->shown.width <= DISPLAY_MAX_WIDTH &&
+				   g->shown.height <= DISPLAY_MAX_HEIGHT))
+		return 0;
+	g->scanout = 0;
+	snprintf(err, errsize, "what is shown is not there");
+	return -EINVAL;
+}
+
+static const struct state_field virtio_vga_fields[] = {
+	STATE_STRUCT(struct virtio_vga, v, &virtio_state),
+	STATE_STRUCT(struct virtio_vga, vga, &vga_state),
+	STATE_BLOB("resources", &gpu_items),
+	STATE(struct virtio_vga, events),
+	STATE(struct virtio_vga, width, .min = 64, .max = DISPLAY_MAX_WIDTH),
+	STATE(struct virtio_vga, height, .min = 64, .max = DISPLAY_MAX_HEIGHT),
+	STATE(struct virtio_vga, scanout),
+	STATE(struct virtio_vga, shown.x),
+	STATE(struct virtio_vga, shown.y),
+	STATE(struct virtio_vga, shown.width),
+	STATE(struct virtio_vga, shown.height),
+	STATE(struct virtio_vga, cursor_on),
+	STATE(struct virtio_vga, cursor_x, .max = 0xffff),
+	STATE(struct virtio_vga, cursor_y, .max = 0xffff),
+	STATE_BYTES(struct virtio_vga, cursor),
+};
+
+static const struct state_list virtio_vga_state = STATE_LIST("virtio-vga",
+	struct virtio_vga, 1, virtio_vga_fields, .loaded = virtio_vga_loaded);
+
 const struct dev_class virtio_vga_class = {
 	.name = "virtio-vga",
 	.size = sizeof(struct virtio_vga),
@@ -642,4 +771,5 @@ const struct dev_class virtio_vga_class = {
 	.reset = virtio_vga_reset,
 	.fini = virtio_vga_fini,
 	.describe = virtio_vga_describe,
+	.state = &virtio_vga_state,
 };

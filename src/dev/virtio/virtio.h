@@ -81,6 +81,8 @@ int virtio_plug(struct virtio *v, char *err, unsigned errsize);
 void virtio_reset(struct virtio *v);
 void virtio_fini(struct virtio *v);
 void virtio_describe(struct virtio *v, char *buf, unsigned size);
+/* What of it is saved, queues included; for its device's list. */
+extern const struct state_list virtio_state;
 
 static inline bool virtio_has(const struct virtio *v, unsigned feature)
 {

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dev/state.h"
 #include "dev/virtio/devices.h"
 #include "dev/virtio/virtio_blk.h"
 
@@ -436,6 +437,39 @@ static void virtio_blk_describe(struct dev *dev, char *buf, unsigned size)
 		(unsigned long long)d->requests);
 }
 
+/* ---- state ---- */
+
+static bool virtio_blk_idle(void *opaque)
+{
+	struct virtio_blk *d = opaque;
+	bool idle;
+
+	pthread_mutex_lock(&d->lock);
+	idle = !d->busy && d->sleeping == d->nworkers;
+	pthread_mutex_unlock(&d->lock);
+	return idle;
+}
+
+static void virtio_blk_drain(struct dev *dev)
+{
+	dev_wait(dev->host.bus, virtio_blk_idle, dev);
+}
+
+static int virtio_blk_loaded(
+	void *obj, unsigned version, char *err, unsigned errsize)
+{
+	virtio_blk_start(obj);
+	return 0;
+}
+
+static const struct state_field virtio_blk_fields[] = {
+	STATE_STRUCT(struct virtio_blk, v, &virtio_state),
+	STATE(struct virtio_blk, writeback, .max = 1),
+};
+
+static const struct state_list virtio_blk_state = STATE_LIST("virtio-blk",
+	struct virtio_blk, 1, virtio_blk_fields, .loaded = virtio_blk_loaded);
+
 const struct dev_class virtio_blk_class = {
 	.name = "virtio-blk",
 	.size = sizeof(struct virtio_blk),
@@ -443,4 +477,6 @@ const struct dev_class virtio_blk_class = {
 	.reset = virtio_blk_reset,
 	.fini = virtio_blk_fini,
 	.describe = virtio_blk_describe,
+	.state = &virtio_blk_state,
+	.drain = virtio_blk_drain,
 };

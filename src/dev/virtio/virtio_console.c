@@ -7,12 +7,14 @@
  * Output that the host does not take at once stays in its chain, which is
  * given back when all of it has gone.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <glib.h>
 
 #include "dev/chardev.h"
+#include "dev/state.h"
 #include "dev/virtio/devices.h"
 #include "dev/virtio/virtio.h"
 
@@ -299,6 +301,45 @@ static void virtio_console_describe(struct dev *dev, char *buf, unsigned size)
 	virtio_describe(&((struct virtio_console *)dev)->v, buf, size);
 }
 
+/* ---- state ---- */
+
+/* Take the chain that is being sent once more. */
+static int virtio_console_loaded(
+	void *obj, unsigned version, char *err, unsigned errsize)
+{
+	struct virtio_console *d = obj;
+	struct virtq *q = &d->v.queue[Q_OUT];
+
+	if (!d->sending)
+		return 0;
+	virtq_unpop(q);
+	if (q->enabled && virtq_pop(q, &d->out) > 0)
+		return 0;
+	snprintf(err, errsize, "what it sends is not there");
+	return -EINVAL;
+}
+
+static const struct state_field console_message_fields[] = {
+	STATE(struct console_message, id),
+	STATE(struct console_message, event),
+	STATE(struct console_message, value),
+};
+
+static const struct state_list console_message_state = STATE_LIST(
+	"message", struct console_message, 1, console_message_fields);
+
+static const struct state_field virtio_console_fields[] = {
+	STATE_STRUCT(struct virtio_console, v, &virtio_state),
+	STATE_STRUCTS(struct virtio_console, message, &console_message_state),
+	STATE(struct virtio_console, nmessages, .max = CONSOLE_MAX_MESSAGES),
+	STATE(struct virtio_console, sending),
+	STATE(struct virtio_console, out_off),
+};
+
+static const struct state_list virtio_console_state =
+	STATE_LIST("virtio-console", struct virtio_console, 1,
+		virtio_console_fields, .loaded = virtio_console_loaded);
+
 const struct dev_class virtio_console_class = {
 	.name = "virtio-console",
 	.size = sizeof(struct virtio_console),
@@ -306,4 +347,5 @@ const struct dev_class virtio_console_class = {
 	.reset = virtio_console_reset,
 	.fini = virtio_console_fini,
 	.describe = virtio_console_describe,
+	.state = &virtio_console_state,
 };

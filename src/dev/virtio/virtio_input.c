@@ -9,6 +9,7 @@
 
 #include <glib.h>
 
+#include "dev/state.h"
 #include "dev/virtio/devices.h"
 #include "dev/virtio/virtio.h"
 
@@ -270,6 +271,25 @@ static void virtio_input_describe(struct dev *dev, char *buf, unsigned size)
 	virtio_describe(&((struct virtio_input *)dev)->v, buf, size);
 }
 
+/* ---- state ---- */
+
+static const struct state_field virtio_input_fields[] = {
+	STATE_STRUCT(struct virtio_input, v, &virtio_state),
+	STATE(struct virtio_input, select),
+	STATE(struct virtio_input, subsel),
+	STATE(struct virtio_input, now.x),
+	STATE(struct virtio_input, now.y),
+	STATE(struct virtio_input, now.buttons, .max = 7),
+	STATE(struct virtio_input, told.x),
+	STATE(struct virtio_input, told.y),
+	STATE(struct virtio_input, told.buttons, .max = 7),
+	STATE(struct virtio_input, wheel, .min = -INPUT_WHEEL_MAX,
+		.max = INPUT_WHEEL_MAX),
+};
+
+static const struct state_list virtio_input_state = STATE_LIST(
+	"virtio-tablet", struct virtio_input, 1, virtio_input_fields);
+
 const struct dev_class virtio_tablet_class = {
 	.name = "virtio-tablet",
 	.size = sizeof(struct virtio_input),
@@ -277,4 +297,5 @@ const struct dev_class virtio_tablet_class = {
 	.reset = virtio_input_reset,
 	.fini = virtio_input_fini,
 	.describe = virtio_input_describe,
+	.state = &virtio_input_state,
 };

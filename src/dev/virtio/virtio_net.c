@@ -14,6 +14,7 @@
 
 #include <glib.h>
 
+#include "dev/state.h"
 #include "dev/virtio/devices.h"
 #include "dev/virtio/net_offload.h"
 #include "dev/virtio/virtio.h"
@@ -510,6 +511,37 @@ static void virtio_net_describe(struct dev *dev, char *buf, unsigned size)
 		(unsigned long long)d->dropped);
 }
 
+/* ---- state ---- */
+
+static int virtio_net_loaded(
+	void *obj, unsigned version, char *err, unsigned errsize)
+{
+	struct virtio_net *d = obj;
+
+	if (d->port && virtio_running(&d->v) &&
+		virtio_has(&d->v, NET_F_GUEST_TSO4))
+		d->port->receive_tcp = virtio_net_receive_tcp;
+	return 0;
+}
+
+static const struct state_field virtio_net_fields[] = {
+	STATE_STRUCT(struct virtio_net, v, &virtio_state),
+	STATE_BYTES(struct virtio_net, mac),
+	STATE(struct virtio_net, filter.promisc),
+	STATE(struct virtio_net, filter.allmulti),
+	STATE(struct virtio_net, filter.alluni),
+	STATE(struct virtio_net, filter.nomulti),
+	STATE(struct virtio_net, filter.nouni),
+	STATE(struct virtio_net, filter.nobcast),
+	STATE(struct virtio_net, filter.macs_overflow),
+	STATE(struct virtio_net, filter.nmacs, .max = NET_MAX_MACS),
+	STATE_BYTES(struct virtio_net, filter.mac),
+	STATE_TIMER(struct virtio_net, tx_timer),
+};
+
+static const struct state_list virtio_net_state = STATE_LIST("virtio-net",
+	struct virtio_net, 1, virtio_net_fields, .loaded = virtio_net_loaded);
+
 const struct dev_class virtio_net_class = {
 	.name = "virtio-net",
 	.size = sizeof(struct virtio_net),
@@ -517,4 +549,5 @@ const struct dev_class virtio_net_class = {
 	.reset = virtio_net_reset,
 	.fini = virtio_net_fini,
 	.describe = virtio_net_describe,
+	.state = &virtio_net_state,
 };

@@ -9,6 +9,7 @@
 
 #include <glib.h>
 
+#include "dev/state.h"
 #include "dev/virtio/devices.h"
 #include "dev/virtio/virtio.h"
 
@@ -112,6 +113,17 @@ static void virtio_rng_describe(struct dev *dev, char *buf, unsigned size)
 	virtio_describe(&((struct virtio_rng *)dev)->v, buf, size);
 }
 
+/* ---- state ---- */
+
+static const struct state_field virtio_rng_fields[] = {
+	STATE_STRUCT(struct virtio_rng, v, &virtio_state),
+	STATE(struct virtio_rng, budget, .max = RNG_BYTES),
+	STATE_TIMER(struct virtio_rng, timer),
+};
+
+static const struct state_list virtio_rng_state =
+	STATE_LIST("virtio-rng", struct virtio_rng, 1, virtio_rng_fields);
+
 const struct dev_class virtio_rng_class = {
 	.name = "virtio-rng",
 	.size = sizeof(struct virtio_rng),
@@ -119,4 +131,5 @@ const struct dev_class virtio_rng_class = {
 	.reset = virtio_rng_reset,
 	.fini = virtio_rng_fini,
 	.describe = virtio_rng_describe,
+	.state = &virtio_rng_state,
 };

@@ -60,15 +60,22 @@ static uint8_t *virtq_map(
 	return gpa % align ? NULL : bus_dma_map(q->bus, gpa, len);
 }
 
+void virtq_map_rings(struct virtq *q)
+{
+	unsigned n = q->size;
+
+	q->hdesc = virtq_map(q, q->desc, 16 * n, 16);
+	q->havail = virtq_map(q, q->avail, 6 + 2 * n, 2);
+	q->hused = virtq_map(q, q->used, 6 + 8 * n, 4);
+}
+
 bool virtq_enable(struct virtq *q)
 {
 	unsigned n = q->size;
 
 	if (!n || n > q->max_size || (n & (n - 1)))
 		return false;
-	q->hdesc = virtq_map(q, q->desc, 16 * n, 16);
-	q->havail = virtq_map(q, q->avail, 6 + 2 * n, 2);
-	q->hused = virtq_map(q, q->used, 6 + 8 * n, 4);
+	virtq_map_rings(q);
 	q->last_avail = q->avail_seen = q->used_idx = 0;
 	q->pending = 0;
 	q->signalled_valid = false;

@@ -57,6 +57,9 @@ void virtq_reset(struct virtq *q);
 bool virtq_enable(struct virtq *q);
 void virtq_legacy_layout(struct virtq *q, gpa_t desc);
 
+/* The rings where they are now. */
+void virtq_map_rings(struct virtq *q);
+
 /* Next chain: 1, 0 if there is none, -EINVAL if the queue is broken. */
 int virtq_pop(struct virtq *q, struct virtq_chain *c);
 /* Give the last popped chain back as if it had not been popped. */
