@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "net/inet.h"
+
 #define ETH	     14
 #define IPV4	     20
 #define TCP	     20
@@ -22,31 +24,15 @@
 #define F_PSH	     0x08
 #define MAX_IP_BYTES 65535
 
-static uint16_t get16(const uint8_t *p)
-{
-	return p[0] << 8 | p[1];
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = v >> 8;
-	p[1] = v;
-}
-
 /* Bytes of headers of a segment with data and nothing special, or 0. */
 static size_t merge_headers(const uint8_t *f, size_t len)
 {
 	const uint8_t *ip = f + ETH, *tcp = ip + IPV4;
 	size_t head;
 
-	if (len < ETH + IPV4 + TCP || get16(f + 12) != 0x0800 ||
-		ip[0] != 0x45 || get16(ip + 2) != len - ETH ||
-		(get16(ip + 6) & 0x3fff) || ip[9] != 6)
+	if (len < ETH + IPV4 + TCP || inet_get16(f + 12) != 0x0800 ||
+		ip[0] != 0x45 || inet_get16(ip + 2) != len - ETH ||
+		(inet_get16(ip + 6) & 0x3fff) || ip[9] != 6)
 		return 0;
 	head = ETH + IPV4 + (tcp[12] >> 4) * 4u;
 	if (head < ETH + IPV4 + TCP || head >= len ||
@@ -73,7 +59,7 @@ static void merge_begin(
 	m->len = len;
 	m->head = head;
 	m->mss = len - head;
-	m->next_seq = get32(frame + ETH + IPV4 + TCP_SEQ) + m->mss;
+	m->next_seq = inet_get32(frame + ETH + IPV4 + TCP_SEQ) + m->mss;
 	m->segments = 1;
 	m->closed = frame[ETH + IPV4 + TCP_FLAGS] & F_PSH;
 }
@@ -91,7 +77,7 @@ bool net_merge_add(struct net_merge *m, const uint8_t *frame, size_t len)
 	}
 	if (m->closed || head != m->head || data > m->mss ||
 		m->len - ETH + data > MAX_IP_BYTES ||
-		get32(tcp + TCP_SEQ) != m->next_seq ||
+		inet_get32(tcp + TCP_SEQ) != m->next_seq ||
 		!merge_same_flow(m->frame, frame, head))
 		return false;
 	memcpy(m->frame + m->len, frame + head, data);
@@ -104,26 +90,16 @@ bool net_merge_add(struct net_merge *m, const uint8_t *frame, size_t len)
 	return true;
 }
 
-static uint32_t merge_fold(uint32_t s)
-{
-	s = (s & 0xffff) + (s >> 16);
-	return (s & 0xffff) + (s >> 16);
-}
-
 void net_merge_finish(struct net_merge *m)
 {
-	uint8_t *ip = m->frame + ETH;
-	uint32_t sum = 0;
+	uint8_t *ip = m->frame + ETH, pseudo[4] = {0, 6};
 
 	if (m->segments < 2)
 		return;
-	put16(ip + 2, m->len - ETH);
-	put16(ip + 10, 0);
-	for (unsigned i = 0; i < IPV4; i += 2)
-		sum += get16(ip + i);
-	put16(ip + 10, ~merge_fold(sum));
-	sum = 6 + m->len - ETH - IPV4;
-	for (unsigned i = 12; i < IPV4; i += 2)
-		sum += get16(ip + i);
-	put16(ip + IPV4 + TCP_CHECKSUM, merge_fold(sum));
+	inet_put16(ip + 2, m->len - ETH);
+	inet_put_sum(ip + 10, 0);
+	inet_put_sum(ip + 10, ~inet_fold(inet_sum(ip, IPV4)));
+	inet_put16(pseudo + 2, m->len - ETH - IPV4);
+	inet_put_sum(ip + IPV4 + TCP_CHECKSUM,
+		inet_fold(inet_sum(pseudo, 4) + inet_sum(ip + 12, 8)));
 }
