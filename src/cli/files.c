@@ -22,6 +22,7 @@
 
 #define SEABIOS "/usr/share/seabios/bios-256k.bin"
 #define VGABIOS "/usr/share/seabios/vgabios-"
+#define PXE	"/usr/lib/ipxe/qemu/pxe-"
 
 /* ---- who else has the file open ---- */
 
@@ -177,13 +178,15 @@ bool cli_files_open_drive(struct conf_drive *d, GError **err)
 /* The option ROM lets the BIOS boot from the network; absent is fine. */
 static void open_rom(struct conf_nic *n)
 {
-	static const char *const roms[] = {
-		[CONF_NIC_VIRTIO] = "/usr/lib/ipxe/qemu/pxe-virtio.rom",
-		[CONF_NIC_E1000] = "/usr/lib/ipxe/qemu/pxe-e1000.rom",
-		[CONF_NIC_PCNET] = "/usr/lib/ipxe/qemu/pxe-pcnet.rom",
-		[CONF_NIC_RTL8139] = "/usr/lib/ipxe/qemu/pxe-rtl8139.rom",
-		[CONF_NIC_NE2K] = "/usr/lib/ipxe/qemu/pxe-ne2k_pci.rom"};
-	int fd = open(roms[n->model], O_RDONLY | O_CLOEXEC);
+	static const char *const roms[CONF_NNICS] = {
+		[CONF_NIC_VIRTIO] = PXE "virtio.rom",
+		[CONF_NIC_E1000] = PXE "e1000.rom",
+		[CONF_NIC_E1000E] = PXE "e1000e.rom",
+		[CONF_NIC_PCNET] = PXE "pcnet.rom",
+		[CONF_NIC_RTL8139] = PXE "rtl8139.rom",
+		[CONF_NIC_NE2000] = PXE "ne2k_pci.rom"};
+	int fd = roms[n->model] ? open(roms[n->model], O_RDONLY | O_CLOEXEC)
+				: -1;
 
 	if (fd < 0)
 		return;

@@ -282,7 +282,7 @@ const struct cli_flag cli_run_flags[] = {
 	{"boot", 0, "LIST", "boot order out of floppy,cdrom,disk,net",
 		"floppy cdrom disk net", set_boot},
 	{"nic", 0, "NET",
-		"a network card: user (NAT) or none; options model=virtio, "
+		"a network card: user (NAT) or none; options model=virtio|e1000, "
 		"mac=M, forward=tcp:HOSTPORT:GUESTPORT (may repeat)",
 		"user none", set_nic},
 	{"serial", 0, "TO",

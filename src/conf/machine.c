@@ -19,7 +19,8 @@ WORDS(firmware, "firmware", "bios", "uefi");
 WORDS(media, "medium", "disk", "cdrom", "floppy");
 WORDS(bus, "bus", "virtio", "ide", "sata", "scsi", "nvme", "floppy");
 WORDS(format, "format", "raw", "qcow2");
-WORDS(nic, "network card", "virtio", "e1000", "pcnet", "rtl8139", "ne2k");
+WORDS(nic, "network card", "virtio", "e1000", "e1000e", "pcnet", "rtl8139",
+	"ne2000", "ne2000-isa");
 WORDS(serial, "serial line", "none", "stdio", "file", "unix");
 WORDS(display, "display", "none", "vnc");
 WORDS(vga, "display card", "std", "virtio", "none");
@@ -182,7 +183,7 @@ static bool check_supported(const struct conf_machine *m, GError **err)
 		g_autofree char *what = g_strdup_printf(
 			"network card %s", conf_nic_words.words[n->model]);
 
-		if (n->model != CONF_NIC_VIRTIO)
+		if (n->model != CONF_NIC_VIRTIO && n->model != CONF_NIC_E1000)
 			return unsupported(
 				err, what, "use --nic user,model=virtio");
 	}

@@ -82,9 +82,12 @@ enum conf_format {
 enum conf_nic_model {
 	CONF_NIC_VIRTIO,
 	CONF_NIC_E1000,
+	CONF_NIC_E1000E,
 	CONF_NIC_PCNET,
 	CONF_NIC_RTL8139,
-	CONF_NIC_NE2K,
+	CONF_NIC_NE2000,
+	CONF_NIC_NE2000_ISA,
+	CONF_NNICS,
 };
 
 enum conf_serial_kind {

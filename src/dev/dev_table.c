@@ -14,6 +14,7 @@
 #include "dev/misc/i8237.h"
 #include "dev/misc/port92.h"
 #include "dev/misc/testdev.h"
+#include "dev/net/e1000.h"
 #include "dev/pci/i440fx.h"
 #include "dev/pci/piix3.h"
 #include "dev/serial/debugcon.h"
@@ -51,6 +52,7 @@ const struct dev_class *const dev_table[] = {
 	&ide_class,
 	&ahci_class,
 	&virtio_blk_class,
+	&e1000_class,
 	&virtio_net_class,
 	&virtio_console_class,
 	&virtio_rng_class,

@@ -260,6 +260,12 @@ uint8_t *board_add_rom(struct machine *m, struct conf_file *file,
 	return rom;
 }
 
+/* Their device classes. */
+static const char *const nic_class[CONF_NNICS] = {
+	[CONF_NIC_VIRTIO] = "virtio-net",
+	[CONF_NIC_E1000] = "e1000",
+};
+
 static bool add_nic(
 	struct machine *m, unsigned n, struct conf_nic *nic, GError **err)
 {
@@ -273,20 +279,13 @@ static bool add_nic(
 	struct dev *dev;
 	uint32_t rom_bytes;
 
-	if (nic->model != CONF_NIC_VIRTIO) {
-		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
-			"only virtio network cards are built yet",
-			"use model=virtio", "cannot make the network card %s",
-			id);
-		return false;
-	}
 	if (nic->has_mac)
 		memcpy(h.mac, nic->mac, 6);
 	h.net = open_nat(m, nic, err);
 	if (!h.net)
 		return false;
 	g_ptr_array_add(m->board.nets, h.net);
-	dev = board_add(m, "virtio-net", id, &h, err);
+	dev = board_add(m, nic_class[nic->model], id, &h, err);
 	if (dev)
 		board_add_rom(m, &nic->rom, dev, &rom_bytes);
 	return dev != NULL;
@@ -356,7 +355,7 @@ static void add_nic_paths(struct machine *m)
 	struct board *b = &m->board;
 
 	for (unsigned i = 0; i < b->ndevs; i++)
-		if (!strcmp(b->dev[i]->cls->name, "virtio-net"))
+		if (b->dev[i]->host.net && slot_of(m, b->dev[i]))
 			add_path(m, g_strdup_printf("/pci@i0cf8/ethernet@%x/"
 						    "ethernet-phy@0",
 					    slot_of(m, b->dev[i])));

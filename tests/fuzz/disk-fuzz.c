@@ -7,81 +7,17 @@
  * It must neither crash nor hang, and its memory stays bounded.  The seed is
  * printed; threads make runs differ all the same.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-
-#include "../unit/disk-rig.h"
+#include "dev-fuzz.h"
 
 #include "dev/misc/i8237.h"
 #include "dev/storage/ahci.h"
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
 
-#define RAM	   (16u << 20)
 #define DISK_BYTES (2u << 20)
-#define BM	   0xc000
-#define ABAR	   0xfe000000u
+#define BM	   FUZZ_IO
+#define ABAR	   FUZZ_MMIO
 #define TABLES	   0x100000u /* where descriptors are, as a rule */
-
-struct fuzz {
-	struct rig r;
-	struct dev *dma, *dev;
-	struct blk *media[4];
-	uint64_t state;
-};
-
-static uint32_t rnd(struct fuzz *f)
-{
-	f->state ^= f->state << 13;
-	f->state ^= f->state >> 7;
-	f->state ^= f->state << 17;
-	return f->state >> 16;
-}
-
-static uint32_t below(struct fuzz *f, uint32_t n)
-{
-	return rnd(f) % n;
-}
-
-/* Mostly RAM; sometimes ROM, devices, nothing. */
-static uint32_t address(struct fuzz *f)
-{
-	switch (below(f, 16)) {
-	case 0: return rnd(f);
-	case 1: return 0xfffffff0u + below(f, 16);
-	case 2: return RAM - below(f, 4096);
-	case 3: return 0xa0000 + below(f, 0x60000);
-	case 4: return ABAR + below(f, 4096);
-	default: return below(f, RAM);
-	}
-}
-
-static uint8_t byte(struct fuzz *f)
-{
-	static const uint8_t some[] = {
-		0, 1, 2, 3, 4, 8, 0x10, 0x7f, 0x80, 0xff};
-
-	return below(f, 3) ? some[below(f, sizeof(some))] : rnd(f);
-}
-
-static void port_write(struct fuzz *f, uint16_t port, uint32_t val)
-{
-	bus_io_write(f->r.b.bus, port, 1u << below(f, 3), val);
-}
-
-static void port_read(struct fuzz *f, uint16_t port)
-{
-	bus_io_read(f->r.b.bus, port, 1u << below(f, 3));
-}
-
-static void config_write(struct fuzz *f, unsigned devfn, unsigned off,
-	unsigned size, uint32_t val)
-{
-	bus_lock(f->r.b.bus);
-	pci_config_write(f->r.b.host.pci, 0, devfn, off, size, val);
-	bus_unlock(f->r.b.bus);
-}
 
 /* Entries of 8 or 16 bytes: an address here and there, a length, flags. */
 static void make_tables(struct fuzz *f, unsigned stride)
@@ -455,69 +391,14 @@ static void floppy_round(struct fuzz *f)
 
 /* ---- all ---- */
 
-static const struct kind {
-	const char *name;
-	void (*open)(struct fuzz *f), (*awake)(struct fuzz *f),
-		(*round)(struct fuzz *f);
-} kinds[] = {
+static const struct kind kinds[] = {
 	{"ide", ide_open, ide_awake, ide_round},
 	{"ahci", ahci_open, ahci_awake, ahci_round},
 	{"floppy", floppy_open, floppy_awake, floppy_round},
+	{NULL},
 };
-
-static void reset(struct fuzz *f)
-{
-	bus_lock(f->r.b.bus);
-	f->dev->cls->reset(f->dev);
-	bus_unlock(f->r.b.bus);
-}
-
-static long peak_kb(void)
-{
-	struct rusage u;
-
-	getrusage(RUSAGE_SELF, &u);
-	return u.ru_maxrss;
-}
 
 int main(int argc, char **argv)
 {
-	const struct kind *k = NULL;
-	struct fuzz f = {0};
-	unsigned long rounds = argc > 2 ? strtoul(argv[2], NULL, 0) : 100000;
-	char text[512];
-	long before;
-
-	for (unsigned i = 0; argc > 1 && i < G_N_ELEMENTS(kinds); i++)
-		if (!strcmp(argv[1], kinds[i].name))
-			k = &kinds[i];
-	if (!k) {
-		fprintf(stderr, "disk-fuzz ide|ahci|floppy ROUNDS [SEED]\n");
-		return 2;
-	}
-	f.state = argc > 3 ? strtoull(argv[3], NULL, 0) : (uint64_t)getpid();
-	printf("seed %llu\n", (unsigned long long)f.state);
-	f.state = f.state * 0x9e3779b97f4a7c15ull | 1;
-	rig_init(&f.r);
-	k->open(&f);
-	k->awake(&f);
-	before = peak_kb();
-	for (unsigned long i = 0; i < rounds; i++) {
-		k->round(&f);
-		if (!below(&f, 50))
-			bus_timers_run(f.r.b.bus);
-		if (!below(&f, 8))
-			g_usleep(below(&f, 100));
-		if (!below(&f, 5000)) {
-			reset(&f);
-			k->awake(&f);
-		}
-	}
-	f.dev->cls->describe(f.dev, text, sizeof(text));
-	board_fini(&f.r.b);
-	for (unsigned i = 0; i < G_N_ELEMENTS(f.media); i++)
-		blk_close(f.media[i]);
-	printf("%lu rounds, %ld KiB grown; %s\n", rounds, peak_kb() - before,
-		text);
-	return peak_kb() - before > 256 << 10;
+	return fuzz_main(argc, argv, kinds);
 }

@@ -14,6 +14,7 @@
 
 #include <glib.h>
 
+#include "dev/net/card.h"
 #include "dev/state.h"
 #include "dev/virtio/devices.h"
 #include "dev/virtio/net_offload.h"
@@ -37,8 +38,6 @@
 #define NET_F_CTRL_MAC_ADDR 23
 
 enum { Q_RX, Q_TX, Q_CTRL, NQUEUES };
-
-#define ETH_HEADER 14
 
 struct net_config {
 	uint8_t mac[6];
@@ -455,24 +454,13 @@ static uint64_t virtio_net_features(const struct net_port *port)
 	return f;
 }
 
-static void virtio_net_choose_mac(struct virtio_net *d)
-{
-	static const uint8_t none[6],
-		first[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
-	const struct dev_host *h = &d->v.dev.host;
-
-	memcpy(d->factory_mac, memcmp(h->mac, none, 6) ? h->mac : first, 6);
-	if (!memcmp(h->mac, none, 6))
-		d->factory_mac[5] += h->index;
-	memcpy(d->mac, d->factory_mac, 6);
-}
-
 static int virtio_net_init(struct dev *dev, char *err, unsigned errsize)
 {
 	struct virtio_net *d = (struct virtio_net *)dev;
 	int rc;
 
-	virtio_net_choose_mac(d);
+	card_choose_mac(d->factory_mac, &dev->host);
+	memcpy(d->mac, d->factory_mac, 6);
 	bus_timer_init(&d->tx_timer, dev->host.bus, virtio_net_tx_more, d);
 	virtio_init(&d->v, &virtio_net_type, virtio_net_features(dev->host.net),
 		NQUEUES, NET_QUEUE_SIZE);

@@ -1,0 +1,11 @@
+/*
+ * e1000.h - Intel 82540EM gigabit Ethernet controller.
+ */
+#ifndef DEV_NET_E1000_H
+#define DEV_NET_E1000_H
+
+#include "dev/dev.h"
+
+extern const struct dev_class e1000_class;
+
+#endif

@@ -1,0 +1,207 @@
+/*
+ * nic-fuzz.c - network cards under a driver gone mad: any register, rings and
+ * descriptors that point anywhere, frames of any kind.
+ */
+#include "dev-fuzz.h"
+
+#include "net/inet.h"
+#include "net/net.h"
+
+#define RINGS	 0x100000u /* where rings are, as a rule */
+#define MAX_REGS 24
+
+/* A card: how its registers are reached, which of them matter, and what a
+ * driver writes there first. */
+struct card_kind {
+	const char *class;
+	bool io;
+	unsigned bytes; /* of registers */
+	unsigned width; /* of most of them */
+	uint16_t regs[MAX_REGS];
+	struct {
+		uint16_t reg;
+		uint8_t size;
+		uint32_t val;
+	} wake[MAX_REGS];
+};
+
+struct cable {
+	struct net_port port;
+	const struct card_kind *kind;
+	struct fuzz *fuzz;
+	unsigned sent, depth;
+	uint8_t frame[70000];
+};
+
+static void cable_sent(struct net_port *p, const uint8_t *frame, size_t len)
+{
+	struct cable *c = (struct cable *)p;
+	volatile uint8_t last = len ? frame[len - 1] : 0;
+
+	(void)last;
+	g_assert_cmpuint(len, <=, NET_MAX_FRAME);
+	c->sent++;
+	/* An answer may come before sending returns. */
+	if (c->depth++ == 0 && len >= 60 && p->receive && !below(c->fuzz, 4)) {
+		memcpy(c->frame, frame, len);
+		p->receive(p->opaque, c->frame, len);
+	}
+	c->depth--;
+}
+
+static void reg_write(struct fuzz *f, unsigned reg, unsigned size, uint32_t val)
+{
+	struct cable *c = f->own;
+
+	if (c->kind->io)
+		bus_io_write(f->r.b.bus, FUZZ_IO + reg, size, val);
+	else
+		bus_mmio_write(f->r.b.bus, NULL, FUZZ_MMIO + reg, size, val);
+}
+
+static void reg_read(struct fuzz *f, unsigned reg, unsigned size)
+{
+	struct cable *c = f->own;
+
+	if (c->kind->io)
+		bus_io_read(f->r.b.bus, FUZZ_IO + reg, size);
+	else
+		bus_mmio_read(f->r.b.bus, NULL, FUZZ_MMIO + reg, size);
+}
+
+static void card_open(struct fuzz *f, const struct card_kind *k)
+{
+	struct cable *c = g_new0(struct cable, 1);
+
+	c->kind = k;
+	c->fuzz = f;
+	c->port.send = cable_sent;
+	c->port.checksums_good = true;
+	f->own = c;
+	f->r.b.host.net = &c->port;
+	f->dev = board_add(&f->r.b, k->class);
+}
+
+static void card_awake(struct fuzz *f)
+{
+	const struct card_kind *k = ((struct cable *)f->own)->kind;
+	struct pci_func *p = pci_bus_func(f->r.b.host.pci, 2 << 3);
+
+	for (unsigned i = 0; p && i < PCI_NBARS; i++)
+		if (p->bar[i].size)
+			config_write(f, 2 << 3, 0x10 + 4 * i, 4,
+				p->bar[i].io ? FUZZ_IO : FUZZ_MMIO);
+	config_write(f, 2 << 3, 4, 2, below(f, 32) ? 7 : rnd(f));
+	for (unsigned i = 0; i < MAX_REGS && k->wake[i].size; i++)
+		reg_write(f, k->wake[i].reg, k->wake[i].size,
+			below(f, 64) ? k->wake[i].val : rnd(f));
+}
+
+/* Double words as descriptors have them: addresses, lengths, flags. */
+static void make_rings(struct fuzz *f)
+{
+	uint32_t at = RINGS + below(f, 64) * 256;
+	uint32_t e[4];
+
+	for (unsigned i = below(f, 64); i; i--, at += 16) {
+		for (unsigned k = 0; k < 4; k++)
+			switch (below(f, 4)) {
+			case 0: e[k] = address(f); break;
+			case 1: e[k] = below(f, 3) ? 0 : rnd(f); break;
+			case 2: e[k] = rnd(f) << below(f, 32); break;
+			case 3: e[k] = below(f, 2048) | rnd(f) << 16; break;
+			}
+		bus_dma_write(f->r.b.bus, at, e, 16);
+	}
+}
+
+/* Something like a TCP segment, for cards that look into it. */
+static void make_packet(struct fuzz *f)
+{
+	static const uint8_t head[] = {0x52, 0x54, 0, 0x12, 0x34, 0x56, 2, 0, 0,
+		0, 0, 1, 8, 0, 0x45, 0, 5, 0xdc, 0, 1, 0, 0, 64, 6, 0, 0, 10, 0,
+		2, 15, 10, 0, 2, 2, 4, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x50,
+		0x18, 0x20, 0, 0, 0, 0, 0};
+	uint8_t p[sizeof(head)];
+
+	memcpy(p, head, sizeof(p));
+	for (unsigned n = below(f, 4); n; n--)
+		p[below(f, sizeof(p))] = rnd(f);
+	bus_dma_write(f->r.b.bus, below(f, FUZZ_RAM - 64), p, sizeof(p));
+}
+
+static void receive(struct fuzz *f)
+{
+	static const uint16_t sizes[] = {0, 13, 14, 42, 60, 64, 1514, 1518,
+		1522, 4096, 9000, 16384, 16500, 65535};
+	struct cable *c = f->own;
+	size_t len = below(f, 2) ? sizes[below(f, G_N_ELEMENTS(sizes))]
+				 : below(f, 1600);
+
+	memset(c->frame, rnd(f), len);
+	for (unsigned i = 0; i < 64; i++)
+		c->frame[i] = byte(f);
+	if (below(f, 2))
+		memcpy(c->frame, "\x52\x54\x00\x12\x34\x56\x02\0\0\0\0\1\x08",
+			13);
+	else if (below(f, 2))
+		memset(c->frame, 0xff, 6);
+	if (below(f, 2))
+		inet_put16(c->frame + 12, 0x8100);
+	bus_lock(f->r.b.bus);
+	c->port.receive(c->port.opaque, c->frame, len);
+	bus_unlock(f->r.b.bus);
+}
+
+static void card_round(struct fuzz *f)
+{
+	const struct card_kind *k = ((struct cable *)f->own)->kind;
+	unsigned n = 0;
+
+	while (n < MAX_REGS && k->regs[n])
+		n++;
+	switch (below(f, 10)) {
+	case 0:
+		reg_write(f, below(f, k->bytes), 1u << below(f, 3), rnd(f));
+		break;
+	case 1: reg_read(f, below(f, k->bytes), 1u << below(f, 3)); break;
+	case 2: reg_read(f, k->regs[below(f, n)], k->width); break;
+	case 3:
+	case 4:
+		reg_write(f, k->regs[below(f, n)], k->width,
+			below(f, 3) ? below(f, 64) : rnd(f));
+		break;
+	case 5: make_rings(f); break;
+	case 6: make_packet(f); break;
+	case 7:
+	case 8: receive(f); break;
+	case 9:
+		if (!below(f, 20))
+			card_awake(f);
+		break;
+	}
+}
+
+static const struct card_kind e1000_kind = {"e1000", false, 0x20000, 4,
+	{0x04, 0x10, 0x14, 0x20, 0xc0, 0xc4, 0xc8, 0xd0, 0x100, 0x400, 0x2808,
+		0x2810, 0x2818, 0x2820, 0x3808, 0x3810, 0x3818, 0x3818, 0x3818,
+		0x3820, 0x5000, 0x5404, 0x5600},
+	{{0x3800, 4, RINGS}, {0x3804, 4, 0}, {0x3808, 4, 1024}, {0x3810, 4, 0},
+		{0x2800, 4, RINGS + 0x2000}, {0x2804, 4, 0}, {0x2808, 4, 1024},
+		{0x2810, 4, 0}, {0x2818, 4, 63}, {0x400, 4, 0x4010a},
+		{0x100, 4, 0x801e}, {0xd0, 4, 0x9f}}};
+
+static void e1000_open(struct fuzz *f)
+{
+	card_open(f, &e1000_kind);
+}
+
+static const struct kind kinds[] = {
+	{"e1000", e1000_open, card_awake, card_round},
+	{NULL},
+};
+
+int main(int argc, char **argv)
+{
+	return fuzz_main(argc, argv, kinds);
+}
