@@ -184,6 +184,21 @@ SETTER(pointer)
 	return true;
 }
 
+SETTER(keyboard)
+{
+	int word;
+
+	if (!set_word(&word, &conf_keyboard_words, v, err))
+		return false;
+	MACHINE->keyboard = (enum conf_keyboard)word;
+	return true;
+}
+
+SETTER(usb)
+{
+	return conf_usb_parse(MACHINE, v, err);
+}
+
 SETTER(vga)
 {
 	return conf_vga_parse(MACHINE, v, err);
@@ -269,12 +284,13 @@ const struct cli_flag cli_run_flags[] = {
 	{"append", 0, "TEXT", "command line for the kernel", NULL, set_append},
 	{"disk", 0, "FILE",
 		"a disk; options format=raw|qcow2, "
-		"bus=virtio|ide|sata (or a place: ide0:1, sata3), readonly, "
+		"bus=virtio|ide|sata|usb (or a place: ide0:1, sata3, usb1), "
+		"readonly, "
 		"snapshot, serial=S",
 		"@file", set_disk},
 	{"cdrom", 0, "FILE",
 		"a CD in its drive, or none for an empty one; options "
-		"bus=ide|sata",
+		"bus=ide|sata|usb",
 		"@file", set_cdrom},
 	{"floppy", 0, "FILE",
 		"a floppy in its drive, or none; options readonly, snapshot",
@@ -300,9 +316,16 @@ const struct cli_flag cli_run_flags[] = {
 		"std virtio none", set_vga},
 	{"pointer", 0, "P",
 		"ps2 (a mouse), tablet (virtio too: it says where the pointer "
-		"is, so that it goes where it is sent) or auto (default: a "
-		"tablet with remote screens)",
-		"auto ps2 tablet", set_pointer},
+		"is, so that it goes where it is sent), usb-tablet, usb-mouse "
+		"or auto (default: a tablet with remote screens)",
+		"auto ps2 tablet usb-tablet usb-mouse", set_pointer},
+	{"keyboard", 0, "K",
+		"ps2 (default) or usb (PS/2 too, until a driver runs it)",
+		"ps2 usb", set_keyboard},
+	{"usb", 0, "LIST",
+		"USB controllers: uhci (USB 1), or off; default: uhci if "
+		"something hangs on USB",
+		"uhci off", set_usb},
 	{"display", 0, "D",
 		"who may look: none (default; vmeste screenshot can) or "
 		"vnc=WHERE, [HOST:]PORT (default host: 127.0.0.1) or "
@@ -419,7 +442,7 @@ static bool open_all(struct run *r, GError **err)
 	struct conf_machine *m = r->m;
 
 	return conf_machine_check(m, err) && conf_drives_place(m, err) &&
-	       cli_ports_check(m, err) &&
+	       conf_usb_place(m, err) && cli_ports_check(m, err) &&
 	       (!r->named || cli_control_listen(m, err)) &&
 	       (!m->gdb.path || cli_listen(&m->gdb, "--gdb", err)) &&
 	       listen_screen(r, err) && cli_files_open(m, err);

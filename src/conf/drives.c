@@ -12,7 +12,7 @@
 static bool bad_bus(GError **err, const char *text)
 {
 	conf_error_set(err, CONF_ERROR_USAGE, NULL,
-		"write for example ide, ide1:0, sata3 or floppy1",
+		"write for example ide, ide1:0, sata3, usb1 or floppy1",
 		"bad bus '%s'", text);
 	return false;
 }
@@ -20,8 +20,9 @@ static bool bad_bus(GError **err, const char *text)
 /* What stands behind the bus's name: "1:0" for IDE, "3" for others. */
 static bool parse_slot(const char *at, struct conf_drive *d)
 {
-	static const char most[] = {
-		[CONF_BUS_SATA] = '5', [CONF_BUS_FLOPPY] = '1'};
+	static const char most[] = {[CONF_BUS_SATA] = '5',
+		[CONF_BUS_USB] = '3',
+		[CONF_BUS_FLOPPY] = '1'};
 
 	if (d->bus == CONF_BUS_IDE) {
 		if (strlen(at) != 3 || at[0] < '0' || at[0] > '1' ||
@@ -30,7 +31,7 @@ static bool parse_slot(const char *at, struct conf_drive *d)
 		d->slot = (at[0] - '0') * 2 + at[2] - '0';
 		return true;
 	}
-	if (d->bus != CONF_BUS_SATA && d->bus != CONF_BUS_FLOPPY)
+	if (!most[d->bus])
 		return false;
 	d->slot = at[0] - '0';
 	return at[0] >= '0' && at[0] <= most[d->bus] && !at[1];
@@ -171,7 +172,8 @@ bool conf_drives_place(struct conf_machine *m, GError **err)
 	for (guint i = 0; i < m->drives->len; i++) {
 		const struct conf_drive *d = g_ptr_array_index(m->drives, i);
 
-		if (d->slot < 0)
+		/* Of USB it is the controller; many have room there. */
+		if (d->slot < 0 || d->bus == CONF_BUS_USB)
 			continue;
 		if ((unsigned)d->slot >= slots_of(d->bus))
 			return no_place(d, err);

@@ -17,14 +17,16 @@ WORDS(hypervisor, "hypervisor", "kvm", "none");
 WORDS(board, "board", "pc", "q35");
 WORDS(firmware, "firmware", "bios", "uefi");
 WORDS(media, "medium", "disk", "cdrom", "floppy");
-WORDS(bus, "bus", "virtio", "ide", "sata", "scsi", "nvme", "floppy");
+WORDS(bus, "bus", "virtio", "ide", "sata", "scsi", "nvme", "usb", "floppy");
 WORDS(format, "format", "raw", "qcow2");
 WORDS(nic, "network card", "virtio", "e1000", "e1000e", "pcnet", "rtl8139",
 	"ne2000", "ne2000-isa");
 WORDS(serial, "serial line", "none", "stdio", "file", "unix");
 WORDS(display, "display", "none", "vnc");
 WORDS(vga, "display card", "std", "virtio", "none");
-WORDS(pointer, "pointer", "auto", "ps2", "tablet");
+WORDS(pointer, "pointer", "auto", "ps2", "tablet", "usb-tablet", "usb-mouse");
+WORDS(keyboard, "keyboard", "ps2", "usb");
+WORDS(usb, "USB controller", "uhci", "ehci", "xhci");
 WORDS(boot, "boot medium", "floppy", "cdrom", "disk", "net");
 
 void conf_file_clear(struct conf_file *f)
@@ -151,19 +153,21 @@ static bool unsupported(GError **err, const char *what, const char *fix)
 static bool check_drive(const struct conf_drive *d, GError **err)
 {
 	bool ata = d->bus == CONF_BUS_IDE || d->bus == CONF_BUS_SATA;
+	bool usb = d->bus == CONF_BUS_USB;
 	const char *media = conf_media_words.words[d->media];
 	const char *bus = conf_bus_words.words[d->bus];
 	g_autofree char *what = g_strdup_printf("%s on bus %s", media, bus);
 
 	if (d->bus == CONF_BUS_SCSI || d->bus == CONF_BUS_NVME)
 		return unsupported(err, what, "use bus=virtio, ide or sata");
-	if (d->media == CONF_MEDIA_DISK ? ata || d->bus == CONF_BUS_VIRTIO
-		: d->media == CONF_MEDIA_CDROM ? ata
+	if (d->media == CONF_MEDIA_DISK
+			? ata || d->bus == CONF_BUS_VIRTIO || usb
+		: d->media == CONF_MEDIA_CDROM ? ata || usb
 					       : d->bus == CONF_BUS_FLOPPY)
 		return true;
 	conf_error_set(err, CONF_ERROR_USAGE,
-		"disks go on virtio, ide or sata, CDs on ide or sata, floppies "
-		"on floppy",
+		"disks go on virtio, ide, sata or usb, CDs on ide, sata or usb, "
+		"floppies on floppy",
 		"leave bus= out", "there is no %s", what);
 	return false;
 }
@@ -175,6 +179,13 @@ static bool check_supported(const struct conf_machine *m, GError **err)
 		return unsupported(err, "board q35", "use --board pc");
 	if (m->firmware != CONF_FIRMWARE_BIOS)
 		return unsupported(err, "firmware uefi", "use --firmware bios");
+	for (unsigned i = 0; i < m->nusb; i++) {
+		g_autofree char *what = g_strdup_printf(
+			"USB controller %s", conf_usb_words.words[m->usb[i]]);
+
+		if (m->usb[i] != CONF_USB_UHCI)
+			return unsupported(err, what, "use --usb uhci");
+	}
 	for (guint i = 0; i < m->drives->len; i++)
 		if (!check_drive(g_ptr_array_index(m->drives, i), err))
 			return false;

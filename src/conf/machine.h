@@ -24,6 +24,7 @@
 #define CONF_MAX_DRIVES 32
 #define CONF_MAX_NICS	8
 #define CONF_MAX_SERIAL 4
+#define CONF_MAX_USB	4 /* controllers */
 
 /* Places on a bus.  IDE: channel * 2 + unit. */
 #define CONF_IDE_SLOTS	  4
@@ -71,6 +72,7 @@ enum conf_bus {
 	CONF_BUS_SATA,
 	CONF_BUS_SCSI,
 	CONF_BUS_NVME,
+	CONF_BUS_USB, /* slot: the controller */
 	CONF_BUS_FLOPPY,
 };
 
@@ -113,6 +115,19 @@ enum conf_pointer {
 	CONF_POINTER_AUTO, /* a tablet too if there are remote screens */
 	CONF_POINTER_PS2,
 	CONF_POINTER_TABLET, /* virtio; PS/2 until a driver runs it */
+	CONF_POINTER_USB_TABLET,
+	CONF_POINTER_USB_MOUSE,
+};
+
+enum conf_keyboard {
+	CONF_KEYBOARD_PS2,
+	CONF_KEYBOARD_USB, /* PS/2 until a driver runs it */
+};
+
+enum conf_usb {
+	CONF_USB_UHCI,
+	CONF_USB_EHCI, /* with its UHCI companions */
+	CONF_USB_XHCI,
 };
 
 enum conf_boot {
@@ -128,7 +143,8 @@ extern const struct conf_word_list conf_engine_words, conf_irqchip_words,
 	conf_hypervisor_words, conf_board_words, conf_firmware_words,
 	conf_media_words, conf_bus_words, conf_format_words, conf_nic_words,
 	conf_serial_words, conf_display_words, conf_vga_words,
-	conf_pointer_words, conf_boot_words;
+	conf_pointer_words, conf_keyboard_words, conf_usb_words,
+	conf_boot_words;
 
 struct conf_file {
 	char *path; /* NULL: absent */
@@ -200,6 +216,10 @@ struct conf_machine {
 	uint64_t vram_bytes;	  /* a power of two */
 	struct conf_file vga_rom; /* its BIOS, or absent */
 	enum conf_pointer pointer;
+	enum conf_keyboard keyboard;
+	enum conf_usb usb[CONF_MAX_USB]; /* in order: usb0, usb1, ... */
+	unsigned nusb;
+	bool usb_off; /* none, whoever wants one: conf_usb_place */
 	enum conf_display display;
 	char *display_addr;	 /* or NULL */
 	char *display_password;	 /* or NULL: none is asked for */
@@ -227,6 +247,9 @@ void conf_machine_free(struct conf_machine *m);
 
 unsigned conf_machine_ncpus(const struct conf_machine *m);
 
+/* A controller if something hangs on USB and none was named; what names one
+ * that is not there is an error. */
+bool conf_usb_place(struct conf_machine *m, GError **err);
 /* Give every drive that names none a place on its bus; two in one place, or
  * more than there are, are errors. */
 bool conf_drives_place(struct conf_machine *m, GError **err);

@@ -112,7 +112,8 @@ static JsonObject *nic_to_json(const struct conf_nic *n, GArray *fds)
 static void put_lists(JsonObject *o, const struct conf_machine *m, GArray *fds)
 {
 	JsonArray *drives = json_array_new(), *nics = json_array_new(),
-		  *serial = json_array_new(), *boot = json_array_new();
+		  *serial = json_array_new(), *boot = json_array_new(),
+		  *usb = json_array_new();
 
 	for (guint i = 0; i < m->drives->len; i++)
 		json_array_add_object_element(drives,
@@ -130,6 +131,10 @@ static void put_lists(JsonObject *o, const struct conf_machine *m, GArray *fds)
 	json_object_set_array_member(o, "nics", nics);
 	json_object_set_array_member(o, "serial", serial);
 	json_object_set_array_member(o, "boot", boot);
+	for (unsigned i = 0; i < m->nusb; i++)
+		json_array_add_string_element(
+			usb, conf_usb_words.words[m->usb[i]]);
+	json_object_set_array_member(o, "usb", usb);
 }
 
 JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
@@ -167,6 +172,7 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	put_string(o, "display_addr", m->display_addr);
 	put_string(o, "display_password", m->display_password);
 	put_file(o, "screen", &m->screen, fds);
+	put_word(o, "keyboard", &conf_keyboard_words, (int)m->keyboard);
 	put_word(o, "pointer", &conf_pointer_words, (int)m->pointer);
 	put_word(o, "vga", &conf_vga_words, (int)m->vga);
 	json_object_set_int_member(o, "vram_bytes", (gint64)m->vram_bytes);
@@ -402,25 +408,48 @@ static void add_nic(struct reader *r, JsonObject *o, void *list)
 	get_list(r, o, "forwards", 1024, add_forward, n->forwards);
 }
 
-static void read_boot(struct reader *r, JsonObject *o, struct conf_machine *m)
+/* How many words of the list there are, at most max. */
+static unsigned get_words(struct reader *r, JsonObject *o, const char *key,
+	const struct conf_word_list *list, int *out, unsigned max)
 {
-	JsonNode *n = reader_member(r, o, "boot", JSON_NODE_ARRAY, 0);
+	JsonNode *n = reader_member(r, o, key, JSON_NODE_ARRAY, 0);
 	JsonArray *a = n ? json_node_get_array(n) : NULL;
+	unsigned found = 0;
 
 	for (guint i = 0; a && i < json_array_get_length(a); i++) {
 		JsonNode *e = json_array_get_element(a, i);
 		const char *s = JSON_NODE_HOLDS_VALUE(e)
 					? json_node_get_string(e)
 					: NULL;
-		int word;
 
-		if (i >= CONF_NBOOT || !s ||
-			!conf_parse_word(s, &conf_boot_words, &word, NULL)) {
-			reader_fail(r, "boot");
-			return;
+		if (i >= max || !s ||
+			!conf_parse_word(s, list, &out[i], NULL)) {
+			reader_fail(r, key);
+			return 0;
 		}
-		m->boot[m->nboot++] = (enum conf_boot)word;
+		found++;
 	}
+	return found;
+}
+
+static void read_boot(struct reader *r, JsonObject *o, struct conf_machine *m)
+{
+	int word[CONF_NBOOT];
+
+	m->nboot = get_words(r, o, "boot", &conf_boot_words, word, CONF_NBOOT);
+	for (unsigned i = 0; i < m->nboot; i++)
+		m->boot[i] = (enum conf_boot)word[i];
+}
+
+static void read_usb(struct reader *r, JsonObject *o, struct conf_machine *m)
+{
+	int word[CONF_MAX_USB];
+
+	m->keyboard = (enum conf_keyboard)get_word(
+		r, o, "keyboard", &conf_keyboard_words);
+	m->nusb = get_words(r, o, "usb", &conf_usb_words, word, CONF_MAX_USB);
+	for (unsigned i = 0; i < m->nusb; i++)
+		m->usb[i] = (enum conf_usb)word[i];
 }
 
 static void read_cpu(struct reader *r, JsonObject *o, struct conf_machine *m)
@@ -481,6 +510,7 @@ static void read_hardware(
 		reader_fail(r, "vram_bytes");
 	get_file(r, o, "vga_rom", &m->vga_rom);
 	read_boot(r, o, m);
+	read_usb(r, o, m);
 }
 
 struct conf_machine *conf_machine_from_json(

@@ -25,6 +25,8 @@ bool conf_trace_parse(struct conf_machine *m, const char *text, GError **err);
 /* "none", "vnc", "vnc=ADDR"; *password: the file that holds it, if any */
 bool conf_display_parse(struct conf_machine *m, const char *text,
 	char **password, GError **err);
+/* "uhci", "ehci,xhci", "off" */
+bool conf_usb_parse(struct conf_machine *m, const char *text, GError **err);
 /* "std,vram=16M", "none" */
 bool conf_vga_parse(struct conf_machine *m, const char *text, GError **err);
 

@@ -26,6 +26,10 @@
 #include "dev/timer/hpet.h"
 #include "dev/timer/i8254.h"
 #include "dev/timer/mc146818.h"
+#include "dev/usb/hid.h"
+#include "dev/usb/hub.h"
+#include "dev/usb/storage.h"
+#include "dev/usb/uhci.h"
 #include "dev/video/vga.h"
 #include "dev/video/virtio_vga.h"
 #include "dev/virtio/devices.h"
@@ -51,6 +55,13 @@ const struct dev_class *const dev_table[] = {
 	&fdc_class,
 	&ide_class,
 	&ahci_class,
+	&uhci_class,
+	&usb_hub_class,
+	&usb_kbd_class,
+	&usb_mouse_class,
+	&usb_tablet_class,
+	&usb_disk_class,
+	&usb_cd_class,
 	&virtio_blk_class,
 	&e1000_class,
 	&virtio_net_class,

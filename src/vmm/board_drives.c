@@ -12,6 +12,8 @@
 #include "dev/storage/ahci.h"
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
+#include "dev/storage/scsi.h"
+#include "dev/usb/storage.h"
 #include "net/net.h"
 #include "vmm/priv.h"
 
@@ -107,6 +109,19 @@ static bool add_floppy(struct machine *m, struct board_drive *d, GError **err)
 	return e == 0 || attach_failed(d, e, err);
 }
 
+static bool add_usb(struct machine *m, struct board_drive *d, GError **err)
+{
+	struct dev_host h = {.bus = m->bus,
+		.readonly = d->conf->readonly,
+		.serial = d->conf->serial,
+		.blk = d->blk};
+	bool cd = d->conf->media == CONF_MEDIA_CDROM;
+
+	d->dev = board_plug_usb(m, cd ? &usb_cd_class : &usb_disk_class,
+		d->name, &h, d->conf->slot, err);
+	return d->dev != NULL;
+}
+
 static bool add_drive(struct machine *m, unsigned n, GError **err)
 {
 	struct board_drive *d = &m->board.drive[n];
@@ -125,6 +140,8 @@ static bool add_drive(struct machine *m, unsigned n, GError **err)
 		return add_ata(m, d, err);
 	if (d->conf->bus == CONF_BUS_FLOPPY)
 		return add_floppy(m, d, err);
+	if (d->conf->bus == CONF_BUS_USB)
+		return add_usb(m, d, err);
 	return fw_error(
 		err, "it is not built yet", NULL, "cannot attach %s", d->name);
 }
@@ -133,6 +150,8 @@ static struct scsi_unit *scsi_of(const struct board_drive *d)
 {
 	unsigned slot = (unsigned)d->conf->slot;
 
+	if (d->conf->bus == CONF_BUS_USB)
+		return usb_storage_unit(d->dev);
 	return &(d->conf->bus == CONF_BUS_IDE ? ide_drive(d->dev, slot)
 					      : ahci_drive(d->dev, slot))
 			->scsi;
@@ -339,6 +358,13 @@ static void add_drive_path(struct machine *m, const struct board_drive *d)
 			g_strdup_printf(
 				"/pci@i0cf8/isa@1/fdc@03f0/floppy@%x", slot));
 		break;
+	case CONF_BUS_USB: {
+		char *path = board_usb_path(m, d->dev);
+
+		if (path)
+			add_path(m, path);
+		break;
+	}
 	default: break;
 	}
 }

@@ -353,6 +353,7 @@ bool board_pc_init(struct machine *m, GError **err)
 	if (!b->fw_cfg)
 		return false;
 	if (!add_vga(m, h, err) || !board_add_nics(m, err) ||
+		!board_add_usb(m, err) || !board_add_usb_input(m, err) ||
 		!board_add_drives(m, err) || !add_serial(m, h, err))
 		return false;
 	if (dev_class_find("virtio-rng") &&

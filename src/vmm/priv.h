@@ -41,6 +41,12 @@ struct board_drive {
 	struct blk *blk; /* the medium; NULL: empty */
 };
 
+/* A USB controller; its ports are those that it gives by number. */
+struct board_usb {
+	struct dev *dev;
+	struct usb_port *(*port)(struct dev *d, unsigned n);
+};
+
 struct board {
 	struct pci_bus *pci;
 	const struct bus_irq *gsi;
@@ -60,6 +66,10 @@ struct board {
 	unsigned ndrives;
 	struct dev *ide, *fdc, *ahci; /* or NULL: nothing is on it */
 	struct dev *dma;
+	struct board_usb usb[CONF_MAX_USB];
+	unsigned nusb;
+	unsigned nhubs;
+	struct dev *usb_kbd, *usb_mouse, *usb_tablet; /* or NULL */
 	GPtrArray *boot_paths; /* of char *: fw_cfg's bootorder */
 	GPtrArray *nets;       /* back ends, to be closed */
 	GPtrArray *roms;       /* option ROMs */
@@ -96,6 +106,19 @@ uint8_t *board_add_rom(struct machine *m, struct conf_file *file,
 	struct dev *dev, uint32_t *bytes);
 /* Fill board.boot_paths. */
 void board_boot_order(struct machine *m);
+
+/* board_usb.c */
+/* Take a device out and free it.  Lock held. */
+void board_remove(struct machine *m, struct dev *dev);
+bool board_add_usb(struct machine *m, GError **err);
+/* Keyboard and pointer, as the description says. */
+bool board_add_usb_input(struct machine *m, GError **err);
+/* Make a device of that class and plug it in: at controller n, or -1: where it
+ * is fastest. */
+struct dev *board_plug_usb(struct machine *m, const struct dev_class *cls,
+	const char *id, const struct dev_host *host, int n, GError **err);
+/* Where SeaBIOS looks for a drive. */
+char *board_usb_path(struct machine *m, const struct dev *dev);
 
 /* ---- media.c: images, and discs that come and go ---- */
 

@@ -9,6 +9,7 @@
 
 #include "conf/error.h"
 #include "dev/input/i8042.h"
+#include "dev/usb/hid.h"
 #include "dev/video/vga.h"
 #include "dev/virtio/devices.h"
 #include "display/rfb.h"
@@ -35,12 +36,27 @@ struct screen {
 
 /* ---- input devices ---- */
 
+/* The keyboard that a driver runs; PS/2 as a rule.  Lock held. */
+static void press(struct machine *m, unsigned code, bool down)
+{
+	struct board *b = &m->board;
+
+	if (!b->usb_kbd || !usb_kbd_key(b->usb_kbd, code, down))
+		i8042_key(b->kbd, code, down);
+}
+
+static bool keys_idle(const struct board *b)
+{
+	return i8042_keys_idle(b->kbd) &&
+	       (!b->usb_kbd || usb_kbd_idle(b->usb_kbd));
+}
+
 static void input_key(void *opaque, unsigned code, bool down)
 {
 	struct machine *m = opaque;
 
 	bus_lock(m->bus);
-	i8042_key(m->board.kbd, code, down);
+	press(m, code, down);
 	bus_unlock(m->bus);
 }
 
@@ -50,7 +66,9 @@ static void input_move(
 	struct machine *m = opaque;
 
 	bus_lock(m->bus);
-	i8042_mouse(m->board.kbd, dx, dy, wheel, buttons);
+	if (!m->board.usb_mouse ||
+		!usb_mouse_move(m->board.usb_mouse, dx, dy, wheel, buttons))
+		i8042_mouse(m->board.kbd, dx, dy, wheel, buttons);
 	bus_unlock(m->bus);
 }
 
@@ -59,9 +77,9 @@ static void input_move(
 static void screen_strike(struct machine *m, const struct stroke *s)
 {
 	for (unsigned i = 0; i < s->n; i++)
-		i8042_key(m->board.kbd, s->code[i], true);
+		press(m, s->code[i], true);
 	for (unsigned i = s->n; i-- > 0;)
-		i8042_key(m->board.kbd, s->code[i], false);
+		press(m, s->code[i], false);
 }
 
 static void screen_fire(void *opaque)
@@ -69,7 +87,7 @@ static void screen_fire(void *opaque)
 	struct screen *s = opaque;
 	uint64_t now = bus_clock_ns(s->m->bus);
 
-	if (!i8042_keys_idle(s->m->board.kbd)) {
+	if (!keys_idle(&s->m->board)) {
 		bus_timer_arm(&s->timer, now + RETRY_NS);
 		return;
 	}
@@ -209,6 +227,8 @@ void screen_init(struct machine *m)
 	d->mouse = (struct display_input){.move = input_move, .opaque = m};
 	if (m->board.tablet)
 		virtio_tablet_input(m->board.tablet, &d->tablet);
+	if (m->board.usb_tablet)
+		usb_tablet_input(m->board.usb_tablet, &d->tablet);
 	if (!m->board.vga)
 		return;
 	vga_source(m->board.vga, &d->source);
