@@ -684,6 +684,41 @@ static void expect(void (*fn)(void), int vector, word error, const char *name)
 		ok_eq(fault.error, error, "  error code");
 }
 
+/* ---- pages and segment limits (32-bit segment FS, page 1 is absent) ---- */
+
+uint32_t far_ends[8] __attribute__((used)) = {-1u, 0, 0, 0, 0, 0, 0, -1u};
+FN(l_load, "mov $0x70, %eax; mov %eax, %fs");
+FN(l_tbyte, "fninit; fldz; fstpt %fs:0x1000");
+FN(l_tbyte2, "fninit; fldz; fstpt %fs:0x1001");
+FN(l_bcd, "fninit; fldz; fbstp %fs:0x1000");
+FN(l_mask, "vmovups far_ends, %ymm0; vmaskmovps %ymm0, %ymm0, %fs:0xffc");
+
+static void check_limits(void)
+{
+	static const struct attempt ends[] = {
+		{l_tbyte, 14, "FSTP of ten bytes tries eight first: #PF"},
+		{l_tbyte2, 13, "but for all eight the limit: #GP"},
+		{l_bcd, 14, "so does FBSTP"},
+	};
+
+	table[1] = 0;
+	gdt[SEL_FREE / 8] = descriptor(TEST_VA, 0x1007, 0x93, 4);
+	guarded(l_load);
+	ATTEMPT(ends);
+	if (!has(1, 0, 2, 28)) {
+		skip("VMASKMOVPS", "no AVX in this model");
+		return;
+	}
+	write_cr4(read_cr4() | 1 << 18);
+	__asm__ volatile("xsetbv" : : "a"(7), "d"(0), "c"(0));
+	table[0] = 0;
+	ok_eq((word)guarded(l_mask), 13, "VMASKMOVPS: limits before pages");
+	gdt[SEL_FREE / 8] = descriptor(TEST_VA, 0x2000, 0x93, 4);
+	guarded(l_load);
+	ok_eq((word)guarded(l_mask), 14, "within them #PF");
+	table[0] = (word)page | 7;
+}
+
 static void check_legacy(void)
 {
 	target = TEST_VA;
@@ -710,6 +745,8 @@ static void check_legacy(void)
 	write_cr0(read_cr0() & ~WP);
 	expect(k_write, -1, 0, "ring 0 without WP");
 	write_cr0(read_cr0() | WP);
+	table[0] = (word)page | 7;
+	check_limits();
 	table[0] = 0;
 	expect(k_exec, 14, 0, "a fetch of nothing has no I bit here");
 	dir[TEST_VA >> 22] = 0x400000 | 0x83;

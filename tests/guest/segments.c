@@ -385,8 +385,38 @@ static void check_limits(void)
 	at(0x1000, 13, 13, "through a null selector");
 }
 
+uint32_t narrow_sel __attribute__((used)) = FREE(0) | 3;
+uint32_t enter_got[2] __attribute__((used));
+uint8_t narrow_stack[0x1000] __attribute__((aligned(16), used));
+FN(enter_narrow, "push %ebp; mov %esp, %eax; mov %ss, %ecx\n"
+		 "mov narrow_sel, %ss; mov $0x12340100, %esp; enter $16, $1\n"
+		 "mov %esp, enter_got; mov %ebp, enter_got + 4\n"
+		 "mov %ecx, %ss; mov %eax, %esp; pop %ebp");
+FN(fxrstor_out, "mov narrow_sel, %ss; .byte 0x36; fxrstor 0xffd");
+FN(fxrstor_in, "mov narrow_sel, %ss; .byte 0x36; fxrstor 0xffb");
+FN(fxsave_out, "mov narrow_sel, %ss; .byte 0x36; fxsave 0xffe");
+FN(fxsave_in, "mov narrow_sel, %ss; .byte 0x36; fxsave 0xff9");
+
 static void check_stack(void)
 {
+	static const struct attempt odd[] = {
+		{fxrstor_out, 12, "FXRSTOR, 3 bytes to the limit: #SS"},
+		{fxrstor_in, 13, "FXRSTOR, 5 bytes: not aligned, #GP"},
+		{fxsave_out, 12, "FXSAVE, 2 bytes to the limit: #SS"},
+		{fxsave_in, 13, "FXSAVE, 7 bytes: #GP"},
+	};
+	uint32_t frame;
+
+	gdt[FREE(0) / 8] = descriptor((word)narrow_stack, 0xfff, 0xf3, 0);
+	for (unsigned i = 0; i < 4; i++)
+		ok_eq((word)guarded_user(odd[i].fn), (word)odd[i].vector,
+			odd[i].name);
+	ok_eq((word)guarded_user(enter_narrow), (word)-1,
+		"ENTER on a 16-bit stack");
+	ok_eq(enter_got[0], 0x123400e8, "its ESP");
+	ok_eq(enter_got[1], 0x123400fc, "its EBP has ESP's upper half");
+	__builtin_memcpy(&frame, narrow_stack + 0xf8, 4);
+	ok_eq(frame, 0x123400fc, "as its frame pointer has");
 }
 #else
 static void check_limits(void)

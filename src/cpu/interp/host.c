@@ -220,9 +220,15 @@ static void host_mem_out(struct soft_cpu *c, const struct x86_insn *i,
 	bool x87_fault =
 		i->def->attr & X86_AT_X87 && host_get16(f->fx, FX_FSW) & FSW_ES;
 
-	if (m->masked || x87_fault) {
-		uint64_t which = host_written(c, i, gpr, t, f, m->size);
+	bool parts = m->masked || x87_fault;
+	uint64_t which = 1;
 
+	if (parts)
+		which = host_written(c, i, gpr, t, f, m->size);
+	if (m->size == 10 && which) /* stored as eight and two */
+		soft_probe_write(
+			c, interp_mem(c, i, 8, SOFT_WRITE), 8, c->tlb_mode);
+	if (parts) {
 		mask_store(c, i, m->size, f->mem, which);
 		return;
 	}

@@ -59,6 +59,8 @@ void mask_store(struct soft_cpu *c, const struct x86_insn *i, unsigned size,
 		soft_probe_write(c, mask_address(c, i, 0, size, SOFT_WRITE),
 			size, c->tlb_mode);
 	for (at = 0; (n = mask_run(which, &at)); at += n)
+		mask_address(c, i, at, n, SOFT_WRITE); /* limits come first */
+	for (at = 0; (n = mask_run(which, &at)); at += n)
 		soft_probe_write(c, mask_address(c, i, at, n, SOFT_WRITE), n,
 			c->tlb_mode);
 	for (at = 0; (n = mask_run(which, &at)); at += n)

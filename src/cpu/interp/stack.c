@@ -104,7 +104,8 @@ INTERP_FN(enter)
 
 	bp = interp_sp_mask(c, c->st.gpr[X86_RBP]);
 	interp_push_at(c, &sp, size, interp_reg(c, X86_RBP, size));
-	frame = sp;
+	/* The upper half of ESP goes with it to a 16-bit stack's EBP. */
+	frame = (c->st.gpr[X86_RSP] & ~interp_sp_mask(c, ~0ull)) | sp;
 	for (unsigned n = 1; n < level; n++) {
 		uint64_t v;
 

@@ -32,7 +32,7 @@ INTERP_FN(fxsave)
 	gva_t a;
 
 	xstate_check_fxsr(c);
-	interp_mem(c, i, 1, SOFT_WRITE); /* #SS comes before misalignment */
+	interp_mem(c, i, 4, SOFT_WRITE); /* #SS comes before misalignment */
 	interp_check_align(c, i, 16);
 	a = interp_try_ends(c, i, 0, 512, SOFT_WRITE);
 	soft_fxsave(c, a, xstate_wide(i));
@@ -43,7 +43,7 @@ INTERP_FN(fxrstor)
 	gva_t a;
 
 	xstate_check_fxsr(c);
-	interp_mem(c, i, 1, SOFT_READ);
+	interp_mem(c, i, 4, SOFT_READ);
 	interp_check_align(c, i, 16);
 	a = interp_try_ends(c, i, 0, 512, SOFT_READ);
 	soft_fxrstor(c, a, xstate_wide(i));
