@@ -113,6 +113,10 @@ static void print_inputs(const struct host_case *k)
 		*(const uint16_t *)k->in.fpu.fx,
 		*(const uint16_t *)(k->in.fpu.fx + 2),
 		*(const uint32_t *)(k->in.fpu.fx + 24));
+	if (k->mode != 8)
+		printf("    cs %04x ss %04x ds %04x es %04x\n",
+			host_segs.sel[X86_CS], host_segs.sel[X86_SS],
+			host_segs.sel[X86_DS], host_segs.sel[X86_ES]);
 }
 
 static void print_vectors(const struct host_case *k)

@@ -229,17 +229,20 @@ static void make_balance(uint32_t *want, unsigned mode)
 	}
 	if (getenv("OP"))
 		for (unsigned op = 0; op < X86_NOPS; op++)
-			if (strcmp(getenv("OP"), x86_op_name(op)))
-				want[op] = 0;
+			want[op] = strcmp(getenv("OP"), x86_op_name(op))
+					   ? 0
+					   : 1 << 16;
 	rng = was;
 }
 
 bool host_wanted(unsigned op, unsigned mode)
 {
 	uint32_t *want = wanted[mode >> 2];
+	static bool made[3];
 
-	if (!want[X86_OP_NOP])
+	if (!made[mode >> 2])
 		make_balance(want, mode);
+	made[mode >> 2] = true;
 	return (host_random() & 0xffff) < want[op];
 }
 
@@ -401,8 +404,8 @@ static uint64_t offset_in(const struct host_case *k, unsigned seg, uint64_t a)
 /* 16-bit code mostly leaves the upper half alone. */
 static void set_offset(struct host_case *k, unsigned r, uint64_t v)
 {
-	if (k->mode == 2 && !host_chance(16))
-		v &= 0xffff;
+	if (k->mode == 2)
+		v = (v & 0xffff) | (host_chance(8) ? host_random() << 16 : 0);
 	set_gpr(k, r, v);
 }
 
