@@ -441,6 +441,7 @@ static bool open_all(struct run *r, GError **err)
 {
 	struct conf_machine *m = r->m;
 
+	conf_drives_default(m);
 	return conf_machine_check(m, err) && conf_drives_place(m, err) &&
 	       conf_usb_place(m, err) && cli_ports_check(m, err) &&
 	       (!r->named || cli_control_listen(m, err)) &&

@@ -66,6 +66,7 @@ static bool drive_options(
 
 	if (bus && !parse_bus(bus, d, err))
 		return false;
+	d->bus_stated = bus != NULL;
 	/* Never guessed from bytes that a guest can write: the name says. */
 	if (g_str_has_suffix(o->value, ".qcow2"))
 		d->format = CONF_FORMAT_QCOW2;
@@ -108,6 +109,17 @@ bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
 	if (media == CONF_MEDIA_DISK || strcmp(o->value, "none") != 0)
 		d->file.path = g_strdup(o->value);
 	return drive_options(d, o, err);
+}
+
+void conf_drives_default(struct conf_machine *m)
+{
+	for (guint i = 0; i < m->drives->len; i++) {
+		struct conf_drive *d = g_ptr_array_index(m->drives, i);
+
+		if (!d->bus_stated && d->bus == CONF_BUS_IDE &&
+			m->board == CONF_BOARD_Q35)
+			d->bus = CONF_BUS_SATA;
+	}
 }
 
 /* ---- places ---- */

@@ -150,7 +150,8 @@ static bool unsupported(GError **err, const char *what, const char *fix)
 	return false;
 }
 
-static bool check_drive(const struct conf_drive *d, GError **err)
+static bool check_drive(
+	const struct conf_machine *m, const struct conf_drive *d, GError **err)
 {
 	bool ata = d->bus == CONF_BUS_IDE || d->bus == CONF_BUS_SATA;
 	bool usb = d->bus == CONF_BUS_USB;
@@ -158,6 +159,13 @@ static bool check_drive(const struct conf_drive *d, GError **err)
 	const char *bus = conf_bus_words.words[d->bus];
 	g_autofree char *what = g_strdup_printf("%s on bus %s", media, bus);
 
+	if (d->bus == CONF_BUS_IDE && m->board == CONF_BOARD_Q35) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"its disk controller is AHCI",
+			"use bus=sata, or --board pc",
+			"the board q35 has no IDE for a %s", media);
+		return false;
+	}
 	if (d->bus == CONF_BUS_SCSI || d->bus == CONF_BUS_NVME)
 		return unsupported(err, what, "use bus=virtio, ide or sata");
 	if (d->media == CONF_MEDIA_DISK
@@ -175,8 +183,6 @@ static bool check_drive(const struct conf_drive *d, GError **err)
 /* Known words whose hardware does not exist yet. */
 static bool check_supported(const struct conf_machine *m, GError **err)
 {
-	if (m->board != CONF_BOARD_PC)
-		return unsupported(err, "board q35", "use --board pc");
 	if (m->firmware != CONF_FIRMWARE_BIOS)
 		return unsupported(err, "firmware uefi", "use --firmware bios");
 	for (unsigned i = 0; i < m->nusb; i++) {
@@ -187,7 +193,7 @@ static bool check_supported(const struct conf_machine *m, GError **err)
 			return unsupported(err, what, "use --usb uhci");
 	}
 	for (guint i = 0; i < m->drives->len; i++)
-		if (!check_drive(g_ptr_array_index(m->drives, i), err))
+		if (!check_drive(m, g_ptr_array_index(m->drives, i), err))
 			return false;
 	for (guint i = 0; i < m->nics->len; i++) {
 		const struct conf_nic *n = g_ptr_array_index(m->nics, i);

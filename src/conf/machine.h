@@ -156,9 +156,10 @@ struct conf_drive {
 	struct conf_file file; /* cdrom, floppy: path NULL = no medium */
 	enum conf_format format;
 	enum conf_bus bus;
-	int slot;      /* on the bus; -1: any, see conf_drives_place */
-	bool readonly; /* the guest sees a read-only drive */
-	bool snapshot; /* writes go to cow.fd (empty, unlinked) and vanish */
+	bool bus_stated; /* else conf_drives_default may choose another */
+	int slot;	 /* on the bus; -1: any, see conf_drives_place */
+	bool readonly;	 /* the guest sees a read-only drive */
+	bool snapshot;	 /* writes go to cow.fd (empty, unlinked) and vanish */
 	struct conf_file cow;
 	char *serial; /* serial number shown to the guest, or NULL */
 };
@@ -250,6 +251,8 @@ unsigned conf_machine_ncpus(const struct conf_machine *m);
 /* A controller if something hangs on USB and none was named; what names one
  * that is not there is an error. */
 bool conf_usb_place(struct conf_machine *m, GError **err);
+/* Give drives that name no bus the board's. */
+void conf_drives_default(struct conf_machine *m);
 /* Give every drive that names none a place on its bus; two in one place, or
  * more than there are, are errors. */
 bool conf_drives_place(struct conf_machine *m, GError **err);

@@ -35,8 +35,9 @@ struct dev_host {
 	struct net_port *net;
 	struct dev_chardev *chr;
 	/* Numbers a board or user may choose; 0 = the class's default. */
-	unsigned index; /* which one of its kind: COM1 = 0, COM2 = 1 */
-	int pci_slot;	/* -1 = next free */
+	unsigned index;	 /* which one of its kind: COM1 = 0, COM2 = 1 */
+	int pci_slot;	 /* -1 = next free */
+	unsigned pci_fn; /* of that slot: AHCI on boards where it has one */
 	uint8_t mac[6];
 	bool readonly;
 	const char *serial; /* serial number shown to the guest */

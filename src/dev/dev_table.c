@@ -16,7 +16,10 @@
 #include "dev/misc/testdev.h"
 #include "dev/net/e1000.h"
 #include "dev/pci/i440fx.h"
+#include "dev/pci/ich9.h"
+#include "dev/pci/mch.h"
 #include "dev/pci/piix3.h"
+#include "dev/pci/root_port.h"
 #include "dev/serial/debugcon.h"
 #include "dev/serial/uart16550.h"
 #include "dev/storage/ahci.h"
@@ -42,6 +45,9 @@ const struct dev_class *const dev_table[] = {
 	&i440fx_class,
 	&piix3_class,
 	&acpi_pm_class,
+	&mch_class,
+	&ich9_class,
+	&root_port_class,
 	&uart16550_class,
 	&debugcon_class,
 	&i8042_class,

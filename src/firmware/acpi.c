@@ -120,7 +120,7 @@ static void gas_io(GByteArray *b, unsigned bits, uint64_t port)
 	put(b, port ? 1 : 0, 1);
 	put(b, port ? bits : 0, 1);
 	put(b, 0, 1);
-	put(b, port ? (bits == 8 ? 1 : bits == 16 ? 2 : 3) : 0, 1);
+	put(b, port ? (bits == 16 ? 2 : bits == 32 ? 3 : 1) : 0, 1);
 	put(b, port, 8);
 }
 
@@ -134,6 +134,16 @@ enum {
 	ARCH_8042 = 1 << 1,
 	ARCH_NO_VGA = 1 << 2,
 };
+
+static unsigned gpe_offset(const struct fw_acpi_conf *c)
+{
+	return c->q35 ? 0x20 : 0x0c;
+}
+
+static unsigned gpe_bytes(const struct fw_acpi_conf *c)
+{
+	return c->q35 ? 16 : 4;
+}
 
 /* The first 116 bytes: as in ACPI 1.0. */
 static void fadt_old_part(GByteArray *b, const struct fw_acpi_conf *c)
@@ -149,18 +159,18 @@ static void fadt_old_part(GByteArray *b, const struct fw_acpi_conf *c)
 	put(b, 0, 2);	       /* S4BIOS, P-state */
 	put(b, c->pm_base, 4); /* PM1a event */
 	put(b, 0, 4);
-	put(b, c->pm_base + 4u, 4);   /* PM1a control */
-	put(b, 0, 8);		      /* PM1b, PM2 control */
-	put(b, c->pm_base + 8u, 4);   /* timer */
-	put(b, c->pm_base + 0xcu, 4); /* GPE0, GPE1 */
+	put(b, c->pm_base + 4u, 4);	       /* PM1a control */
+	put(b, 0, 8);			       /* PM1b, PM2 control */
+	put(b, c->pm_base + 8u, 4);	       /* timer */
+	put(b, c->pm_base + gpe_offset(c), 4); /* GPE0, GPE1 */
 	put(b, 0, 4);
 	put(b, 4, 1); /* lengths: PM1 event, control, PM2, */
 	put(b, 2, 1);
 	put(b, 0, 1);
-	put(b, 4, 1);	  /* timer, */
-	put(b, 4, 1);	  /* GPE0, */
-	put(b, 0, 3);	  /* GPE1, GPE1 base, C-state control */
-	put(b, 0xfff, 2); /* no C2, C3 */
+	put(b, 4, 1);		 /* timer, */
+	put(b, gpe_bytes(c), 1); /* GPE0, */
+	put(b, 0, 3);		 /* GPE1, GPE1 base, C-state control */
+	put(b, 0xfff, 2);	 /* no C2, C3 */
 	put(b, 0xfff, 2);
 	put(b, 0, 4);	 /* flush size and stride: WBINVD works */
 	put(b, 0, 4);	 /* duty offset and width, day and month alarm */
@@ -191,7 +201,7 @@ static uint32_t build_fadt(struct fw_acpi *a, const struct fw_acpi_conf *c,
 	gas_io(b, 0, 0);
 	gas_io(b, 0, 0);
 	gas_io(b, 32, c->pm_base + 8u);
-	gas_io(b, 32, c->pm_base + 0xcu);
+	gas_io(b, 8 * gpe_bytes(c), c->pm_base + gpe_offset(c));
 	gas_io(b, 0, 0);
 	g_assert(b->len - at == FADT_SIZE);
 	pointer(a, at + FADT_FACS, facs, 4);
@@ -300,6 +310,22 @@ static uint32_t build_hpet(struct fw_acpi *a)
 	return at;
 }
 
+/* PCI Firmware Specification 3.0, 4.1.2: where configuration space is. */
+static uint32_t build_mcfg(struct fw_acpi *a, const struct fw_acpi_conf *c)
+{
+	GByteArray *b = a->tables;
+	uint32_t at = begin(a, "MCFG", 1);
+
+	put(b, 0, 8);
+	put(b, c->ecam, 8);
+	put(b, 0, 2);	 /* segment, */
+	put(b, 0, 1);	 /* first bus, */
+	put(b, 0xff, 1); /* last bus */
+	put(b, 0, 4);
+	end(a, at);
+	return at;
+}
+
 static uint32_t build_root(
 	struct fw_acpi *a, const uint32_t *tables, unsigned n, bool wide)
 {
@@ -334,7 +360,7 @@ static void build_rsdp(struct fw_acpi *a, uint32_t rsdt, uint32_t xsdt)
 
 void fw_acpi_build(struct fw_acpi *a, const struct fw_acpi_conf *c)
 {
-	uint32_t facs, dsdt, list[4], rsdt, xsdt;
+	uint32_t facs, dsdt, list[5], rsdt, xsdt;
 	unsigned n = 0;
 
 	a->tables = g_byte_array_new();
@@ -347,6 +373,8 @@ void fw_acpi_build(struct fw_acpi *a, const struct fw_acpi_conf *c)
 		list[n++] = build_madt(a, c);
 	if (c->hpet)
 		list[n++] = build_hpet(a);
+	if (c->ecam)
+		list[n++] = build_mcfg(a, c);
 	rsdt = build_root(a, list, n, false);
 	xsdt = build_root(a, list, n, true);
 	build_rsdp(a, rsdt, xsdt);

@@ -1,5 +1,5 @@
 /*
- * acpi.h - the ACPI tables of the pc board (ACPI 6.4, chapter 5).
+ * acpi.h - the ACPI tables of the boards (ACPI 6.4, chapter 5).
  *
  * Tables are built position independent: one blob with a list of what must be
  * patched once it is known where the blob lands.  SeaBIOS does that patching
@@ -19,6 +19,7 @@
 #define FW_ACPI_MAX_COM 4
 
 struct fw_acpi_conf {
+	bool q35; /* ICH9 and PCI Express, else PIIX */
 	unsigned ncpus;
 	const uint32_t *apic_ids;
 	bool hpet;
@@ -28,7 +29,10 @@ struct fw_acpi_conf {
 	unsigned ncom;	      /* COM1.. at their usual places */
 	uint16_t pm_base;     /* PM1 event block; control +4, timer +8 */
 	uint8_t smi_cmd_port; /* 0: SCI always enabled */
-	uint32_t pci_mem_first, pci_mem_last; /* window of 32-bit BARs */
+	uint32_t pci_mem_first, pci_mem_last;	/* window of 32-bit BARs */
+	uint64_t pci_high_first, pci_high_last; /* above 4 GiB; 0: none */
+	uint32_t ecam; /* q35: 256 MiB of configuration space */
+	uint32_t rcba; /* q35: 16 KiB of chipset configuration */
 };
 
 struct fw_acpi {
@@ -57,8 +61,5 @@ void fw_acpi_place(struct fw_acpi *a, uint64_t tables_gpa);
 
 /* The DSDT's code (acpi_dsdt.c). */
 GByteArray *fw_acpi_dsdt(const struct fw_acpi_conf *c);
-
-/* Lines of the four PCI interrupt links as SeaBIOS sets them. */
-extern const uint8_t fw_pci_irqs[4];
 
 #endif

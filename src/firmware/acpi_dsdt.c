@@ -1,23 +1,10 @@
 /*
- * acpi_dsdt.c - the namespace of the pc board: PCI root, interrupt links,
- * ISA devices, processors, soft-off.
- *
- * The interrupt links drive the PIIX3's PIRQ route registers (82371SB data
- * sheet, 60h-63h): bit 7 disables, bits 3:0 are the ISA line.  A link takes
- * the same GSI as the ISA line under 8259 and I/O APIC alike, which the
- * overrides in the MADT make level triggered.
+ * acpi_dsdt.c - the namespace of the boards: PCI root, ISA devices,
+ * processors, soft-off.
  */
-#include "firmware/acpi.h"
+#include "firmware/acpi_links.h"
 
-#include "firmware/aml.h"
-
-const uint8_t fw_pci_irqs[4] = {10, 10, 11, 11};
-
-static const char *const link_name[4] = {"LNKA", "LNKB", "LNKC", "LNKD"};
-static const char *const route_name[5] = {"PRQA", "PRQB", "PRQC", "PRQD", NULL};
-
-#define ISA_BRIDGE_SLOT 1
-#define HPET_BASE	0xfed00000
+#define HPET_BASE 0xfed00000
 
 static void id(struct aml *a, const char *eisaid)
 {
@@ -31,25 +18,6 @@ static void number(struct aml *a, const char *name, uint64_t v)
 	aml_int(a, v);
 }
 
-/* Slot s, pin p (0 = INTA) goes to link (s - 1 + p) mod 4, as on PIIX boards
- * and in SeaBIOS. */
-static void prt(struct aml *a)
-{
-	aml_name(a, "_PRT");
-	aml_package(a, 31 * 4);
-	for (unsigned slot = 1; slot < 32; slot++) {
-		for (unsigned pin = 0; pin < 4; pin++) {
-			aml_package(a, 4);
-			aml_int(a, (uint64_t)slot << 16 | 0xffff);
-			aml_int(a, pin);
-			aml_ref(a, link_name[(slot - 1 + pin) & 3]);
-			aml_int(a, 0);
-			aml_end(a);
-		}
-	}
-	aml_end(a);
-}
-
 static void root_resources(struct aml *a, const struct fw_acpi_conf *c)
 {
 	GByteArray *r = g_byte_array_new();
@@ -60,6 +28,8 @@ static void root_resources(struct aml *a, const struct fw_acpi_conf *c)
 	aml_res_io_window(r, 0xd00, 0xffff);
 	aml_res_mem_window(r, 0xa0000, 0xbffff);
 	aml_res_mem_window(r, c->pci_mem_first, c->pci_mem_last);
+	if (c->pci_high_last)
+		aml_res_mem64_window(r, c->pci_high_first, c->pci_high_last);
 	aml_name(a, "_CRS");
 	aml_resources(a, r);
 }
@@ -118,8 +88,8 @@ static void isa_bridge(struct aml *a, const struct fw_acpi_conf *c)
 	GByteArray *board = g_byte_array_new(), *dma = g_byte_array_new();
 
 	aml_device(a, "ISA_");
-	number(a, "_ADR", (uint64_t)ISA_BRIDGE_SLOT << 16);
-	aml_region_pci(a, "PIRQ", 0x60, 4);
+	number(a, "_ADR", c->q35 ? 0x1f0000 : 0x010000);
+	fw_links_regions(a, c);
 	pnp_device(a, "RTC_", "PNP0B00", ports_irq(0x70, 2, 8));
 	aml_res_io(kbd, 0x60, 1);
 	aml_res_io(kbd, 0x64, 1);
@@ -137,58 +107,12 @@ static void isa_bridge(struct aml *a, const struct fw_acpi_conf *c)
 	aml_res_dma(dma, 4);
 	pnp_device(a, "DMAC", "PNP0200", dma);
 	/* claimed by no one else: PM block, ACPI command, fw_cfg */
-	aml_res_io(board, c->pm_base, 0x40);
+	aml_res_io(board, c->pm_base, c->q35 ? 0x80 : 0x40);
 	aml_res_io(board, 0xb2, 2);
 	aml_res_io(board, 0x510, 12);
+	if (c->rcba)
+		aml_res_fixed_mem(board, c->rcba, 0x4000);
 	pnp_device(a, "MBRD", "PNP0C02", board);
-	aml_end(a);
-}
-
-static void link_resources(
-	struct aml *a, const char *name, const uint32_t *gsi, unsigned n)
-{
-	GByteArray *r = g_byte_array_new();
-
-	aml_res_gsi(r, gsi, n);
-	aml_name(a, name);
-	aml_resources(a, r);
-}
-
-static void link_device(struct aml *a, unsigned i)
-{
-	static const uint32_t possible[] = {5, 10, 11};
-	static const uint32_t none[] = {0};
-	aml_device(a, link_name[i]);
-	id(a, "PNP0C0F");
-	number(a, "_UID", i + 1);
-	link_resources(a, "_PRS", possible, G_N_ELEMENTS(possible));
-	link_resources(a, "CURR", none, 1);
-	aml_dword_field(a, "CURR", 5, "GSI_");
-
-	aml_method(a, "_STA", 0);
-	aml_if(a);
-	aml_and(a, route_name[i], 0x80, NULL);
-	aml_return(a);
-	aml_int(a, 0x09);
-	aml_end(a);
-	aml_return(a);
-	aml_int(a, 0x0b);
-	aml_end(a);
-
-	aml_method(a, "_DIS", 0);
-	aml_or(a, route_name[i], 0x80, route_name[i]);
-	aml_end(a);
-
-	aml_method(a, "_CRS", 0);
-	aml_and(a, route_name[i], 0x0f, "GSI_");
-	aml_return(a);
-	aml_ref(a, "CURR");
-	aml_end(a);
-
-	aml_method(a, "_SRS", 1);
-	aml_dword_field(a, AML_ARG0, 5, "WANT");
-	aml_and(a, "WANT", 0x0f, route_name[i]);
-	aml_end(a);
 	aml_end(a);
 }
 
@@ -219,13 +143,64 @@ static void processors(struct aml *a, const struct fw_acpi_conf *c)
 	}
 }
 
-/* The PIIX4's SLP_TYP of soft-off is 0 (82371AB data sheet, PMCNTRL). */
-static void soft_off(struct aml *a)
+/* SLP_TYP of soft-off is 0 in the PIIX4 (82371AB data sheet, PMCNTRL), 7 in
+ * the ICH9 (its data sheet, 13.8.3.3). */
+static void soft_off(struct aml *a, const struct fw_acpi_conf *c)
 {
 	aml_name(a, "\\_S5_");
 	aml_package(a, 4);
 	for (int i = 0; i < 4; i++)
-		aml_int(a, 0);
+		aml_int(a, c->q35 && i < 2 ? 7 : 0);
+	aml_end(a);
+}
+
+/* Who asks for PCI Express' own hot plug, power events and capability gets
+ * them (PCI Firmware Specification 3.0, 4.5.1); for another UUID bit 2 of the
+ * first double word is set. */
+static void osc(struct aml *a)
+{
+	static const uint8_t uuid[16] = {0x5b, 0x4d, 0xdb, 0x33, 0xf7, 0x1f,
+		0x1c, 0x40, 0x96, 0x57, 0x74, 0x41, 0xc0, 0x3d, 0xd7, 0x66};
+
+	aml_method(a, "_OSC", 4);
+	aml_dword_field(a, AML_ARG3, 0, "CDW1");
+	aml_if(a);
+	aml_equal(a);
+	aml_ref(a, AML_ARG0);
+	aml_buffer(a, uuid, sizeof(uuid));
+	aml_dword_field(a, AML_ARG3, 8, "CDW3");
+	aml_and(a, "CDW3", 0x15, "CDW3");
+	aml_end(a);
+	aml_else(a);
+	aml_or(a, "CDW1", 4, "CDW1");
+	aml_end(a);
+	aml_return(a);
+	aml_ref(a, AML_ARG3);
+	aml_end(a);
+}
+
+/* Outside of the PCI root: it is no window of it. */
+static void ecam(struct aml *a, const struct fw_acpi_conf *c)
+{
+	GByteArray *r = g_byte_array_new();
+
+	aml_res_fixed_mem(r, c->ecam, 256u << 20);
+	pnp_device(a, "ECAM", "PNP0C02", r);
+}
+
+static void pci_root(struct aml *a, const struct fw_acpi_conf *c)
+{
+	aml_device(a, "PCI0");
+	id(a, c->q35 ? "PNP0A08" : "PNP0A03");
+	if (c->q35) {
+		aml_name(a, "_CID");
+		aml_eisaid(a, "PNP0A03");
+		osc(a);
+	}
+	number(a, "_UID", 0);
+	root_resources(a, c);
+	isa_bridge(a, c);
+	fw_links_devices(a, c);
 	aml_end(a);
 }
 
@@ -234,22 +209,15 @@ GByteArray *fw_acpi_dsdt(const struct fw_acpi_conf *c)
 	struct aml a;
 
 	aml_init(&a);
+	fw_links_pic(&a, c);
 	aml_scope(&a, "\\_SB_");
-	aml_device(&a, "PCI0");
-	id(&a, "PNP0A03");
-	number(&a, "_UID", 0);
-	root_resources(&a, c);
-	prt(&a);
-	isa_bridge(&a, c);
-	/* declared here, so that the links see the names */
-	aml_byte_fields(&a, "ISA_.PIRQ", route_name);
-	for (unsigned i = 0; i < 4; i++)
-		link_device(&a, i);
-	aml_end(&a);
+	pci_root(&a, c);
+	if (c->ecam)
+		ecam(&a, c);
 	if (c->hpet)
 		hpet(&a);
 	processors(&a, c);
 	aml_end(&a);
-	soft_off(&a);
+	soft_off(&a, c);
 	return aml_finish(&a);
 }

@@ -28,7 +28,9 @@ enum {
 	OP_AND = 0x7b,
 	OP_OR = 0x7d,
 	OP_DWORD_FIELD = 0x8a,
+	OP_EQUAL = 0x93,
 	OP_IF = 0xa0,
+	OP_ELSE = 0xa1,
 	OP_RETURN = 0xa4,
 	METHOD_SERIALIZED = 0x08,
 	REGION_PCI_CONFIG = 0x02,
@@ -174,6 +176,12 @@ void aml_if(struct aml *a)
 	open_block(a);
 }
 
+void aml_else(struct aml *a)
+{
+	op(a, OP_ELSE);
+	open_block(a);
+}
+
 void aml_name(struct aml *a, const char *name)
 {
 	op(a, OP_NAME);
@@ -266,12 +274,17 @@ void aml_buffer(struct aml *a, const void *data, unsigned len)
 
 void aml_ref(struct aml *a, const char *name)
 {
-	if (!strcmp(name, AML_ARG0))
-		op(a, OP_ARG0);
+	if (name[0] == '$' && name[1] >= '0' && name[1] <= '6')
+		op(a, OP_ARG0 + (unsigned)(name[1] - '0'));
 	else if (!strcmp(name, AML_LOCAL0))
 		op(a, OP_LOCAL0);
 	else
 		name_string(a, name);
+}
+
+void aml_equal(struct aml *a)
+{
+	op(a, OP_EQUAL);
 }
 
 void aml_return(struct aml *a)

@@ -32,7 +32,8 @@ void aml_device(struct aml *a, const char *name);		  /* opens */
 void aml_method(struct aml *a, const char *name, unsigned nargs); /* opens */
 void aml_processor(struct aml *a, const char *name, uint8_t id);  /* opens */
 void aml_package(struct aml *a, unsigned n);			  /* opens */
-void aml_if(struct aml *a); /* opens; the predicate comes next */
+void aml_if(struct aml *a);   /* opens; the predicate comes next */
+void aml_else(struct aml *a); /* opens; right behind the end of an if */
 void aml_end(struct aml *a);
 
 /* Declarations. */
@@ -47,12 +48,16 @@ void aml_dword_field(
 
 /* Values. */
 #define AML_ARG0   "$0"
+#define AML_ARG1   "$1"
+#define AML_ARG3   "$3"
 #define AML_LOCAL0 "$L"
 void aml_int(struct aml *a, uint64_t v);
 void aml_string(struct aml *a, const char *s);
 void aml_eisaid(struct aml *a, const char *id); /* "PNP0A03" */
 void aml_buffer(struct aml *a, const void *data, unsigned len);
-void aml_ref(struct aml *a, const char *name); /* a name, ARG0 or LOCAL0 */
+void aml_ref(struct aml *a, const char *name); /* a name, ARGn or LOCAL0 */
+/* Are two values equal?  Both come next. */
+void aml_equal(struct aml *a);
 
 /* Statements. */
 void aml_return(struct aml *a); /* value comes next */

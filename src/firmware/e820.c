@@ -14,8 +14,8 @@ static void add(struct fw_e820 *t, unsigned *n, uint64_t addr, uint64_t end,
 	++*n;
 }
 
-unsigned fw_e820_direct(
-	struct fw_e820 out[FW_E820_MAX], uint64_t low, uint64_t high)
+unsigned fw_e820_direct(struct fw_e820 out[FW_E820_MAX], uint64_t low,
+	uint64_t high, uint32_t ecam)
 {
 	unsigned n = 0;
 
@@ -23,6 +23,8 @@ unsigned fw_e820_direct(
 	add(out, &n, FW_EBDA, 0xa0000, FW_E820_RESERVED);
 	add(out, &n, FW_BIOS_AREA, 0x100000, FW_E820_RESERVED);
 	add(out, &n, 0x100000, low, FW_E820_RAM);
+	if (ecam)
+		add(out, &n, ecam, ecam + (256ull << 20), FW_E820_RESERVED);
 	/* the BIOS ROM at the top of 4 GiB */
 	add(out, &n, 0xfffc0000, 1ull << 32, FW_E820_RESERVED);
 	add(out, &n, 1ull << 32, (1ull << 32) + high, FW_E820_RAM);

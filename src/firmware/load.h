@@ -75,6 +75,7 @@ struct fw_boot {
 	const struct fw_image *kernel, *initrd; /* initrd may be NULL */
 	const char *cmdline;			/* never NULL */
 	uint64_t low_bytes, high_bytes;		/* RAM below, from 4 GiB */
+	uint32_t ecam;				/* 0: none; 256 MiB */
 	uint64_t rsdp_gpa;			/* 0: no ACPI */
 	bool text_screen;			/* a VGA is in text mode 3 */
 };

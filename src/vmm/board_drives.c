@@ -334,9 +334,23 @@ static void add_path(struct machine *m, char *path)
 	g_ptr_array_add(m->board.boot_paths, path);
 }
 
+/* UEFI wants to see the controller's identity. */
+static const char *ahci_path(struct machine *m, char *buf, unsigned size)
+{
+	struct pci_func *f = func_of(m, m->board.ahci);
+	unsigned devfn = f ? f->devfn : 0;
+
+	g_snprintf(buf, size, "/pci@i0cf8/pci8086,2922@%x", devfn >> 3);
+	if (devfn & 7)
+		g_snprintf(buf + strlen(buf), size - strlen(buf), ",%x",
+			devfn & 7);
+	return buf;
+}
+
 static void add_drive_path(struct machine *m, const struct board_drive *d)
 {
 	unsigned slot = (unsigned)d->conf->slot;
+	char path[64];
 
 	switch (d->conf->bus) {
 	case CONF_BUS_VIRTIO:
@@ -349,14 +363,13 @@ static void add_drive_path(struct machine *m, const struct board_drive *d)
 				slot / 2, slot % 2));
 		break;
 	case CONF_BUS_SATA:
-		add_path(m,
-			g_strdup_printf("/pci@i0cf8/storage@%x/drive@%x/disk@0",
-				slot_of(m, d->dev), slot));
+		add_path(m, g_strdup_printf("%s/drive@%x/disk@0",
+				    ahci_path(m, path, sizeof(path)), slot));
 		break;
 	case CONF_BUS_FLOPPY:
 		add_path(m,
-			g_strdup_printf(
-				"/pci@i0cf8/isa@1/fdc@03f0/floppy@%x", slot));
+			g_strdup_printf("/pci@i0cf8/isa@%x/fdc@03f0/floppy@%x",
+				m->board.kind->isa_slot, slot));
 		break;
 	case CONF_BUS_USB: {
 		char *path = board_usb_path(m, d->dev);

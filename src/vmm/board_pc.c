@@ -1,6 +1,6 @@
 /*
  * board_pc.c - the board `pc`: 440FX host bridge, PIIX3 ISA bridge, PIIX4
- * power management, and what stands on the ISA bus.
+ * power management; and what stands on the ISA bus of every board.
  *
  * PCI slots: 0 host bridge, 1 ISA bridge (function 3 power management), 2 the
  * display, from 3 network cards, drives, console and random numbers.
@@ -38,7 +38,6 @@
 #define VGA_SLOT   2
 #define FIRST_CARD 3
 #define PCI_IO	   0xc000
-#define PCI_IO_END 0xfffc
 
 struct dev *board_add_class(struct machine *m, const struct dev_class *cls,
 	const char *id, const struct dev_host *host, GError **err)
@@ -66,19 +65,14 @@ struct dev *board_add(struct machine *m, const char *cls, const char *id,
 	struct dev_host h = *host;
 
 	h.pci_slot = m->board.next_slot;
-	if (c && m->board.ndevs < BOARD_MAX_DEVICES && h.pci_slot < 32) {
+	if (c && m->board.ndevs < BOARD_MAX_DEVICES &&
+		h.pci_slot <= m->board.kind->last_card) {
 		m->board.next_slot++;
 		return board_add_class(m, c, id, &h, err);
 	}
 	fw_error(err, c ? "there are too many devices" : "it is not built yet",
 		NULL, "cannot make the device %s (%s)", id, cls);
 	return NULL;
-}
-
-uint32_t board_pc_pci_start(const struct machine *m)
-{
-	/* as SeaBIOS places it */
-	return bus_ram(m->bus)->low <= 0x80000000 ? 0x80000000 : 0xc0000000;
 }
 
 static void board_set_paravirt(struct machine *m)
@@ -130,7 +124,12 @@ static bool add_timers(struct machine *m, struct dev_host h, GError **err)
 	return b->rtc && board_add_class(m, &i8254_class, "pit", &h, err);
 }
 
-static bool add_chipset(
+static uint64_t pc_low_max(const struct conf_machine *c)
+{
+	return 0xc0000000;
+}
+
+static bool pc_add_chipset(
 	struct machine *m, const struct dev_host *h, GError **err)
 {
 	struct board *b = &m->board;
@@ -146,6 +145,50 @@ static bool add_chipset(
 	if (!b->pm)
 		return false;
 	b->acpi = acpi_pm_regs(b->pm);
+	return true;
+}
+
+static uint32_t pc_pci_start(const struct machine *m)
+{
+	/* as SeaBIOS places it */
+	return bus_ram(m->bus)->low <= 0x80000000 ? 0x80000000 : 0xc0000000;
+}
+
+static void pc_setup(struct machine *m)
+{
+	struct board *b = &m->board;
+	struct pci_setup_room room = {
+		pc_pci_start(m), BOARD_PCI_END, PCI_IO, BOARD_IO_END};
+
+	piix3_route_default(b->isa);
+	acpi_pm_set_base(b->pm, ACPI_PM_BASE);
+	if (b->ide)
+		ide_enable(b->ide);
+	pci_setup_assign(b->pci, &room, piix3_pirq);
+}
+
+static void pc_acpi(const struct machine *m, struct fw_acpi_conf *c)
+{
+	c->pm_base = ACPI_PM_BASE;
+	c->pci_mem_first = pc_pci_start(m);
+}
+
+const struct board_kind board_pc = {
+	.low_max = pc_low_max,
+	.add_chipset = pc_add_chipset,
+	.setup = pc_setup,
+	.acpi = pc_acpi,
+	.last_card = 31,
+	.isa_slot = 1,
+};
+
+/* ---- what all boards have ---- */
+
+static bool add_legacy(
+	struct machine *m, const struct dev_host *h, GError **err)
+{
+	struct board *b = &m->board;
+
 	b->dma = board_add_class(m, &i8237_class, "dma", h, err);
 	b->kbd = board_add_class(m, &i8042_class, "kbd", h, err);
 	return b->dma && b->kbd &&
@@ -325,6 +368,11 @@ static void set_cmos(struct machine *m)
 
 /* ---- life ---- */
 
+const struct board_kind *board_kind_of(const struct conf_machine *c)
+{
+	return c->board == CONF_BOARD_Q35 ? &board_q35 : &board_pc;
+}
+
 static bool wants_tablet(const struct conf_machine *c)
 {
 	return c->pointer == CONF_POINTER_TABLET ||
@@ -337,6 +385,7 @@ bool board_pc_init(struct machine *m, GError **err)
 	struct board *b = &m->board;
 	struct dev_host h = {.bus = m->bus, .pci_slot = -1};
 
+	b->kind = board_kind_of(m->conf);
 	b->next_slot = FIRST_CARD;
 	b->boot_paths = g_ptr_array_new_with_free_func(g_free);
 	b->nets = g_ptr_array_new();
@@ -347,7 +396,8 @@ bool board_pc_init(struct machine *m, GError **err)
 	b->pci = pci_bus_new(m->bus);
 	bus_unlock(m->bus);
 	h.pci = b->pci;
-	if (!add_chipset(m, &h, err) || !read_bios(m, err))
+	if (!b->kind->add_chipset(m, &h, err) || !add_legacy(m, &h, err) ||
+		!read_bios(m, err))
 		return false;
 	b->fw_cfg = board_add_class(m, &fw_cfg_class, "fw_cfg", &h, err);
 	if (!b->fw_cfg)
@@ -407,13 +457,8 @@ void board_pc_setup(struct machine *m)
 	struct board *b = &m->board;
 
 	shadow_open(b->shadow);
-	piix3_route_default(b->isa);
-	acpi_pm_set_base(b->pm, ACPI_PM_BASE);
+	b->kind->setup(m);
 	i8237_cascade(b->dma);
-	if (b->ide)
-		ide_enable(b->ide);
-	pci_setup_assign(b->pci, board_pc_pci_start(m), BOARD_PCI_END, PCI_IO,
-		PCI_IO_END);
 	if (b->intc)
 		intc_virtual_wire(b->intc);
 	if (b->vga && b->vga_font)

@@ -11,7 +11,7 @@
 
 #include "conf/error.h"
 #include "dev/misc/fw_cfg.h"
-#include "dev/timer/acpi_pm.h"
+#include "dev/timer/acpi_regs.h"
 #include "firmware/e820.h"
 #include "firmware/realboot.h"
 #include "firmware/smbios.h"
@@ -52,12 +52,12 @@ static void add_acpi(struct machine *m, bool place)
 		.display = m->board.vga != NULL,
 		.floppy = m->board.fdc != NULL,
 		.ncom = MAX(1u, m->conf->serial->len),
-		.pm_base = ACPI_PM_BASE,
 		.smi_cmd_port = ACPI_PM_SMI_CMD,
-		.pci_mem_first = board_pc_pci_start(m),
 		.pci_mem_last = BOARD_PCI_END - 1,
 	};
 	struct fw_acpi a;
+
+	m->board.kind->acpi(m, &c);
 
 	fw_acpi_build(&a, &c);
 	if (place) {
@@ -130,6 +130,7 @@ static bool plan_kernel(struct machine *m, GError **err)
 		.cmdline = c->append ? c->append : "",
 		.low_bytes = ram->low,
 		.high_bytes = high_bytes(m),
+		.ecam = m->board.kind->ecam,
 		.rsdp_gpa = c->acpi ? RSDP_AT : 0,
 		.text_screen = m->board.vga_font != NULL,
 	};

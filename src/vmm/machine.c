@@ -144,7 +144,8 @@ static bool make_bus(struct machine *m, GError **err)
 {
 	const struct bus_ram *ram;
 
-	m->bus = bus_new(m->conf->mem_bytes, BOARD_LOW_MAX);
+	m->bus = bus_new(
+		m->conf->mem_bytes, board_kind_of(m->conf)->low_max(m->conf));
 	if (!m->bus)
 		return fw_error(err, g_strerror(errno),
 			"give the machine less memory: --mem",
@@ -166,11 +167,6 @@ static bool machine_build(struct machine *m, GError **err)
 	g_autofree struct cpu_probe *probe = g_new0(struct cpu_probe, 1);
 
 	m->ncpus = conf_machine_ncpus(m->conf);
-	if (m->conf->board != CONF_BOARD_PC) {
-		conf_error_set(err, CONF_ERROR_UNSUPPORTED, NULL,
-			"use --board pc", "this board is not supported yet");
-		return false;
-	}
 	change_prepare(m);
 	if (!choose_engine(m, probe, err) || !choose_model(m, probe, err) ||
 		!make_bus(m, err) || !make_engine(m, probe, err))

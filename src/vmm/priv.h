@@ -30,8 +30,28 @@
 /* ---- board_pc.c ---- */
 
 #define BOARD_MAX_DEVICES 64
-#define BOARD_LOW_MAX	  0xc0000000ull /* RAM below 4 GiB */
-#define BOARD_PCI_END	  0xfec00000u	/* I/O APIC and above: not PCI's */
+#define BOARD_PCI_END	  0xfec00000u /* I/O APIC and above: not PCI's */
+#define BOARD_IO_END	  0xfffc
+
+/* What one board has that another has not. */
+struct board_kind {
+	/* most RAM below 4 GiB */
+	uint64_t (*low_max)(const struct conf_machine *c);
+	/* host bridge, ISA bridge, ACPI registers, PCI functions of the board's
+	 * own; fills board.shadow and board.acpi */
+	bool (*add_chipset)(
+		struct machine *m, const struct dev_host *h, GError **err);
+	/* What firmware does to them, for boots without.  Lock held. */
+	void (*setup)(struct machine *m);
+	/* Its part of the tables. */
+	void (*acpi)(const struct machine *m, struct fw_acpi_conf *c);
+	uint32_t ecam; /* where configuration space is, or 0 */
+	int last_card; /* PCI slot */
+	unsigned isa_slot;
+};
+
+extern const struct board_kind board_pc, board_q35;
+const struct board_kind *board_kind_of(const struct conf_machine *c);
 
 /* One of the machine's drives, as conf_machine.drives has them. */
 struct board_drive {
@@ -48,6 +68,7 @@ struct board_usb {
 };
 
 struct board {
+	const struct board_kind *kind;
 	struct pci_bus *pci;
 	const struct bus_irq *gsi;
 	struct bus_irq kernel_gsi[BUS_NGSI]; /* KVM's interrupt controllers */
@@ -82,8 +103,6 @@ void board_pc_fini(struct machine *m);
 void board_pc_reset(struct machine *m);
 /* What firmware would have done, for boots without.  Lock held. */
 void board_pc_setup(struct machine *m);
-/* First address of the window for PCI memory. */
-uint32_t board_pc_pci_start(const struct machine *m);
 /* A device of the board itself. */
 struct dev *board_add_class(struct machine *m, const struct dev_class *cls,
 	const char *id, const struct dev_host *host, GError **err);

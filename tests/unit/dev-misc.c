@@ -416,22 +416,28 @@ static void test_testdev(void)
 }
 
 /* Anything may be written anywhere; nothing breaks or takes for ever. */
-static void test_rubbish(void)
+static void test_rubbish(gconstpointer opaque)
 {
 	static const char *const classes[] = {"hpet", "i8254", "mc146818",
-		"i440fx", "piix3", "acpi_pm", "uart16550", "debugcon", "i8042",
-		"port92", "fw_cfg"};
+		"uart16550", "debugcon", "i8042", "port92", "fw_cfg"};
+	const char *const *chipset = opaque;
 	static const uint16_t ports[] = {0x20, 0x40, 0x60, 0x70, 0x92, 0xa0,
 		0xb2, 0x3f8, 0x402, 0x4d0, 0x510, 0x514, 0x600, 0x700, 0xcf8,
 		0xcfc};
 	static const gpa_t pages[] = {0xfec00000, 0xfed00000, 0xfee00000,
-		0xfec00000, 0xfed00100, 0xfee00300};
+		0xfec00000, 0xfed00100, 0xfee00300, 0xb0000000, 0xb00f8000,
+		0xb00f8060, 0xb00e0000, 0xb00e0018, 0xb0100000, 0xfed1f100};
 	struct board b;
 	GRand *r = g_rand_new_with_seed(20);
 
 	board_init(&b, 3);
 	for (unsigned i = 0; i < G_N_ELEMENTS(classes); i++)
 		board_add(&b, classes[i]);
+	for (; *chipset; chipset++)
+		board_add(&b, *chipset);
+	/* where firmware puts a q35's configuration spaces */
+	pci_config_write(b.host.pci, 0, 0, 0x60, 4, 0xb0000001);
+	pci_config_write(b.host.pci, 0, 0xf8, 0xf0, 4, 0xfed1c001);
 	for (unsigned i = 0; i < 300000; i++) {
 		unsigned size = 1u << g_rand_int_range(r, 0, 3);
 		uint16_t port =
@@ -470,6 +476,9 @@ static void test_rubbish(void)
 
 int main(int argc, char **argv)
 {
+	static const char *const pc[] = {"i440fx", "piix3", "acpi_pm", NULL};
+	static const char *const q35[] = {"mch", "ich9", "root-port", NULL};
+
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/fw_cfg/ports", test_fw_cfg_ports);
 	g_test_add_func("/fw_cfg/dma", test_fw_cfg_dma);
@@ -482,6 +491,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/soft-reset", test_soft_reset);
 	g_test_add_func("/apm-port", test_apm_port);
 	g_test_add_func("/testdev", test_testdev);
-	g_test_add_func("/rubbish", test_rubbish);
+	g_test_add_data_func("/rubbish/pc", pc, test_rubbish);
+	g_test_add_data_func("/rubbish/q35", q35, test_rubbish);
 	return g_test_run();
 }

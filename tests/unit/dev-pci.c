@@ -1,8 +1,11 @@
 /* dev-pci.c - PCI bus, MSI-X, host bridge, ISA bridge. */
 #include "dev-board.h"
 #include "dev/pci/i440fx.h"
+#include "dev/pci/ich9.h"
+#include "dev/pci/mch.h"
 #include "dev/pci/pci_setup.h"
 #include "dev/pci/piix3.h"
+#include "dev/pci/root_port.h"
 
 static uint64_t probe_read(
 	void *opaque, struct bus_cpu *who, uint64_t off, unsigned size)
@@ -96,6 +99,8 @@ static void test_config(void)
 
 static void test_bars(void)
 {
+	static const struct pci_setup_room room = {
+		0xe0000000, 0xf0000000, 0xc000, 0xd000};
 	struct board b;
 	struct pci_func f;
 
@@ -121,7 +126,7 @@ static void test_bars(void)
 	g_assert_cmphex(inb(&b, 0xd001), ==, 0xff);
 	/* what firmware would do */
 	bus_lock(b.bus);
-	pci_setup_assign(b.host.pci, 0xe0000000, 0xf0000000, 0xc000, 0xd000);
+	pci_setup_assign(b.host.pci, &room, piix3_pirq);
 	bus_unlock(b.bus);
 	g_assert_cmphex(conf(&b, 16, 4) & 7, ==, 7);
 	g_assert_cmphex(conf(&b, 16, 0x10), ==, 0xc001);
@@ -301,6 +306,244 @@ static void test_reset_port(void)
 	board_fini(&b);
 }
 
+/* ---- q35 ---- */
+
+#define LPC  (ICH9_SLOT << 3)
+#define PORT (ROOT_PORT_SLOT << 3)
+
+static uint32_t ecam(unsigned bus, unsigned devfn, unsigned off)
+{
+	return MCH_ECAM + (bus << 20 | devfn << 12 | off);
+}
+
+/* Configuration space by memory: both ways show the same. */
+static void test_ecam(void)
+{
+	struct board b;
+	struct pci_func f;
+
+	board_init(&b, 1);
+	bus_lock(b.bus);
+	pci_bus_set_express(b.host.pci);
+	bus_unlock(b.bus);
+	board_add(&b, "mch");
+	board_add(&b, "ich9");
+	bus_lock(b.bus);
+	pci_func_init(&f, NULL, &(struct pci_ident){.vendor = 1, .device = 2});
+	f.express_able = true;
+	g_assert_cmpint(pci_func_plug(&f, b.host.pci, 3 << 3), ==, 0);
+	bus_unlock(b.bus);
+	g_assert_cmphex(conf(&b, 0, 0), ==, 0x29c08086);
+	g_assert_cmphex(conf(&b, 0, 4), ==, 0x00900006);
+	g_assert_cmphex(conf(&b, 0, 0x34), ==, 0xe0);
+	g_assert_cmphex(conf(&b, 0, 0x60), ==, 0xe0000000);
+	g_assert_cmphex(conf(&b, 0, 0xb0), ==, 0x10);
+	g_assert_cmphex(
+		bus_mmio_read(b.bus, NULL, ecam(0, 0, 0), 4), ==, 0xffffffff);
+	conf_set(&b, 0, 0x64, 0);
+	conf_set(&b, 0, 0x60, MCH_ECAM | 1);
+	g_assert_cmphex(
+		bus_mmio_read(b.bus, NULL, ecam(0, 0, 0), 4), ==, 0x29c08086);
+	g_assert_cmphex(
+		bus_mmio_read(b.bus, NULL, ecam(0, LPC, 2), 2), ==, 0x2918);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, ecam(0, LPC, 0), 8), ==,
+		0x0210000729188086);
+	/* beyond 256 bytes: conventional functions have nothing, an Express
+	 * one has an empty list */
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, ecam(0, LPC, 0x100), 4), ==,
+		0xffffffff);
+	g_assert_cmphex(
+		bus_mmio_read(b.bus, NULL, ecam(0, 24, 0x100), 4), ==, 0);
+	/* an integrated endpoint, version 2 */
+	g_assert_cmphex(conf(&b, 24, 0x40), ==, 0x00920010);
+	/* written here, read there */
+	bus_mmio_write(b.bus, NULL, ecam(0, 0, 0xdc), 4, 0x12345678);
+	g_assert_cmphex(conf(&b, 0, 0xdc), ==, 0x12345678);
+	/* PAM */
+	bus_mmio_write(b.bus, NULL, ecam(0, 0, 0x91), 1, 0x33);
+	bus_mmio_write(b.bus, NULL, 0xc0000, 1, 0x77);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, 0xc0000, 1), ==, 0x77);
+	/* 64 MiB only */
+	conf_set(&b, 0, 0x60, MCH_ECAM | 5);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, ecam(0x40, 0, 0), 4), ==,
+		0xffffffff);
+	conf_set(&b, 0, 0x60, 0);
+	g_assert_cmphex(
+		bus_mmio_read(b.bus, NULL, ecam(0, 0, 0), 4), ==, 0xffffffff);
+	bus_lock(b.bus);
+	pci_func_unplug(&f);
+	bus_unlock(b.bus);
+	board_fini(&b);
+}
+
+/* A card behind a root port: numbers, windows, pins, presence. */
+static void test_root_port(void)
+{
+	struct board b;
+	struct pci_func f;
+	struct pci_bus *behind, *root;
+	unsigned exp;
+
+	board_init(&b, 1);
+	root = b.host.pci;
+	bus_lock(b.bus);
+	pci_bus_set_express(root);
+	bus_unlock(b.bus);
+	board_add(&b, "ich9");
+	behind = root_port_bus(board_add(&b, "root-port"));
+	exp = pci_bus_func(root, PORT)->express;
+	g_assert_cmphex(conf(&b, PORT, 0), ==, 0x29408086);
+	g_assert_cmphex(conf(&b, PORT, 0x0c), ==, 0x00810000);
+	g_assert_cmphex(conf(&b, PORT, exp) & 0xffff00ff, ==, 0x01420010);
+	g_assert_cmphex(conf(&b, PORT, exp + 0x18) & 0x400000, ==, 0);
+	bus_lock(b.bus);
+	pci_func_init(&f, NULL, &(struct pci_ident){.vendor = 7, .device = 8});
+	f.express_able = true;
+	f.irq_pin = 1;
+	f.bar[0] = (struct pci_bar){.size = 0x1000, .mmio = &probe_mmio};
+	g_assert_cmpint(pci_func_plug(&f, behind, -1), ==, 0);
+	bus_unlock(b.bus);
+	g_assert_cmphex(conf(&b, PORT, exp + 0x18) & 0x400000, ==, 0x400000);
+	/* not numbered yet */
+	g_assert_cmphex(pci_config_read(root, 1, 0, 0, 4), ==, 0xffffffff);
+	conf_set(&b, PORT, 0x18, 0x00020100);
+	g_assert_cmphex(pci_config_read(root, 1, 0, 0, 4), ==, 0x00080007);
+	g_assert_cmphex(pci_config_read(root, 2, 0, 0, 4), ==, 0xffffffff);
+	g_assert_cmphex(pci_config_read(root, 1, 8, 0, 4), ==, 0xffffffff);
+	g_assert_cmphex(pci_config_read(root, 1, 0, 0x40, 4), ==, 0x00020010);
+	/* the window lets it through, or not */
+	pci_config_write(root, 1, 0, 0x10, 4, 0xc0100000);
+	pci_config_write(root, 1, 0, 4, 2, 2);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, 0xc0100004, 1), ==, 0xff);
+	conf_set(&b, PORT, 0x20, 0xc010c010);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, 0xc0100004, 1), ==, 0xff);
+	conf_set(&b, PORT, 4, 7);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, 0xc0100004, 1), ==, 0xa4);
+	conf_set(&b, PORT, 0x20, 0xc020c020);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, 0xc0100004, 1), ==, 0xff);
+	conf_set(&b, PORT, 0x24, 0xc010c010); /* prefetchable, below 4 GiB */
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, 0xc0100004, 1), ==, 0xa4);
+	conf_set(&b, PORT, 0x28, 1);
+	conf_set(&b, PORT, 0x2c, 1);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, 0xc0100004, 1), ==, 0xff);
+	/* pin A of the card is pin A of slot 1c: PIRQ A */
+	outb(&b, 0x20, 0x11);
+	outb(&b, 0x21, 0x20);
+	outb(&b, 0x21, 0x04);
+	outb(&b, 0x21, 0x01);
+	bus_cpu_wrmsr(bus_cpu_at(b.bus, 0), 0x1b, 0xfee00100);
+	conf_set(&b, LPC, 0x60, 0x80808005);
+	outb(&b, 0x4d0, 0x20);
+	bus_lock(b.bus);
+	pci_set_intx(&f, true);
+	bus_unlock(b.bus);
+	g_assert_cmpint(board_ack(&b, 0), ==, 0x25);
+	bus_lock(b.bus);
+	pci_func_unplug(&f);
+	bus_unlock(b.bus);
+	g_assert_cmphex(conf(&b, PORT, exp + 0x18) & 0x400000, ==, 0);
+	board_fini(&b);
+}
+
+static unsigned gsi_level[BUS_NGSI];
+
+static void gsi_seen(void *opaque, unsigned n, bool level)
+{
+	gsi_level[n] = level;
+}
+
+/* With an ICH9 whose lines are seen. */
+static struct dev *ich9_init(struct board *b)
+{
+	static struct bus_irq lines[BUS_NGSI];
+
+	board_init(b, 1);
+	for (unsigned i = 0; i < BUS_NGSI; i++)
+		lines[i] = (struct bus_irq){gsi_seen, NULL, i};
+	b->host.gsi = lines;
+	return board_add(b, "ich9");
+}
+
+static void test_ich9_pirqs(void)
+{
+	struct board b;
+	struct pci_func f;
+
+	ich9_init(&b);
+	g_assert_cmphex(conf(&b, LPC, 0), ==, 0x29188086);
+	g_assert_cmphex(conf(&b, LPC, 0x40), ==, 1);
+	g_assert_cmphex(conf(&b, LPC, 0x60), ==, 0x80808080);
+	/* a pin of slot 2: PIRQ G, its own line and an ISA one if routed */
+	bus_lock(b.bus);
+	probe_init(&f, &b);
+	pci_set_intx(&f, true);
+	bus_unlock(b.bus);
+	g_assert_cmpuint(gsi_level[22], ==, 1);
+	g_assert_cmpuint(gsi_level[11], ==, 0);
+	conf_set(&b, LPC, 0x68, 0x800b8080);
+	g_assert_cmpuint(gsi_level[11], ==, 1);
+	bus_lock(b.bus);
+	pci_func_unplug(&f);
+	g_assert_cmpuint(gsi_level[22] + gsi_level[11], ==, 0);
+	/* one of its own slots, wired by D31IR */
+	probe_init(&f, &b);
+	pci_func_unplug(&f);
+	pci_func_init(&f, NULL, &(struct pci_ident){.vendor = 7, .device = 8});
+	f.irq_pin = 2;
+	g_assert_cmpint(pci_func_plug(&f, b.host.pci, LPC | 2), ==, 0);
+	pci_set_intx(&f, true);
+	bus_unlock(b.bus);
+	g_assert_cmpuint(gsi_level[17], ==, 1);
+	conf_set(&b, LPC, 0xf0, ICH9_RCBA | 1);
+	g_assert_cmphex(
+		bus_mmio_read(b.bus, NULL, ICH9_RCBA + 0x3140, 2), ==, 0x3210);
+	bus_mmio_write(b.bus, NULL, ICH9_RCBA + 0x3140, 2, 0x3240);
+	g_assert_cmpuint(gsi_level[17], ==, 0);
+	g_assert_cmpuint(gsi_level[20], ==, 1);
+	bus_lock(b.bus);
+	pci_func_unplug(&f);
+	bus_unlock(b.bus);
+	board_fini(&b);
+}
+
+/* ACPI registers: where PMBASE says while ACPI_EN is set. */
+static void test_ich9_acpi(void)
+{
+	struct board b;
+	struct dev *d = ich9_init(&b);
+
+	conf_set(&b, LPC, 0x40, 0x600);
+	g_assert_cmphex(inl(&b, 0x608), ==, 0xffffffff);
+	conf_set(&b, LPC, 0x44, 0x80);
+	g_assert_cmphex(inl(&b, 0x608), <, 0x1000000);
+	g_assert_cmphex(inl(&b, 0x630), ==, 0x20);
+	outb(&b, 0xb2, ACPI_PM_ENABLE);
+	bus_io_write(b.bus, 0x602, 2, 0x100);
+	bus_lock(b.bus);
+	acpi_regs_power_button(ich9_acpi(d));
+	bus_unlock(b.bus);
+	g_assert_cmpuint(gsi_level[9], ==, 1);
+	conf_set(&b, LPC, 0x44, 0x84); /* SCI to line 20 */
+	g_assert_cmpuint(gsi_level[9], ==, 0);
+	g_assert_cmpuint(gsi_level[20], ==, 1);
+	bus_io_write(b.bus, 0x600, 2, 0x100);
+	g_assert_cmpuint(gsi_level[20], ==, 0);
+	/* event 33 is bit 1 of the second word */
+	bus_lock(b.bus);
+	acpi_regs_gpe(ich9_acpi(d), 33);
+	bus_unlock(b.bus);
+	g_assert_cmphex(inl(&b, 0x624), ==, 2);
+	outl(&b, 0x62c, 2);
+	g_assert_cmpuint(gsi_level[20], ==, 1);
+	outl(&b, 0x624, 2);
+	g_assert_cmpuint(gsi_level[20], ==, 0);
+	bus_io_write(b.bus, 0x604, 2, 7 << 10 | 0x2001);
+	g_assert_cmpuint(b.poweroffs, ==, 1);
+	outb(&b, 0xcf9, 0x0e);
+	g_assert_cmpuint(b.resets, ==, 1);
+	board_fini(&b);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -310,5 +553,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/pci/intx", test_intx);
 	g_test_add_func("/i440fx/shadow", test_shadow);
 	g_test_add_func("/piix3/reset", test_reset_port);
+	g_test_add_func("/mch/ecam", test_ecam);
+	g_test_add_func("/ich9/pirqs", test_ich9_pirqs);
+	g_test_add_func("/ich9/acpi", test_ich9_acpi);
+	g_test_add_func("/root-port/behind", test_root_port);
 	return g_test_run();
 }

@@ -216,7 +216,7 @@ static void test_aml_lengths(void)
 static void test_e820(void)
 {
 	struct fw_e820 t[FW_E820_MAX];
-	unsigned n = fw_e820_direct(t, 64 << 20, 0);
+	unsigned n = fw_e820_direct(t, 64 << 20, 0, 0);
 	uint64_t ram = 0;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -228,11 +228,11 @@ static void test_e820(void)
 	}
 	g_assert_cmpuint(ram, ==, FW_EBDA + (63 << 20));
 	/* RAM above 4 GiB comes last */
-	n = fw_e820_direct(t, 0xc0000000, 1ull << 30);
+	n = fw_e820_direct(t, 0xc0000000, 1ull << 30, 0);
 	g_assert_cmpuint(t[n - 1].addr, ==, 1ull << 32);
 	g_assert_cmpuint(t[n - 1].size, ==, 1ull << 30);
 	/* a machine of 1 MiB has no RAM above it */
-	n = fw_e820_direct(t, 1 << 20, 0);
+	n = fw_e820_direct(t, 1 << 20, 0, 0);
 	for (unsigned i = 0; i < n; i++)
 		g_assert_true(t[i].type != FW_E820_RAM || t[i].addr < 0x100000);
 }

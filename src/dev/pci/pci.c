@@ -1,5 +1,5 @@
 /*
- * pci.c - PCI bus 0, its functions' configuration space and address decoding.
+ * pci.c - a PCI bus, its functions' configuration space and address decoding.
  *
  * PCI Local Bus Specification 3.0: 3.2.2.3.2 (configuration mechanism #1, the
  * ports 0xcf8 and 0xcfc), 6.1 and 6.2 (configuration space), 6.2.5 (base
@@ -115,6 +115,8 @@ static uint64_t pci_bar_wanted(const struct pci_func *f, unsigned n)
 		addr |= (uint64_t)pci_get32(f->config + PCI_BAR0 + 4 * n + 4)
 			<< 32;
 	addr &= ~(bar->size - 1);
+	if (!pci_bus_passes(f->bus, bar->io, addr, bar->size))
+		return 0;
 	if (bar->io)
 		return addr + bar->size <= 0x10000 ? addr : 0;
 	/* All ones is what sizing leaves there for a moment. */
@@ -129,7 +131,8 @@ static void pci_rom_remap(struct pci_func *f)
 	uint64_t addr = reg & ~(f->rom_size - 1);
 	bool on = f->rom && (reg & 1) && addr &&
 		  (f->config[PCI_COMMAND] & PCI_COMMAND_MEMORY) &&
-		  addr + f->rom_size <= 0xffffffff;
+		  addr + f->rom_size <= 0xffffffff &&
+		  pci_bus_passes(f->bus, false, addr, f->rom_size);
 
 	if (f->rom_region.mapped && on && f->rom_region.base == addr)
 		return;
@@ -166,25 +169,40 @@ void pci_func_remap(struct pci_func *f)
 
 /* ---- interrupt pins ---- */
 
+/* Behind a bridge the pins of its slots come out rotated by the slot (PCI to
+ * PCI Bridge Architecture 1.2, 9.1). */
+static void pci_bus_intx(
+	struct pci_bus *b, unsigned slot, unsigned pin, bool level)
+{
+	for (;;) {
+		uint8_t *count = &b->asserted[slot][pin];
+
+		*count += level ? 1 : -1;
+		if (*count != level)
+			return; /* another function pulls it too */
+		if (!b->bridge || !b->bridge->bus)
+			break;
+		pin = (slot + pin) & 3;
+		slot = b->bridge->devfn >> 3;
+		b = b->bridge->bus;
+	}
+	if (b->route)
+		b->route(b->route_opaque, slot, pin, level);
+}
+
 void pci_func_update_intx(struct pci_func *f)
 {
 	uint16_t command = pci_get16(f->config + PCI_COMMAND);
 	bool out = f->irq_level && !(command & PCI_COMMAND_NO_INTX);
-	unsigned slot = f->devfn >> 3, pin = f->irq_pin - 1;
-	struct pci_bus *b = f->bus;
-	uint8_t *count;
 
 	if (f->irq_level)
 		f->config[PCI_STATUS] |= PCI_STATUS_INTX;
 	else
 		f->config[PCI_STATUS] &= ~PCI_STATUS_INTX;
-	if (!b || !f->irq_pin || out == f->irq_out)
+	if (!f->bus || !f->irq_pin || out == f->irq_out)
 		return;
 	f->irq_out = out;
-	count = &b->asserted[slot][pin];
-	*count += out ? 1 : -1;
-	if (b->route && *count == out)
-		b->route(b->route_opaque, slot, pin, out);
+	pci_bus_intx(f->bus, f->devfn >> 3, f->irq_pin - 1, out);
 }
 
 void pci_set_intx(struct pci_func *f, bool level)
@@ -244,7 +262,7 @@ void pci_set_rom(struct pci_func *f, uint8_t *rom, uint32_t size)
 
 int pci_func_plug(struct pci_func *f, struct pci_bus *b, int devfn)
 {
-	for (int slot = 2; devfn < 0 && slot < 32; slot++)
+	for (int slot = b->bridge ? 0 : 2; devfn < 0 && slot < 32; slot++)
 		if (!b->func[slot << 3])
 			devfn = slot << 3;
 	if (devfn < 0)
@@ -254,6 +272,9 @@ int pci_func_plug(struct pci_func *f, struct pci_bus *b, int devfn)
 	f->bus = b;
 	f->devfn = devfn;
 	f->config[PCI_INTERRUPT_PIN] = f->irq_pin;
+	if (f->express_able && b->express && !f->express)
+		pci_add_express(f, b->bridge ? PCI_EXPRESS_ENDPOINT
+					     : PCI_EXPRESS_INTEGRATED);
 	for (unsigned n = 0; n < PCI_NBARS; n++)
 		pci_bar_set_mask(f, n);
 	if (f->rom)
@@ -293,6 +314,7 @@ void pci_func_reset(struct pci_func *f)
 		pci_bar_clear(f, PCI_BAR0 + 4 * n);
 	pci_bar_clear(f, PCI_ROM);
 	pci_set_intx(f, false);
+	pci_express_reset(f);
 	if (f->msi_cap)
 		f->config[f->msi_cap + 2] &= ~1;
 	if (f->msix.nvectors) {
@@ -355,6 +377,8 @@ static void pci_func_config_write(
 		   pci_touches(off, size, PCI_ROM, PCI_ROM + 3)) {
 		pci_func_remap(f);
 	}
+	if (f->secondary && pci_touches(off, size, PCI_COMMAND, PCI_ROM + 3))
+		pci_bus_remap(f->secondary);
 	if (f->msix.nvectors &&
 		pci_touches(off, size, f->msix.cap + 2, f->msix.cap + 3))
 		pci_msix_config_written(f);
@@ -362,25 +386,36 @@ static void pci_func_config_write(
 		f->config_written(f, off, size);
 }
 
-static bool pci_config_ok(unsigned bus, unsigned off, unsigned size)
+static struct pci_func *pci_config_func(struct pci_bus *b, uint8_t bus,
+	uint8_t devfn, unsigned off, unsigned size)
 {
-	return bus == 0 && (size == 1 || size == 2 || size == 4) &&
-	       off + size <= PCI_CONFIG_SIZE;
+	if ((size != 1 && size != 2 && size != 4) ||
+		off + size > PCI_EXPRESS_SIZE)
+		return NULL;
+	b = pci_bus_number(b, bus);
+	return b ? b->func[devfn] : NULL;
 }
 
 uint32_t pci_config_read(struct pci_bus *b, uint8_t bus, uint8_t devfn,
 	unsigned off, unsigned size)
 {
-	if (!pci_config_ok(bus, off, size) || !b->func[devfn])
-		return 0xffffffff >> (32 - 8 * (size & 7));
-	return pci_func_config_read(b->func[devfn], off, size);
+	struct pci_func *f = pci_config_func(b, bus, devfn, off, size);
+
+	if (f && off + size <= PCI_CONFIG_SIZE)
+		return pci_func_config_read(f, off, size);
+	/* A list of extended capabilities that ends at once (7.6.2). */
+	if (f && f->express && off >= PCI_CONFIG_SIZE)
+		return 0;
+	return 0xffffffff >> (32 - 8 * (size & 7));
 }
 
 void pci_config_write(struct pci_bus *b, uint8_t bus, uint8_t devfn,
 	unsigned off, unsigned size, uint32_t val)
 {
-	if (pci_config_ok(bus, off, size) && b->func[devfn])
-		pci_func_config_write(b->func[devfn], off, size, val);
+	struct pci_func *f = pci_config_func(b, bus, devfn, off, size);
+
+	if (f && off + size <= PCI_CONFIG_SIZE)
+		pci_func_config_write(f, off, size, val);
 }
 
 /* ---- configuration mechanism #1 ---- */
@@ -460,9 +495,20 @@ void pci_bus_free(struct pci_bus *b)
 {
 	if (!b)
 		return;
-	bus_io_release(b->bus, 0xcf8, 4, b);
-	bus_io_release(b->bus, 0xcfc, 4, b);
+	if (b->bridge) {
+		b->bridge->secondary = NULL;
+		if (b->bridge->bus)
+			b->bridge->bus->nbridges--;
+	} else {
+		bus_io_release(b->bus, 0xcf8, 4, b);
+		bus_io_release(b->bus, 0xcfc, 4, b);
+	}
 	g_free(b);
+}
+
+void pci_bus_set_express(struct pci_bus *b)
+{
+	b->express = true;
 }
 
 void pci_bus_set_route(struct pci_bus *b,

@@ -12,8 +12,9 @@
 /* What of a function is saved, for its device's list. */
 extern const struct state_list pci_func_state;
 
-#define PCI_CONFIG_SIZE 256
-#define PCI_NBARS	6
+#define PCI_CONFIG_SIZE	 256
+#define PCI_EXPRESS_SIZE 4096 /* of configuration space, beyond it zeros */
+#define PCI_NBARS	 6
 
 struct pci_func;
 
@@ -58,7 +59,12 @@ struct pci_func {
 	bool irq_out;	 /* what the pin has: 0 if disabled; private */
 	struct pci_msix msix;
 	unsigned msi_cap; /* offset of the MSI capability, or 0 */
-	uint8_t next_cap; /* where the next capability goes */
+	/* Has a PCI Express capability where the bus is one: set before it is
+	 * plugged. */
+	bool express_able;
+	unsigned express;	   /* offset of that capability, or 0 */
+	struct pci_bus *secondary; /* of a bridge, or NULL */
+	uint8_t next_cap;	   /* where the next capability goes */
 	/* After the guest wrote [off, off+len) of config; optional. */
 	void (*config_written)(struct pci_func *f, unsigned off, unsigned len);
 	/* Before the guest reads it, to bring it up to date; optional. */
@@ -104,8 +110,23 @@ void pci_set_intx(struct pci_func *f, bool level);
 /* Fire MSI-X vector n (masked: made pending). */
 void pci_msix_notify(struct pci_func *f, unsigned n);
 
+/* What a function is on PCI Express (device/port type, 7.5.3.2). */
+enum pci_express_type {
+	PCI_EXPRESS_ENDPOINT = 0,
+	PCI_EXPRESS_ROOT_PORT = 4,
+	PCI_EXPRESS_INTEGRATED = 9, /* an endpoint without a link */
+};
+
+/* PCI Express capability, version 2; its offset. */
+unsigned pci_add_express(struct pci_func *f, enum pci_express_type type);
+
 /* Bus 0 of a host bridge, reached through ports 0xcf8/0xcfc. */
 struct pci_bus *pci_bus_new(struct bus *bus);
+/* Cards that can are Express ones from now on. */
+void pci_bus_set_express(struct pci_bus *b);
+/* The bus behind a bridge: fill the header of type 1, open the way.  Freed
+ * with pci_bus_free after all behind it and before the bridge is unplugged. */
+struct pci_bus *pci_bus_new_behind(struct pci_func *bridge);
 void pci_bus_free(struct pci_bus *b);
 /* Interrupt pin -> board line, installed by the south bridge. */
 void pci_bus_set_route(struct pci_bus *b,
@@ -116,6 +137,7 @@ struct pci_func *pci_bus_func(struct pci_bus *b, unsigned devfn);
  * bridge's. */
 void pci_bus_set_cf9(struct pci_bus *b, uint8_t (*read)(void *opaque),
 	void (*write)(void *opaque, uint8_t val), void *opaque);
+/* bus: a number, as bridges are programmed. */
 uint32_t pci_config_read(struct pci_bus *b, uint8_t bus, uint8_t devfn,
 	unsigned off, unsigned size);
 void pci_config_write(struct pci_bus *b, uint8_t bus, uint8_t devfn,

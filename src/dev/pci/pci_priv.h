@@ -26,11 +26,29 @@
 #define PCI_INTERRUPT_PIN   0x3d
 #define PCI_FIRST_CAP	    0x40
 
+/* Header type 1 */
+#define PCI_SECONDARY	   0x19
+#define PCI_SUBORDINATE	   0x1a
+#define PCI_IO_BASE	   0x1c
+#define PCI_IO_LIMIT	   0x1d
+#define PCI_MEM_BASE	   0x20
+#define PCI_MEM_LIMIT	   0x22
+#define PCI_PREF_BASE	   0x24
+#define PCI_PREF_LIMIT	   0x26
+#define PCI_PREF_BASE_HI   0x28
+#define PCI_PREF_LIMIT_HI  0x2c
+#define PCI_BRIDGE_CONTROL 0x3e
+#define PCI_BRIDGE_RESET   0x40
+
 #define PCI_CAP_ID_MSI	0x05
 #define PCI_CAP_ID_MSIX 0x11
+#define PCI_CAP_ID_EXP	0x10
 
 struct pci_bus {
 	struct bus *bus;
+	struct pci_func *bridge; /* that leads here; NULL: the root bus */
+	bool express;		 /* links, not wires */
+	unsigned nbridges;	 /* among the functions */
 	struct pci_func *func[256];
 	void (*route)(void *opaque, unsigned slot, unsigned pin, bool level);
 	void *route_opaque;
@@ -67,6 +85,15 @@ static inline void pci_put32(uint8_t *p, uint32_t v)
 void pci_func_remap(struct pci_func *f);
 /* After a change of the command register or the level. */
 void pci_func_update_intx(struct pci_func *f);
+/* After a change of a bridge above. */
+void pci_bus_remap(struct pci_bus *b);
+/* Do the bridges above let these addresses through? */
+bool pci_bus_passes(
+	const struct pci_bus *b, bool io, uint64_t addr, uint64_t size);
+/* The bus of that number at or behind b, or NULL. */
+struct pci_bus *pci_bus_number(struct pci_bus *b, uint8_t number);
+/* Control registers of the PCI Express capability, if there is one. */
+void pci_express_reset(struct pci_func *f);
 /* After the guest wrote config space. */
 void pci_msix_config_written(struct pci_func *f);
 /* Take message control out of config space, no more. */

@@ -93,15 +93,33 @@ static const struct state_blob msix_blob = {
 
 /* ---- the function ---- */
 
-/* How many functions of a slot pull each pin. */
+/* The pins of slots behind a bridge come out of its own, rotated. */
+static void count_behind(struct pci_bus *b, uint8_t pins[4])
+{
+	for (unsigned slot = 0; slot < 32; slot++)
+		for (unsigned pin = 0; pin < 4; pin++)
+			pins[(slot + pin) & 3] += b->asserted[slot][pin] != 0;
+}
+
+/* How many functions of a slot pull each pin; so for the bridges above. */
 static void count_pins(struct pci_bus *b, unsigned slot)
 {
-	memset(b->asserted[slot], 0, sizeof(b->asserted[slot]));
-	for (unsigned n = 0; n < 8; n++) {
-		const struct pci_func *f = b->func[slot << 3 | n];
+	for (;;) {
+		uint8_t *pins = b->asserted[slot];
 
-		if (f && f->irq_pin && f->irq_out)
-			b->asserted[slot][f->irq_pin - 1]++;
+		memset(pins, 0, sizeof(b->asserted[slot]));
+		for (unsigned n = 0; n < 8; n++) {
+			const struct pci_func *f = b->func[slot << 3 | n];
+
+			if (f && f->irq_pin && f->irq_out)
+				pins[f->irq_pin - 1]++;
+			if (f && f->secondary)
+				count_behind(f->secondary, pins);
+		}
+		if (!b->bridge || !b->bridge->bus)
+			return;
+		slot = b->bridge->devfn >> 3;
+		b = b->bridge->bus;
 	}
 }
 
@@ -115,6 +133,8 @@ static int func_loaded(void *obj, unsigned version, char *err, unsigned errsize)
 	if (f->msix.nvectors)
 		pci_msix_control(f);
 	pci_func_remap(f);
+	if (f->secondary)
+		pci_bus_remap(f->secondary);
 	return 0;
 }
 

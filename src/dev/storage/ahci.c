@@ -168,7 +168,9 @@ static int ahci_init(struct dev *d, char *err, unsigned errsize)
 		h->port[i].index = i;
 	}
 	return pci_func_plug(&h->pci, d->host.pci,
-		d->host.pci_slot < 0 ? -1 : d->host.pci_slot << 3);
+		d->host.pci_slot < 0
+			? -1
+			: (int)(d->host.pci_slot << 3 | d->host.pci_fn));
 }
 
 int ahci_attach(struct dev *d, unsigned n, const struct ata_conf *c)

@@ -202,6 +202,7 @@ static int acpi_pm_init(struct dev *d, char *err, unsigned errsize)
 	pci_put16(f->wmask + SMBBA, 0xfff0);
 	f->wmask[SMBHSTCFG] = 0x0f;
 	acpi_regs_init(&p->regs, d->host.bus);
+	p->regs.off_types = 1u << ACPI_PM_S5_TYP;
 	p->regs.sci = &d->host.gsi[ACPI_PM_SCI];
 	return pci_func_plug(f, d->host.pci, (1 << 3) | 3);
 }

@@ -80,7 +80,7 @@ void acpi_regs_route(struct acpi_regs *a, const struct bus_irq *sci)
 static void acpi_regs_write_cnt(struct acpi_regs *a, uint16_t val)
 {
 	a->cnt = val & PM1_CNT_RW;
-	if ((val & PM1_SLP_EN) && PM1_SLP_TYP(val) == ACPI_PM_S5_TYP)
+	if ((val & PM1_SLP_EN) && (a->off_types >> PM1_SLP_TYP(val) & 1))
 		bus_request(a->bus, BUS_REQ_POWEROFF);
 }
 

@@ -16,11 +16,12 @@ struct state_list; /* dev/state.h */
 #define ACPI_PM_SMI_CMD 0xb2
 #define ACPI_PM_ENABLE	0xf1 /* values for SMI_CMD */
 #define ACPI_PM_DISABLE 0xf0
-#define ACPI_PM_S5_TYP	0 /* \_S5 SLP_TYPa */
+#define ACPI_PM_S5_TYP	0 /* \_S5 SLP_TYPa of the PIIX4 */
 
 struct acpi_regs {
 	struct bus *bus;
 	const struct bus_irq *sci; /* where the interrupt goes, or NULL */
+	uint8_t off_types;	   /* bit n: SLP_TYP n powers off */
 	uint16_t sts, en, cnt;
 	uint64_t gpe_sts, gpe_en;
 	uint8_t apmc, apms;

@@ -314,6 +314,7 @@ void virtio_pci_init(struct virtio *v)
 			.sub_vendor = VIRTIO_PCI_VENDOR,
 			.sub_id = v->type->id});
 	f->irq_pin = 1;
+	f->express_able = true;
 	f->config[0x3d] = 1;
 	if (legacy)
 		f->bar[0] = (struct pci_bar){
