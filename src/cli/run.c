@@ -284,13 +284,12 @@ const struct cli_flag cli_run_flags[] = {
 	{"append", 0, "TEXT", "command line for the kernel", NULL, set_append},
 	{"disk", 0, "FILE",
 		"a disk; options format=raw|qcow2, "
-		"bus=virtio|ide|sata|usb (or a place: ide0:1, sata3, usb1), "
-		"readonly, "
-		"snapshot, serial=S",
+		"bus=virtio|scsi|sata|ide|usb (or a place: ide0:1, sata3, "
+		"scsi12, usb1), readonly, snapshot, serial=S",
 		"@file", set_disk},
 	{"cdrom", 0, "FILE",
 		"a CD in its drive, or none for an empty one; options "
-		"bus=ide|sata|usb",
+		"bus=ide|sata|scsi|usb",
 		"@file", set_cdrom},
 	{"floppy", 0, "FILE",
 		"a floppy in its drive, or none; options readonly, snapshot",

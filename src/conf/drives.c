@@ -12,17 +12,32 @@
 static bool bad_bus(GError **err, const char *text)
 {
 	conf_error_set(err, CONF_ERROR_USAGE, NULL,
-		"write for example ide, ide1:0, sata3, usb1 or floppy1",
+		"write for example ide, ide1:0, sata3, scsi12, usb1 or floppy1",
 		"bad bus '%s'", text);
 	return false;
+}
+
+static unsigned slots_of(enum conf_bus bus)
+{
+	switch (bus) {
+	case CONF_BUS_IDE: return CONF_IDE_SLOTS;
+	case CONF_BUS_SATA: return CONF_SATA_SLOTS;
+	case CONF_BUS_FLOPPY: return CONF_FLOPPY_SLOTS;
+	case CONF_BUS_SCSI: return CONF_SCSI_SLOTS;
+	default: return 0;
+	}
+}
+
+/* Numbers that may stand behind a bus's name: slots, or USB controllers. */
+static unsigned places_of(enum conf_bus bus)
+{
+	return bus == CONF_BUS_USB ? CONF_MAX_USB : slots_of(bus);
 }
 
 /* What stands behind the bus's name: "1:0" for IDE, "3" for others. */
 static bool parse_slot(const char *at, struct conf_drive *d)
 {
-	static const char most[] = {[CONF_BUS_SATA] = '5',
-		[CONF_BUS_USB] = '3',
-		[CONF_BUS_FLOPPY] = '1'};
+	unsigned n;
 
 	if (d->bus == CONF_BUS_IDE) {
 		if (strlen(at) != 3 || at[0] < '0' || at[0] > '1' ||
@@ -31,10 +46,11 @@ static bool parse_slot(const char *at, struct conf_drive *d)
 		d->slot = (at[0] - '0') * 2 + at[2] - '0';
 		return true;
 	}
-	if (!most[d->bus])
+	if (!places_of(d->bus) || !conf_parse_uint(at, "place", 0,
+					  places_of(d->bus) - 1, &n, NULL))
 		return false;
-	d->slot = at[0] - '0';
-	return at[0] >= '0' && at[0] <= most[d->bus] && !at[1];
+	d->slot = (int)n;
+	return true;
 }
 
 static bool parse_bus(const char *text, struct conf_drive *d, GError **err)
@@ -62,11 +78,24 @@ static bool drive_options(
 {
 	const char *bus = conf_options_get(o, "bus");
 	const char *format = conf_options_get(o, "format");
+	const char *hba = conf_options_get(o, "hba");
 	int word;
 
 	if (bus && !parse_bus(bus, d, err))
 		return false;
 	d->bus_stated = bus != NULL;
+	if (hba) {
+		if (!conf_parse_word(hba, &conf_hba_words, &word, err))
+			return false;
+		d->hba = (enum conf_hba)word;
+	}
+	if (hba && d->bus != CONF_BUS_SCSI) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"it says what drives a SCSI bus", "add bus=scsi",
+			"hba=%s with bus=%s", hba,
+			conf_bus_words.words[d->bus]);
+		return false;
+	}
 	/* Never guessed from bytes that a guest can write: the name says. */
 	if (g_str_has_suffix(o->value, ".qcow2"))
 		d->format = CONF_FORMAT_QCOW2;
@@ -84,7 +113,7 @@ bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
 	const char *text, GError **err)
 {
 	static const char *const keys[] = {
-		"format", "bus", "readonly", "snapshot", "serial", NULL};
+		"format", "bus", "hba", "readonly", "snapshot", "serial", NULL};
 	static const enum conf_bus default_bus[] = {
 		[CONF_MEDIA_DISK] = CONF_BUS_VIRTIO,
 		[CONF_MEDIA_CDROM] = CONF_BUS_IDE,
@@ -124,24 +153,37 @@ void conf_drives_default(struct conf_machine *m)
 
 /* ---- places ---- */
 
-static unsigned slots_of(enum conf_bus bus)
+/* The adapter itself has a place on a parallel SCSI bus. */
+static int host_slot(const struct conf_drive *d)
 {
-	switch (bus) {
-	case CONF_BUS_IDE: return CONF_IDE_SLOTS;
-	case CONF_BUS_SATA: return CONF_SATA_SLOTS;
-	case CONF_BUS_FLOPPY: return CONF_FLOPPY_SLOTS;
-	default: return 0;
-	}
+	return d->bus == CONF_BUS_SCSI && d->hba == CONF_HBA_LSI
+		       ? CONF_SCSI_HOST_SLOT
+		       : -1;
+}
+
+static unsigned room_of(const struct conf_drive *d)
+{
+	return slots_of(d->bus) - (host_slot(d) >= 0);
+}
+
+static bool host_place(const struct conf_drive *d, GError **err)
+{
+	conf_error_set(err, CONF_ERROR_USAGE,
+		"the host adapter itself is there",
+		"give it another place, or none", "no drive can be at %s%d",
+		conf_bus_words.words[d->bus], d->slot);
+	return false;
 }
 
 static bool no_place(const struct conf_drive *d, GError **err)
 {
 	g_autofree char *why = g_strdup_printf("%s has room for %u drives",
-		conf_bus_words.words[d->bus], slots_of(d->bus));
+		conf_bus_words.words[d->bus], room_of(d));
 
 	conf_error_set(err, CONF_ERROR_USAGE, why,
-		d->bus == CONF_BUS_FLOPPY ? NULL
-					  : "use bus=virtio, ide or sata",
+		d->media == CONF_MEDIA_FLOPPY  ? NULL
+		: d->media == CONF_MEDIA_CDROM ? "use bus=scsi, sata or ide"
+					       : "use bus=virtio or nvme",
 		"too many drives on bus %s", conf_bus_words.words[d->bus]);
 	return false;
 }
@@ -168,7 +210,7 @@ static bool place_one(struct conf_drive *d, uint32_t *used, GError **err)
 	for (unsigned i = 0; i < slots_of(d->bus); i++) {
 		int slot = cd_on_ide ? cd[i] : (int)i;
 
-		if (*used >> slot & 1)
+		if (*used >> slot & 1 || slot == host_slot(d))
 			continue;
 		d->slot = slot;
 		*used |= 1u << slot;
@@ -179,7 +221,7 @@ static bool place_one(struct conf_drive *d, uint32_t *used, GError **err)
 
 bool conf_drives_place(struct conf_machine *m, GError **err)
 {
-	uint32_t used[CONF_BUS_FLOPPY + 1] = {0};
+	uint32_t used[CONF_BUS_FLOPPY + 1][CONF_NHBA] = {0};
 
 	for (guint i = 0; i < m->drives->len; i++) {
 		const struct conf_drive *d = g_ptr_array_index(m->drives, i);
@@ -189,15 +231,17 @@ bool conf_drives_place(struct conf_machine *m, GError **err)
 			continue;
 		if ((unsigned)d->slot >= slots_of(d->bus))
 			return no_place(d, err);
-		if (used[d->bus] >> d->slot & 1)
+		if (d->slot == host_slot(d))
+			return host_place(d, err);
+		if (used[d->bus][d->hba] >> d->slot & 1)
 			return same_place(d, err);
-		used[d->bus] |= 1u << d->slot;
+		used[d->bus][d->hba] |= 1u << d->slot;
 	}
 	for (guint i = 0; i < m->drives->len; i++) {
 		struct conf_drive *d = g_ptr_array_index(m->drives, i);
 
 		if (d->slot < 0 && slots_of(d->bus) &&
-			!place_one(d, &used[d->bus], err))
+			!place_one(d, &used[d->bus][d->hba], err))
 			return false;
 	}
 	return true;

@@ -18,6 +18,7 @@ WORDS(board, "board", "pc", "q35");
 WORDS(firmware, "firmware", "bios", "uefi");
 WORDS(media, "medium", "disk", "cdrom", "floppy");
 WORDS(bus, "bus", "virtio", "ide", "sata", "scsi", "nvme", "usb", "floppy");
+WORDS(hba, "host adapter", "virtio", "lsi");
 WORDS(format, "format", "raw", "qcow2");
 WORDS(nic, "network card", "virtio", "e1000", "e1000e", "pcnet", "rtl8139",
 	"ne2000", "ne2000-isa");
@@ -153,8 +154,8 @@ static bool unsupported(GError **err, const char *what, const char *fix)
 static bool check_drive(
 	const struct conf_machine *m, const struct conf_drive *d, GError **err)
 {
-	bool ata = d->bus == CONF_BUS_IDE || d->bus == CONF_BUS_SATA;
-	bool usb = d->bus == CONF_BUS_USB;
+	bool cd = d->bus == CONF_BUS_IDE || d->bus == CONF_BUS_SATA ||
+		  d->bus == CONF_BUS_SCSI || d->bus == CONF_BUS_USB;
 	const char *media = conf_media_words.words[d->media];
 	const char *bus = conf_bus_words.words[d->bus];
 	g_autofree char *what = g_strdup_printf("%s on bus %s", media, bus);
@@ -166,16 +167,18 @@ static bool check_drive(
 			"the board q35 has no IDE for a %s", media);
 		return false;
 	}
-	if (d->bus == CONF_BUS_SCSI || d->bus == CONF_BUS_NVME)
-		return unsupported(err, what, "use bus=virtio, ide or sata");
-	if (d->media == CONF_MEDIA_DISK
-			? ata || d->bus == CONF_BUS_VIRTIO || usb
-		: d->media == CONF_MEDIA_CDROM ? ata || usb
+	if (d->bus == CONF_BUS_NVME)
+		return unsupported(
+			err, what, "use bus=virtio, scsi, sata or ide");
+	if (d->bus == CONF_BUS_SCSI && d->hba == CONF_HBA_LSI)
+		return unsupported(err, "host adapter lsi", "leave hba= out");
+	if (d->media == CONF_MEDIA_DISK	       ? d->bus != CONF_BUS_FLOPPY
+		: d->media == CONF_MEDIA_CDROM ? cd
 					       : d->bus == CONF_BUS_FLOPPY)
 		return true;
 	conf_error_set(err, CONF_ERROR_USAGE,
-		"disks go on virtio, ide, sata or usb, CDs on ide, sata or usb, "
-		"floppies on floppy",
+		"disks go on virtio, scsi, nvme, sata, ide or usb, CDs on "
+		"scsi, sata, ide or usb, floppies on floppy",
 		"leave bus= out", "there is no %s", what);
 	return false;
 }

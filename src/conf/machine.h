@@ -27,9 +27,11 @@
 #define CONF_MAX_USB	4 /* controllers */
 
 /* Places on a bus.  IDE: channel * 2 + unit. */
-#define CONF_IDE_SLOTS	  4
-#define CONF_SATA_SLOTS	  6
-#define CONF_FLOPPY_SLOTS 2
+#define CONF_IDE_SLOTS	    4
+#define CONF_SATA_SLOTS	    6
+#define CONF_FLOPPY_SLOTS   2
+#define CONF_SCSI_SLOTS	    16
+#define CONF_SCSI_HOST_SLOT 7 /* parallel: the host adapter's own */
 
 enum conf_engine {
 	CONF_ENGINE_AUTO,
@@ -74,6 +76,12 @@ enum conf_bus {
 	CONF_BUS_NVME,
 	CONF_BUS_USB, /* slot: the controller */
 	CONF_BUS_FLOPPY,
+};
+
+enum conf_hba { /* what a SCSI bus is driven by */
+	CONF_HBA_VIRTIO,
+	CONF_HBA_LSI,
+	CONF_NHBA,
 };
 
 enum conf_format {
@@ -141,8 +149,8 @@ enum conf_boot {
 /* Indexed by the enums above. */
 extern const struct conf_word_list conf_engine_words, conf_irqchip_words,
 	conf_hypervisor_words, conf_board_words, conf_firmware_words,
-	conf_media_words, conf_bus_words, conf_format_words, conf_nic_words,
-	conf_serial_words, conf_display_words, conf_vga_words,
+	conf_media_words, conf_bus_words, conf_hba_words, conf_format_words,
+	conf_nic_words, conf_serial_words, conf_display_words, conf_vga_words,
 	conf_pointer_words, conf_keyboard_words, conf_usb_words,
 	conf_boot_words;
 
@@ -156,10 +164,11 @@ struct conf_drive {
 	struct conf_file file; /* cdrom, floppy: path NULL = no medium */
 	enum conf_format format;
 	enum conf_bus bus;
-	bool bus_stated; /* else conf_drives_default may choose another */
-	int slot;	 /* on the bus; -1: any, see conf_drives_place */
-	bool readonly;	 /* the guest sees a read-only drive */
-	bool snapshot;	 /* writes go to cow.fd (empty, unlinked) and vanish */
+	enum conf_hba hba; /* bus scsi */
+	bool bus_stated;   /* else conf_drives_default may choose another */
+	int slot;	   /* on the bus; -1: any, see conf_drives_place */
+	bool readonly;	   /* the guest sees a read-only drive */
+	bool snapshot; /* writes go to cow.fd (empty, unlinked) and vanish */
 	struct conf_file cow;
 	char *serial; /* serial number shown to the guest, or NULL */
 };

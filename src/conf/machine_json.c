@@ -62,6 +62,8 @@ static JsonObject *drive_to_json(const struct conf_drive *d, GArray *fds)
 	put_word(o, "media", &conf_media_words, (int)d->media);
 	put_word(o, "format", &conf_format_words, (int)d->format);
 	put_word(o, "bus", &conf_bus_words, (int)d->bus);
+	if (d->bus == CONF_BUS_SCSI)
+		put_word(o, "hba", &conf_hba_words, (int)d->hba);
 	if (d->slot >= 0)
 		json_object_set_int_member(o, "slot", d->slot);
 	json_object_set_boolean_member(o, "readonly", d->readonly);
@@ -358,6 +360,7 @@ static void add_drive(struct reader *r, JsonObject *o, void *list)
 	d->format =
 		(enum conf_format)get_word(r, o, "format", &conf_format_words);
 	d->bus = (enum conf_bus)get_word(r, o, "bus", &conf_bus_words);
+	d->hba = (enum conf_hba)get_word(r, o, "hba", &conf_hba_words);
 	d->slot = (int)get_int(r, o, "slot", 255, UINT64_MAX);
 	d->readonly = get_bool(r, o, "readonly", false);
 	d->snapshot = get_bool(r, o, "snapshot", false);

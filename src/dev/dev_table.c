@@ -36,6 +36,7 @@
 #include "dev/video/vga.h"
 #include "dev/video/virtio_vga.h"
 #include "dev/virtio/devices.h"
+#include "dev/virtio/virtio_scsi.h"
 
 const struct dev_class *const dev_table[] = {
 	&intc_class,
@@ -70,6 +71,7 @@ const struct dev_class *const dev_table[] = {
 	&usb_cd_class,
 	&virtio_blk_class,
 	&e1000_class,
+	&virtio_scsi_class,
 	&virtio_net_class,
 	&virtio_console_class,
 	&virtio_rng_class,

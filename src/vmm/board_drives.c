@@ -14,6 +14,7 @@
 #include "dev/storage/ide.h"
 #include "dev/storage/scsi.h"
 #include "dev/usb/storage.h"
+#include "dev/virtio/virtio_scsi.h"
 #include "net/net.h"
 #include "vmm/priv.h"
 
@@ -90,6 +91,31 @@ static bool add_ata(struct machine *m, struct board_drive *d, GError **err)
 	return e == 0 || attach_failed(d, e, err);
 }
 
+static bool add_scsi(struct machine *m, struct board_drive *d, GError **err)
+{
+	struct dev_host h = {.bus = m->bus,
+		.gsi = m->board.gsi,
+		.pci = m->board.pci,
+		.queues = conf_machine_ncpus(m->conf)};
+	struct scsi_conf c = {.id = d->name,
+		.blk = d->blk,
+		.cd = d->conf->media == CONF_MEDIA_CDROM,
+		.readonly = d->conf->readonly,
+		.serial = d->conf->serial};
+	struct dev **hba = &m->board.scsi[d->conf->hba];
+	int e;
+
+	if (!*hba)
+		*hba = board_add(m, "virtio-scsi", "scsi", &h, err);
+	d->dev = *hba;
+	if (!d->dev)
+		return false;
+	bus_lock(m->bus);
+	e = virtio_scsi_attach(d->dev, (unsigned)d->conf->slot, &c);
+	bus_unlock(m->bus);
+	return e == 0 || attach_failed(d, e, err);
+}
+
 static bool add_floppy(struct machine *m, struct board_drive *d, GError **err)
 {
 	struct dev_host h = {
@@ -138,6 +164,8 @@ static bool add_drive(struct machine *m, unsigned n, GError **err)
 		return add_virtio(m, d, err);
 	if (d->conf->bus == CONF_BUS_IDE || d->conf->bus == CONF_BUS_SATA)
 		return add_ata(m, d, err);
+	if (d->conf->bus == CONF_BUS_SCSI)
+		return add_scsi(m, d, err);
 	if (d->conf->bus == CONF_BUS_FLOPPY)
 		return add_floppy(m, d, err);
 	if (d->conf->bus == CONF_BUS_USB)
@@ -152,6 +180,8 @@ static struct scsi_unit *scsi_of(const struct board_drive *d)
 
 	if (d->conf->bus == CONF_BUS_USB)
 		return usb_storage_unit(d->dev);
+	if (d->conf->bus == CONF_BUS_SCSI)
+		return virtio_scsi_unit(d->dev, slot);
 	return &(d->conf->bus == CONF_BUS_IDE ? ide_drive(d->dev, slot)
 					      : ahci_drive(d->dev, slot))
 			->scsi;
@@ -168,6 +198,8 @@ bool board_swap_medium(struct board_drive *d, struct blk *b, bool readonly,
 {
 	if (d->conf->media != CONF_MEDIA_FLOPPY) {
 		*old = scsi_change_medium(scsi_of(d), b);
+		if (d->conf->bus == CONF_BUS_SCSI)
+			virtio_scsi_changed(d->dev, (unsigned)d->conf->slot);
 	} else if (fdc_change(d->dev, (unsigned)d->conf->slot, b, readonly,
 			   old) < 0) {
 		conf_error_set(err, CONF_ERROR_CONFLICT,
@@ -365,6 +397,11 @@ static void add_drive_path(struct machine *m, const struct board_drive *d)
 	case CONF_BUS_SATA:
 		add_path(m, g_strdup_printf("%s/drive@%x/disk@0",
 				    ahci_path(m, path, sizeof(path)), slot));
+		break;
+	case CONF_BUS_SCSI:
+		add_path(m, g_strdup_printf(
+				    "/pci@i0cf8/scsi@%x/channel@0/disk@%x,0",
+				    slot_of(m, d->dev), slot));
 		break;
 	case CONF_BUS_FLOPPY:
 		add_path(m,

@@ -86,6 +86,7 @@ struct board {
 	struct board_drive drive[CONF_MAX_DRIVES];
 	unsigned ndrives;
 	struct dev *ide, *fdc, *ahci; /* or NULL: nothing is on it */
+	struct dev *scsi[CONF_NHBA];  /* the same */
 	struct dev *dma;
 	struct board_usb usb[CONF_MAX_USB];
 	unsigned nusb;

@@ -190,8 +190,11 @@ class Plan:
         self.failed = 0
 
     def test(self, fn, *args, name=None):
+        name = name or fn.__doc__ or fn.__name__
+        if os.environ.get("VMESTE_ONLY", "") not in name:
+            return  # by hand: those with this in their name
         self.count += 1
-        label = f"{self.count} - {name or fn.__doc__ or fn.__name__}"
+        label = f"{self.count} - {name}"
         began = time.monotonic()
         try:
             fn(*args)

@@ -68,7 +68,7 @@ static uint32_t page_identification(struct scsi_unit *u, uint8_t *b)
 static uint32_t page_limits(struct scsi_unit *u, uint8_t *b)
 {
 	b[4] = 1; /* WRITE SAME wants a number of blocks */
-	scsi_put16(b + 6, 1);
+	scsi_put16(b + 6, 8);
 	scsi_put32(b + 8, SCSI_MAX_BLOCKS);
 	if (thin(u)) {
 		scsi_put32(b + 20, MAX_UNMAP_BLOCKS);

@@ -36,51 +36,27 @@ struct blk_range {
 	uint32_t num_sectors, flags;
 };
 
-/* ---- guest buffers as an I/O vector ---- */
-
-/* Bytes [skip, skip + len) of n segments into r->v.  fetch: the disk will
- * read them. */
-static bool blk_req_map(struct virtio_blk_req *r, const struct virtq_seg *seg,
-	unsigned n, uint64_t skip, uint64_t len, bool fetch)
-{
-	dma_iov_clear(&r->v);
-	for (unsigned i = 0; i < n && len; i++) {
-		uint64_t l = seg[i].len;
-
-		if (skip >= l) {
-			skip -= l;
-			continue;
-		}
-		l = MIN(l - skip, len);
-		if (!dma_iov_add(&r->v, seg[i].gpa + skip, l, fetch))
-			return false;
-		len -= l;
-		skip = 0;
-	}
-	return true;
-}
-
 /* ---- the kinds of requests ---- */
 
 static bool blk_req_range(
-	struct virtio_blk_req *r, uint64_t sector, uint64_t bytes)
+	const struct virtio_blk_disk *d, uint64_t sector, uint64_t bytes)
 {
 	return bytes % SECTOR == 0 && bytes <= MAX_BYTES &&
-	       sector <= r->blk->size / SECTOR &&
-	       bytes <= r->blk->size - sector * SECTOR;
+	       sector <= d->blk->size / SECTOR &&
+	       bytes <= d->blk->size - sector * SECTOR;
 }
 
-static uint8_t blk_req_read(
-	struct virtio_blk_req *r, uint64_t sector, int64_t *used)
+static uint8_t blk_req_read(const struct virtio_blk_disk *d,
+	struct virtio_pool_req *r, uint64_t sector, int64_t *used)
 {
 	struct virtq_chain *c = &r->chain;
 	uint64_t len = c->in_bytes - 1;
 	uint8_t status = S_IOERR;
 
-	if (!blk_req_range(r, sector, len))
+	if (!blk_req_range(d, sector, len))
 		return S_IOERR;
-	if (blk_req_map(r, c->seg + c->nout, c->nin, 0, len, false) &&
-		!blk_preadv(r->blk, r->v.iov, (int)r->v.n, sector * SECTOR)) {
+	if (virtio_pool_map(r, false, 0, len) &&
+		!blk_preadv(d->blk, r->v.iov, (int)r->v.n, sector * SECTOR)) {
 		dma_iov_written(&r->v);
 		*used += len;
 		status = S_OK;
@@ -89,26 +65,26 @@ static uint8_t blk_req_read(
 	return status;
 }
 
-static uint8_t blk_req_write(struct virtio_blk_req *r, uint64_t sector)
+static uint8_t blk_req_write(const struct virtio_blk_disk *d,
+	struct virtio_pool_req *r, uint64_t sector)
 {
 	struct virtq_chain *c = &r->chain;
 	uint64_t len = c->out_bytes - sizeof(struct blk_header);
 	int rc = -EIO;
 
-	if (r->readonly || !blk_req_range(r, sector, len))
+	if (d->readonly || !blk_req_range(d, sector, len))
 		return S_IOERR;
-	if (blk_req_map(
-		    r, c->seg, c->nout, sizeof(struct blk_header), len, true))
+	if (virtio_pool_map(r, true, sizeof(struct blk_header), len))
 		rc = blk_pwritev(
-			r->blk, r->v.iov, (int)r->v.n, sector * SECTOR);
-	if (!rc && r->write_through)
-		rc = blk_flush(r->blk);
+			d->blk, r->v.iov, (int)r->v.n, sector * SECTOR);
+	if (!rc && d->write_through)
+		rc = blk_flush(d->blk);
 	dma_iov_clear(&r->v);
 	return rc ? S_IOERR : S_OK;
 }
 
-static uint8_t blk_req_one_range(
-	struct virtio_blk_req *r, uint32_t type, const struct blk_range *g)
+static uint8_t blk_req_one_range(const struct virtio_blk_disk *d,
+	struct virtio_pool_req *r, uint32_t type, const struct blk_range *g)
 {
 	uint64_t bytes = (uint64_t)g->num_sectors * SECTOR;
 	bool unmap = g->flags & WRITE_ZEROES_F_UNMAP;
@@ -117,43 +93,46 @@ static uint8_t blk_req_one_range(
 	if ((g->flags & ~(uint32_t)WRITE_ZEROES_F_UNMAP) ||
 		(type == T_DISCARD && g->flags))
 		return S_UNSUPP;
-	if (g->sector > r->blk->size / SECTOR ||
-		bytes > r->blk->size - g->sector * SECTOR)
+	if (g->sector > d->blk->size / SECTOR ||
+		bytes > d->blk->size - g->sector * SECTOR)
 		return S_IOERR;
-	rc = type == T_DISCARD ? blk_discard(r->blk, g->sector * SECTOR, bytes)
-			       : blk_write_zeroes(r->blk, g->sector * SECTOR,
+	rc = type == T_DISCARD ? blk_discard(d->blk, g->sector * SECTOR, bytes)
+			       : blk_write_zeroes(d->blk, g->sector * SECTOR,
 					 bytes, unmap);
 	return rc ? S_IOERR : S_OK;
 }
 
-static uint8_t blk_req_ranges(struct virtio_blk_req *r, uint32_t type)
+static uint8_t blk_req_ranges(const struct virtio_blk_disk *d,
+	struct virtio_pool_req *r, uint32_t type)
 {
 	struct blk_range g[VIRTIO_BLK_MAX_DISCARD_SEG];
 	uint64_t len = r->chain.out_bytes - sizeof(struct blk_header);
 	uint8_t status = S_OK;
 
-	if (r->readonly || !len || len % sizeof(g[0]) || len > sizeof(g))
+	if (d->readonly || !len || len % sizeof(g[0]) || len > sizeof(g))
 		return S_IOERR;
 	virtq_read(r->q, &r->chain, sizeof(struct blk_header), g, len);
 	for (unsigned i = 0; i < len / sizeof(g[0]) && status == S_OK; i++)
-		status = blk_req_one_range(r, type, &g[i]);
-	if (status == S_OK && r->write_through && blk_flush(r->blk))
+		status = blk_req_one_range(d, r, type, &g[i]);
+	if (status == S_OK && d->write_through && blk_flush(d->blk))
 		status = S_IOERR;
 	return status;
 }
 
-static uint8_t blk_req_get_id(struct virtio_blk_req *r, int64_t *used)
+static uint8_t blk_req_get_id(const struct virtio_blk_disk *d,
+	struct virtio_pool_req *r, int64_t *used)
 {
 	char id[VIRTIO_BLK_ID_BYTES] = {0};
 	size_t len = MIN(r->chain.in_bytes - 1, sizeof(id));
 
-	strncpy(id, r->serial ? r->serial : "", sizeof(id));
+	strncpy(id, d->serial ? d->serial : "", sizeof(id));
 	virtq_write(r->q, &r->chain, 0, id, len);
 	*used += len;
 	return S_OK;
 }
 
-int64_t virtio_blk_do(struct virtio_blk_req *r)
+int64_t virtio_blk_do(
+	const struct virtio_blk_disk *d, struct virtio_pool_req *r)
 {
 	struct virtq_chain *c = &r->chain;
 	struct blk_header h;
@@ -164,12 +143,12 @@ int64_t virtio_blk_do(struct virtio_blk_req *r)
 		virtq_read(r->q, c, 0, &h, sizeof(h)) != sizeof(h))
 		return -EINVAL;
 	switch (h.type) {
-	case T_IN: status = blk_req_read(r, h.sector, &used); break;
-	case T_OUT: status = blk_req_write(r, h.sector); break;
-	case T_FLUSH: status = blk_flush(r->blk) ? S_IOERR : S_OK; break;
-	case T_GET_ID: status = blk_req_get_id(r, &used); break;
+	case T_IN: status = blk_req_read(d, r, h.sector, &used); break;
+	case T_OUT: status = blk_req_write(d, r, h.sector); break;
+	case T_FLUSH: status = blk_flush(d->blk) ? S_IOERR : S_OK; break;
+	case T_GET_ID: status = blk_req_get_id(d, r, &used); break;
 	case T_DISCARD:
-	case T_WRITE_ZEROES: status = blk_req_ranges(r, h.type); break;
+	case T_WRITE_ZEROES: status = blk_req_ranges(d, r, h.type); break;
 	default: status = S_UNSUPP; break;
 	}
 	virtq_write(r->q, c, c->in_bytes - 1, &status, 1);
