@@ -472,6 +472,55 @@ static void put_loop(struct block *b)
 	patch(b, end, top);
 }
 
+/* The pointer moves by so much in each pass, in one of the ways there are. */
+static void put_step(struct block *b, unsigned r, int by)
+{
+	put(b, 0x48, 1);
+	switch (host_below(3)) {
+	case 0: put(b, 0xc083 | r << 8, 2); break; /* add r, by */
+	case 1:
+		put(b, 0xe883 | r << 8, 2); /* sub r, -by */
+		by = -by;
+		break;
+	default: put(b, 0x408d | r * 0x900, 2); break; /* lea r, [r + by] */
+	}
+	put(b, (uint8_t)by, 1);
+}
+
+/*
+ * A loop through all pages of the test's memory, as translators check at once
+ * for many passes: it begins at one end.
+ */
+static void put_walk(struct block *b)
+{
+	static const int8_t strides[] = {
+		1, 2, 3, 4, 8, 12, 16, 32, 64, 100, -1, -2, -4, -8, -24, -64};
+	int by = strides[host_below(sizeof(strides))];
+	unsigned r = b->p->pointer[0], c = b->p->counter[0], top, end;
+	unsigned passes = HOST_BYTES / (by < 0 ? -by : by);
+
+	put(b, 0xc0c748 | r << 16, 3); /* mov r, address */
+	put(b, HOST_DATA + host_below(512) + (by < 0 ? HOST_BYTES - 1024 : 0),
+		4);
+	if (c >= 8)
+		put(b, 0x41, 1);
+	put(b, 0xb8 | (c & 7), 1);
+	put(b, host_chance(4) ? 1 + host_below(passes) : passes, 4);
+	b->depth++;
+	top = b->k->len;
+	for (unsigned n = 1 + host_below(4); n--;)
+		put_insn(b);
+	put_step(b, r, by);
+	if (host_chance(3))
+		put_step(b, b->p->pointer[1], host_chance(2) ? by : 0);
+	if (host_chance(3))
+		put_insn(b);
+	b->depth--;
+	put_count(b, c);
+	end = put_jcc(b, 5);
+	patch(b, end, top);
+}
+
 /* Address of code into a register, for an indirect branch; as put_rel32. */
 static unsigned put_address(struct block *b, unsigned r)
 {
@@ -563,6 +612,10 @@ static void put_stmts(struct block *b, unsigned n)
 			break;
 		case 6: put_call(b); break;
 		case 7: put_jump(b); break;
+		case 8:
+			if (b->k->mode == 8 && !b->depth)
+				put_walk(b);
+			break;
 		default: put_insn(b); break;
 		}
 	}

@@ -254,8 +254,7 @@ void bt_access_stack(
 	acc->free = BT_T0;
 }
 
-/* May the access be [registers + addend]? */
-static bool bt_by_addend(struct bt_tr *t, const struct x86_insn *in)
+bool bt_by_addend(const struct bt_tr *t, const struct x86_insn *in)
 {
 	return t->code64 && !bt_fs_gs(t, in) && in->asize == 8 &&
 	       !bt_is_moffs(in) && in->base < X86_NGPR &&
@@ -263,8 +262,7 @@ static bool bt_by_addend(struct bt_tr *t, const struct x86_insn *in)
 	       (in->index == X86_NOREG || bt_reg[in->index] != BT_HOMED);
 }
 
-/* T1 = addend */
-static void bt_access_base(
+void bt_access_base(
 	struct bt_tr *t, const struct x86_insn *in, struct bt_access *acc)
 {
 	acc->free = BT_T0;
@@ -272,7 +270,7 @@ static void bt_access_base(
 		acc->m = em_sib(bt_reg[in->base], BT_T1, 1, in->disp);
 		return;
 	}
-	em_op_rr(&t->hot, 8, 0x03, BT_T1, bt_reg[in->base]);
+	em_lea(&t->hot, 8, BT_T1, em_sib(BT_T1, bt_reg[in->base], 1, 0));
 	acc->m = em_sib(BT_T1, bt_reg[in->index], in->scale, in->disp);
 }
 
@@ -369,7 +367,8 @@ bool bt_access(
 	if (!bt_can_address(t, in, acc->write) || acc->size < 1 ||
 		acc->size > 64)
 		return false;
-	if (in == &t->insn[t->i] && bt_share(t, false, acc))
+	if (in == &t->insn[t->i] &&
+		(t->stream ? bt_stream(t, in, acc) : bt_share(t, false, acc)))
 		return true;
 	bt_flags_clobber(t);
 	t->held = 0;

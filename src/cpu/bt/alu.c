@@ -577,7 +577,7 @@ void bt_emit_live(struct bt_tr *t, unsigned live, int32_t flag)
 	t->fpu_checked |= live;
 }
 
-void bt_emit_vec(struct bt_tr *t, const struct x86_insn *in)
+void bt_emit_live_for(struct bt_tr *t, const struct x86_insn *in)
 {
 	uint32_t attr = in->def->attr;
 	bool x87 = attr & (X86_AT_X87 | X86_AT_MMX);
@@ -591,8 +591,13 @@ void bt_emit_vec(struct bt_tr *t, const struct x86_insn *in)
 		bt_emit_live(t, BT_LIVE_VEC, BT_NEAR(vec_live));
 	if (x87)
 		bt_emit_live(t, BT_LIVE_X87, BT_NEAR(x87_live));
+}
+
+void bt_emit_vec(struct bt_tr *t, const struct x86_insn *in)
+{
+	bt_emit_live_for(t, in);
 	bt_emit_copy(t, in);
-	if (attr & X86_AT_X87)
+	if (in->def->attr & X86_AT_X87)
 		bt_emit_x87_pointers(t, in);
 }
 

@@ -25,13 +25,24 @@ void bt_emit_rip(struct bt_tr *t, unsigned d, int64_t off)
 void bt_exit_jump(struct bt_tr *t, int cc, unsigned off)
 {
 	struct emit *e = &t->hot;
-	uint32_t n = t->vm->nexits++;
-	struct bt_exit *x = &t->vm->exits[n];
+	struct bt_exit *x;
 	struct bt_cold *cold;
+	uint32_t n;
 
+	if (off == t->b->off && t->stream_next) {
+		if (cc < 0)
+			em_jmp(e, t->stream_next);
+		else
+			em_jcc(e, cc, t->stream_next);
+		return;
+	}
+	n = t->vm->nexits++;
+	x = &t->vm->exits[n];
 	em_align_disp(e, cc < 0 ? 1 : 2);
 	*x = (struct bt_exit){
 		.block = t->b - t->vm->blocks, .off = off, .key = t->key};
+	if (off == t->b->off && t->stream_back && !(t->key & BT_KEY_SINGLE))
+		x->key |= BT_KEY_STREAM;
 	x->disp = cc < 0 ? em_jmp(e, e->p) : em_jcc(e, cc, e->p);
 	t->b->nexits++;
 	cold = bt_cold(t, BT_TH_LINK, x->disp);

@@ -193,6 +193,7 @@ static const char *const bt_vm_names[BT_NVMCOUNTERS] = {
 	[BT_VMC_TICKS] = "translation-ns",
 	[BT_VMC_INVALS] = "invalidated",
 	[BT_VMC_CHECKED] = "checked-blocks",
+	[BT_VMC_STREAMS] = "streaming-blocks",
 	[BT_VMC_RETIRED] = "retired-pages",
 	[BT_VMC_EVICTED] = "bytes-evicted",
 	[BT_VMC_FLUSHES] = "flushes",

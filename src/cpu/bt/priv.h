@@ -72,17 +72,22 @@ struct bt_slot {
 	uintptr_t addend;
 	uint32_t last;	/* host TSC at the last refill, */
 	int32_t credit; /* how often it may come so soon again */
+	int32_t seq;	/* pages next to the last one, until it counts */
 };
 
 #define BT_NSLOTS	2048
 #define BT_SLOT_SIZES	7 /* 1 to 64 bytes */
 #define BT_SLOT_CREDIT	32
+#define BT_SLOT_SEQ	4
 #define BT_SLOT_TICKS	500 /* refills further apart are cheap enough */
 #define BT_SLOT_JOURNAL 256
 
-/* What an instruction shall not have again. */
-enum bt_ban { BT_BAN_SLOT, BT_BAN_SHARE, BT_NBANS };
-#define BT_BANS 16384
+#define BT_STREAMS     256 /* counted apart */
+#define BT_STREAM_MOST (BT_SHARES - 1)
+
+/* What an instruction shall not have again, or that its loop streams. */
+enum bt_mark { BT_NO_SLOT, BT_NO_SHARE, BT_NO_STREAM, BT_STREAM, BT_NMARKS };
+#define BT_MARKS 16384
 
 /* One-page cache for accesses through the stack pointer; as an entry of the
  * TLB. */
@@ -121,6 +126,10 @@ struct bt_area {
 	uint32_t jc_key[SOFT_NMODES]; /* key of the blocks in the jump cache */
 	struct bt_stack stack[SOFT_NMODES][2]; /* unless near */
 	uintptr_t share[BT_SHARES]; /* host addresses of shared checks */
+	/* Of the loop that streams: passes to the next header.  Of any: how
+	 * often such loops were entered since one lasted. */
+	uint64_t stream_left;
+	uint8_t stream_trips[BT_STREAMS];
 	/* Slots filled since the last flush, by displacement from RSP. */
 	uint32_t nfilled, filled[BT_SLOT_JOURNAL];
 	struct bt_slot slot[BT_NSLOTS]; /* [0] is not used */
@@ -212,6 +221,7 @@ typedef uint64_t bt_key_t;
 #define BT_KEY_V86     0x00200000
 /* enum x86_sreg: may be read, and written but for CS, below its limit */
 #define BT_KEY_OK(seg) (0x00400000u << (seg))
+#define BT_KEY_STREAM  0x10000000 /* the rest of a loop (stream.c) */
 #define BT_KEY_SINGLE  0x40000000 /* without shared checks (share.c) */
 #define BT_KEY_VALID   0x80000000
 
@@ -311,6 +321,8 @@ enum bt_thunk {
 	BT_TH_CHECK,  /* data: info, block: its bytes have changed */
 	BT_TH_BAN,    /* data: block, retry, slot, size, page offset */
 	BT_TH_SPAN,   /* data: info, retry, block, bytes; T1 = address */
+	BT_TH_STREAM, /* data: as BT_TH_BAN: the loop walks through pages */
+	BT_TH_SHORT,  /* data: info, stream_trips, block: not far enough */
 	BT_NTHUNKS,
 };
 
@@ -343,6 +355,7 @@ enum bt_vm_counter {
 	BT_VMC_TICKS, /* of the TSC, spent translating */
 	BT_VMC_INVALS,
 	BT_VMC_CHECKED, /* blocks that check themselves */
+	BT_VMC_STREAMS, /* blocks that check for many passes */
 	BT_VMC_RETIRED, /* pages whose blocks were dropped for other writes */
 	BT_VMC_EVICTED, /* bytes */
 	BT_VMC_FLUSHES, /* all processors stopped for it */
@@ -376,8 +389,9 @@ struct cpu_vm {
 	const uint8_t *thunk[BT_NTHUNKS];
 	const uint8_t *stack_miss[SOFT_NMODES][2]; /* as BT_TH_MISS */
 	const uint8_t *slot_refill;
-	unsigned slot_next[2][BT_SLOT_SIZES];  /* to be given out */
-	uint64_t bans[BT_NBANS][BT_BANS / 64]; /* hashed */
+	unsigned slot_next[2][BT_SLOT_SIZES];	  /* to be given out */
+	unsigned stream_next;			  /* the same */
+	uint64_t marks[BT_NMARKS][BT_MARKS / 64]; /* hashed */
 	void (*enter)(struct soft_cpu *c, const uint8_t *code);
 	const uint8_t *leave;
 	const uint8_t *jc_miss; /* jump to T0, nothing to undo */
@@ -487,9 +501,9 @@ void bt_slots_flush(struct soft_cpu *c);
 /* Forget write entries for the page; true if there was one.  Any thread. */
 bool bt_slots_drop(struct soft_cpu *c, uintptr_t host);
 /* For the instruction at the offset of the RAM page. */
-void bt_ban(
-	struct cpu_vm *vm, enum bt_ban what, uint64_t ram_page, unsigned off);
-bool bt_banned(const struct cpu_vm *vm, enum bt_ban what, uint64_t ram_page,
+void bt_mark(
+	struct cpu_vm *vm, enum bt_mark what, uint64_t ram_page, unsigned off);
+bool bt_marked(const struct cpu_vm *vm, enum bt_mark what, uint64_t ram_page,
 	unsigned off);
 
 /* ---- block.c: finding blocks ---- */

@@ -33,27 +33,27 @@ static unsigned slot_first(unsigned write, unsigned log)
 
 #define SLOTS_WRITE slot_first(1, 0)
 
-static unsigned ban_hash(uint64_t ram_page, unsigned off)
+static unsigned mark_hash(uint64_t ram_page, unsigned off)
 {
 	return ((ram_page << BUS_PAGE_SHIFT | off) * 0x9e3779b97f4a7c15ull >>
 		       40) %
-	       BT_BANS;
+	       BT_MARKS;
 }
 
-void bt_ban(
-	struct cpu_vm *vm, enum bt_ban what, uint64_t ram_page, unsigned off)
+void bt_mark(
+	struct cpu_vm *vm, enum bt_mark what, uint64_t ram_page, unsigned off)
 {
-	unsigned h = ban_hash(ram_page, off);
+	unsigned h = mark_hash(ram_page, off);
 
-	vm->bans[what][h / 64] |= 1ull << (h % 64);
+	vm->marks[what][h / 64] |= 1ull << (h % 64);
 }
 
-bool bt_banned(const struct cpu_vm *vm, enum bt_ban what, uint64_t ram_page,
+bool bt_marked(const struct cpu_vm *vm, enum bt_mark what, uint64_t ram_page,
 	unsigned off)
 {
-	unsigned h = ban_hash(ram_page, off);
+	unsigned h = mark_hash(ram_page, off);
 
-	return vm->bans[what][h / 64] >> (h % 64) & 1;
+	return vm->marks[what][h / 64] >> (h % 64) & 1;
 }
 
 /* Accesses in a block from the same base register share a slot. */
@@ -73,7 +73,7 @@ int32_t bt_slot_new(
 
 	if (!t->loop || t->mode != SOFT_USER || (size & (size - 1)) ||
 		log >= BT_SLOT_SIZES ||
-		bt_banned(t->vm, BT_BAN_SLOT, t->b->ram_page, t->off[t->i]))
+		bt_marked(t->vm, BT_NO_SLOT, t->b->ram_page, t->off[t->i]))
 		return 0;
 	slot = slot_shared(t, in, log, write);
 	if (*slot && in->base != X86_NOREG)
@@ -88,6 +88,7 @@ static void slot_empty(struct bt_slot *s)
 {
 	__atomic_store_n(&s->lim, 0, __ATOMIC_RELAXED);
 	s->credit = BT_SLOT_CREDIT;
+	s->seq = BT_SLOT_SEQ;
 }
 
 void bt_slots_init(struct soft_cpu *c)
@@ -152,7 +153,8 @@ static uint8_t *slot_emit_judge(struct emit *e)
 	return spent;
 }
 
-/* RCX = the slot's displacement, RAX = the words, T0 = address, T1 = addend. */
+/* RCX = the slot's displacement, RAX = the words, T0 = address, T1 = addend.
+ * Afterwards T0 = how far the region has moved. */
 static void slot_store(struct emit *e)
 {
 	int32_t lo = (int32_t)offsetof(struct bt_slot, lo) + 8;
@@ -160,11 +162,28 @@ static void slot_store(struct emit *e)
 	int32_t addend = (int32_t)offsetof(struct bt_slot, addend) + 8;
 
 	em_alu_ri(e, 8, EM_AND, BT_T0, -(int32_t)BUS_PAGE_SIZE);
-	em_store(e, 8, em_sib(H_RSP, H_RCX, 1, lo), BT_T0);
+	em_op_rm(e, 8, 0x2b, BT_T0, em_sib(H_RSP, H_RCX, 1, lo));
+	em_op_rm(e, 8, 0x01, BT_T0, em_sib(H_RSP, H_RCX, 1, lo));
 	em_store(e, 8, em_sib(H_RSP, H_RCX, 1, addend), BT_T1);
-	em_mov_ri(e, BT_T0, BUS_PAGE_SIZE + 1);
-	em_op_rm(e, 4, 0x2b, BT_T0, em_at(H_RAX, 12)); /* less the size */
-	em_store(e, 8, em_sib(H_RSP, H_RCX, 1, lim), BT_T0);
+	em_mov_ri(e, BT_T1, BUS_PAGE_SIZE + 1);
+	em_op_rm(e, 4, 0x2b, BT_T1, em_at(H_RAX, 12)); /* less the size */
+	em_store(e, 8, em_sib(H_RSP, H_RCX, 1, lim), BT_T1);
+}
+
+/* RCX = the slot's displacement, T0 as above.  The jump of who has come from
+ * the page before or behind often enough. */
+static uint8_t *slot_emit_walk(struct emit *e)
+{
+	int32_t seq = (int32_t)offsetof(struct bt_slot, seq) + 8;
+	uint8_t *other, *walks;
+
+	em_alu_ri(e, 8, EM_ADD, BT_T0, BUS_PAGE_SIZE);
+	em_alu_ri(e, 8, EM_AND, BT_T0, ~(2 * (int32_t)BUS_PAGE_SIZE));
+	other = em_jcc(e, CC_NE, e->p);
+	em_alu_mi(e, 4, EM_SUB, em_sib(H_RSP, H_RCX, 1, seq), 1);
+	walks = em_jcc(e, CC_S, e->p);
+	em_patch(other, e->p);
+	return walks;
 }
 
 static void slot_log(struct emit *e)
@@ -183,7 +202,7 @@ static void slot_log(struct emit *e)
  * to try again, slot, size, page offset. */
 void bt_slot_stub(struct cpu_vm *vm, struct emit *e)
 {
-	uint8_t *spent;
+	uint8_t *spent, *walks;
 
 	em_store(e, 8, BELOW(BT_AREA(save0)), H_RAX);
 	em_store(e, 8, BELOW(BT_AREA(save1)), H_RCX);
@@ -193,6 +212,7 @@ void bt_slot_stub(struct cpu_vm *vm, struct emit *e)
 	em_load(e, 8, H_RAX, em_at(H_RSP, 0));
 	slot_store(e);
 	slot_log(e);
+	walks = slot_emit_walk(e);
 	em_op_rm(e, 8, 0x63, H_RCX, em_at(H_RAX, 4)); /* movsxd */
 	em_op_rr(e, 8, 0x03, H_RAX, H_RCX);
 	em_store(e, 8, em_at(H_RSP, 0), H_RAX);
@@ -205,4 +225,9 @@ void bt_slot_stub(struct cpu_vm *vm, struct emit *e)
 	em_load(e, 8, H_RAX, BELOW(BT_AREA(save0)));
 	em_load(e, 8, H_RCX, BELOW(BT_AREA(save1)));
 	em_jmp(e, vm->thunk[BT_TH_BAN]);
+
+	em_patch(walks, e->p);
+	em_load(e, 8, H_RAX, BELOW(BT_AREA(save0)));
+	em_load(e, 8, H_RCX, BELOW(BT_AREA(save1)));
+	em_jmp(e, vm->thunk[BT_TH_STREAM]);
 }

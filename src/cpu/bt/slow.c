@@ -494,12 +494,57 @@ static const uint8_t *bt_h_ban(struct soft_cpu *c, const uint8_t *site)
 	slot->credit = BT_SLOT_CREDIT;
 	bt_fpu_save(c);
 	pthread_mutex_lock(&vm->lock);
-	bt_ban(vm, BT_BAN_SLOT, b->ram_page, rd32(site + 16));
+	bt_mark(vm, BT_NO_SLOT, b->ram_page, rd32(site + 16));
 	if (b->valid)
 		bt_block_drop(vm, b);
 	pthread_mutex_unlock(&vm->lock);
 	bt_fpu_reload(c, live);
 	return site + (int32_t)rd32(site + 4);
+}
+
+/* The loop walks from page to page: make it anew for that.  This pass goes on
+ * as it is. */
+static const uint8_t *bt_h_stream(struct soft_cpu *c, const uint8_t *site)
+{
+	struct cpu_vm *vm = bt_vm(c);
+	struct bt_block *b = &vm->blocks[rd32(site)];
+	struct bt_slot *slot =
+		(struct bt_slot *)(void *)((uint8_t *)c +
+					   (int32_t)rd32(site + 8));
+	unsigned live = bt_fpu_live(c);
+
+	slot->seq = INT32_MAX;
+	bt_fpu_save(c);
+	pthread_mutex_lock(&vm->lock);
+	if (b->valid && !bt_marked(vm, BT_STREAM, b->ram_page, b->off)) {
+		bt_mark(vm, BT_STREAM, b->ram_page, b->off);
+		bt_block_drop(vm, b);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	bt_fpu_reload(c, live);
+	return site + (int32_t)rd32(site + 4);
+}
+
+/* A loop that walks is entered again and again without getting far: its block
+ * and the one that leads to it are made anew without. */
+static const uint8_t *bt_h_short(struct soft_cpu *c, const uint8_t *site)
+{
+	struct cpu_vm *vm = bt_vm(c);
+	struct bt_block *b = &vm->blocks[rd32(site + 8)], *from;
+
+	bt_enter_c(c, rd32(site));
+	*((uint8_t *)c + (int32_t)rd32(site + 4)) = 0;
+	pthread_mutex_lock(&vm->lock);
+	if (b->valid) {
+		bt_mark(vm, BT_NO_STREAM, b->ram_page, b->off);
+		from = bt_block_lookup(vm, b->ram_page, b->off,
+			b->key & ~(bt_key_t)BT_KEY_STREAM);
+		if (from)
+			bt_block_drop(vm, from);
+		bt_block_drop(vm, b);
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return bt_go(c);
 }
 
 /* ---- shared checks (share.c) ---- */
@@ -532,7 +577,7 @@ static void bt_span_refused(
 		return;
 	pthread_mutex_lock(&vm->lock);
 	if (b->valid && ++b->refused > BT_SHARE_REFUSED) {
-		bt_ban(vm, BT_BAN_SHARE, b->ram_page, BT_INFO_OFF(info));
+		bt_mark(vm, BT_NO_SHARE, b->ram_page, BT_INFO_OFF(info));
 		bt_block_drop(vm, b);
 	}
 	pthread_mutex_unlock(&vm->lock);
@@ -602,4 +647,6 @@ bt_helper *const bt_helpers[BT_NTHUNKS] = {
 	[BT_TH_CHECK] = bt_h_check,
 	[BT_TH_BAN] = bt_h_ban,
 	[BT_TH_SPAN] = bt_h_span,
+	[BT_TH_STREAM] = bt_h_stream,
+	[BT_TH_SHORT] = bt_h_short,
 };

@@ -32,9 +32,59 @@ struct bt_share {
 	int32_t low;
 };
 
+/* Accesses of a loop that move by stride in each pass (stream.c). */
+struct bt_stream {
+	unsigned base, index, scale; /* values, as in struct bt_place */
+	int32_t low;
+	int stride;
+	unsigned span, align; /* bytes; 0: it need not be aligned */
+	bool write;
+	bool fold; /* the addend is one of index * scale */
+};
+
 struct bt_member {
-	uint8_t group; /* number of the struct bt_share, from 1; 0: none */
+	uint8_t group; /* number of the bt_share or bt_stream, from 1, or 0 */
+	bool kept;     /* the base is what it was at the beginning */
 	int32_t at;    /* displacement */
+};
+
+/* What a register holds, or an address is: a value's number and a distance from
+ * it.  Below X86_NGPR: what the register held at the block's beginning. */
+#define BT_VALUE_RIP  (X86_NGPR + 0u) /* at: offset in the page */
+#define BT_VALUE_NONE (X86_NGPR + 1u)
+#define BT_VALUE_NEW  (X86_NGPR + 2u)
+
+struct bt_value {
+	unsigned id;
+	int64_t at;
+};
+
+struct bt_values {
+	struct bt_value reg[X86_NGPR];
+	unsigned next;
+};
+
+/* What an access is of: base.id + index * scale + base.at, of a segment with a
+ * base if that is not 0. */
+struct bt_place {
+	struct bt_value base;
+	unsigned index, scale, seg;
+	unsigned size;
+	bool write, align;
+};
+
+#define BT_GROUPS 24
+
+struct bt_group {
+	struct bt_place place; /* of its lowest byte; writes if one does */
+	int64_t end;
+	unsigned n; /* accesses */
+};
+
+struct bt_groups {
+	struct bt_values values;
+	unsigned n, open; /* groups before open are closed */
+	struct bt_group group[BT_GROUPS];
 };
 
 /* How one operation is translated. */
@@ -121,10 +171,16 @@ struct bt_tr {
 	bool loop;   /* it jumps to its own beginning */
 	bool back;   /* it has a link that leads back */
 	bool single; /* BT_KEY_SINGLE */
-	unsigned nshares;
-	int32_t rsp_by; /* what RSP is to be moved by */
-	unsigned held;	/* group whose host address is in T1, or 0 */
+	unsigned nshares, nstreams;
+	bool stream;	     /* BT_KEY_STREAM */
+	bool stream_back;    /* the jump back leads to the block that has it */
+	unsigned stream_reg; /* moves by stream_by in each pass */
+	int stream_by;
+	uint8_t *stream_next; /* where its own jump back leads */
+	int32_t rsp_by;	      /* what RSP is to be moved by */
+	unsigned held;	      /* group whose host address is in T1, or 0 */
 	struct bt_share shares[BT_SHARES];
+	struct bt_stream streams[BT_SHARES];
 	struct bt_member member[BT_MAX_INSNS][2]; /* operand, stack */
 	struct x86_insn insn[BT_MAX_INSNS];
 	uint16_t off[BT_MAX_INSNS + 1];
@@ -206,6 +262,11 @@ void bt_effective_size(
 void bt_access_cold(struct bt_tr *t, const struct bt_cold *r);
 bool bt_can_address(struct bt_tr *t, const struct x86_insn *in, bool write);
 
+/* May the access be [registers + addend]?  So it is, with the addend in T1, and
+ * flags stay. */
+bool bt_by_addend(const struct bt_tr *t, const struct x86_insn *in);
+void bt_access_base(
+	struct bt_tr *t, const struct x86_insn *in, struct bt_access *acc);
 /* Displacement of the TLB. */
 int32_t bt_tlb(struct bt_tr *t, bool write);
 /* T0 = address; afterwards its offset in the page, T1 = index of its entry.
@@ -219,6 +280,29 @@ uint8_t *bt_test_align(struct bt_tr *t, unsigned size, unsigned r);
  * (T0 or T1). */
 void bt_linear(struct bt_tr *t, const struct x86_insn *in, unsigned d);
 
+/* ---- place.c ---- */
+
+void bt_groups_init(struct bt_groups *all); /* none, at the block's beginning */
+/* Access p of insn t->i, by the stack or its operand, joins one of the open
+ * groups, or a new one if it may make one; t->member says which. */
+void bt_group_add(struct bt_tr *t, struct bt_groups *all,
+	const struct bt_place *p, bool stack, bool make);
+static inline unsigned bt_group_span(const struct bt_group *g)
+{
+	return g->end - g->place.base.at;
+}
+
+/* Is it known what insn t->i writes and accesses? */
+bool bt_place_counts(const struct bt_tr *t);
+/* Where its memory operand is; false: there is none of that kind. */
+bool bt_place_of(
+	const struct bt_tr *t, const struct bt_values *v, struct bt_place *p);
+/* in, at offset off of the page, is carried out. */
+void bt_values_step(
+	struct bt_values *v, const struct x86_insn *in, unsigned off);
+void bt_value_new(struct bt_values *v, unsigned reg); /* it holds another */
+void bt_values_forget(struct bt_values *v);	      /* all of them */
+
 /* ---- share.c ---- */
 
 void bt_share_plan(struct bt_tr *t);
@@ -230,6 +314,19 @@ bool bt_share_holds(const struct bt_tr *t);
  * a check: else false.  Flags are destroyed by the first of them only. */
 bool bt_share(struct bt_tr *t, bool stack, struct bt_access *acc);
 void bt_share_cold(struct bt_tr *t, const struct bt_cold *r);
+
+/* ---- stream.c ---- */
+
+/* Shall the jump back of this block lead to one that streams? */
+void bt_stream_offer(struct bt_tr *t);
+/* Plan that one; false: it cannot. */
+bool bt_stream_plan(struct bt_tr *t);
+/* Behind the block's entry: checks for all passes that do not leave pages. */
+void bt_stream_header(struct bt_tr *t);
+/* As bt_access for the operand of insn t->i, if that was checked there: else
+ * false.  Flags stay. */
+bool bt_stream(
+	struct bt_tr *t, const struct x86_insn *in, struct bt_access *acc);
 
 /* ---- slot.c ---- */
 
@@ -310,6 +407,7 @@ void bt_access_masked(
 bool bt_vex_w(const struct bt_tr *t, const struct x86_insn *in);
 /* Have the guest's registers in the host's: BT_LIVE_*, its flag in bt_area. */
 void bt_emit_live(struct bt_tr *t, unsigned live, int32_t flag);
+void bt_emit_live_for(struct bt_tr *t, const struct x86_insn *in);
 bt_emitter bt_emit_vzero; /* outside 64-bit code */
 
 /* ---- string.c ---- */

@@ -281,6 +281,8 @@ static void bt_emit_entries(struct bt_tr *t)
 		bt_emit_page2(t);
 	if (t->check)
 		bt_emit_check(t);
+	if (t->stream)
+		bt_stream_header(t);
 }
 
 /* ---- rare paths ---- */
@@ -332,6 +334,11 @@ static void bt_emit_cold(struct bt_tr *t, const struct bt_cold *r)
 		em_32(e, r->data[1]);
 		em_32(e, r->key);
 		break;
+	case BT_TH_SHORT:
+		em_32(e, r->data[0]);
+		em_32(e, r->data[1]);
+		em_32(e, t->b - t->vm->blocks);
+		break;
 	case BT_TH_PAUSE:
 	case BT_TH_FPU:
 		em_32(e, (uint32_t)(r->retry - site));
@@ -372,8 +379,12 @@ static void bt_tr_init(struct bt_tr *t, struct soft_cpu *c, bt_key_t key)
 	t->c = c;
 	t->vm = vm;
 	t->b = &vm->blocks[vm->nblocks];
-	t->key = key & ~(bt_key_t)BT_KEY_SINGLE;
+	t->key = key & ~(bt_key_t)(BT_KEY_SINGLE | BT_KEY_STREAM);
 	t->single = key & BT_KEY_SINGLE;
+	t->stream = key & BT_KEY_STREAM;
+	t->stream_back = false;
+	t->stream_next = NULL;
+	t->held = 0;
 	t->code_size = 2u << (key & BT_KEY_SIZE);
 	t->code64 = t->code_size == 8;
 	t->segs = key & BT_KEY_SEGS;
@@ -435,7 +446,11 @@ struct bt_block *bt_translate(
 
 	bt_decode(t, at->off);
 	bt_flags_liveness(t);
-	bt_share_plan(t);
+	t->stream = t->stream && bt_stream_plan(t);
+	if (!t->stream) {
+		bt_stream_offer(t);
+		bt_share_plan(t);
+	}
 	b->live_in = t->live[0];
 	bt_emit_entries(t);
 	bt_emit_body(t);
@@ -446,6 +461,7 @@ struct bt_block *bt_translate(
 		b->mask = b->mask2 = 0;
 		vm->counters[BT_VMC_CHECKED]++;
 	}
+	vm->counters[BT_VMC_STREAMS] += t->stream;
 	b->ninsns = t->n ? t->n : 1;
 	b->valid = true;
 	vm->counters[BT_VMC_BLOCKS]++;
