@@ -192,7 +192,7 @@ static bool check_supported(const struct conf_machine *m, GError **err)
 		g_autofree char *what = g_strdup_printf(
 			"USB controller %s", conf_usb_words.words[m->usb[i]]);
 
-		if (m->usb[i] != CONF_USB_UHCI)
+		if (m->usb[i] == CONF_USB_XHCI)
 			return unsupported(err, what, "use --usb uhci");
 	}
 	for (guint i = 0; i < m->drives->len; i++)

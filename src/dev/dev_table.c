@@ -29,6 +29,7 @@
 #include "dev/timer/hpet.h"
 #include "dev/timer/i8254.h"
 #include "dev/timer/mc146818.h"
+#include "dev/usb/ehci.h"
 #include "dev/usb/hid.h"
 #include "dev/usb/hub.h"
 #include "dev/usb/storage.h"
@@ -63,6 +64,7 @@ const struct dev_class *const dev_table[] = {
 	&ide_class,
 	&ahci_class,
 	&uhci_class,
+	&ehci_class,
 	&usb_hub_class,
 	&usb_kbd_class,
 	&usb_mouse_class,

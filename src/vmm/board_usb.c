@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "dev/usb/ehci.h"
 #include "dev/usb/hid.h"
 #include "dev/usb/hub.h"
 #include "dev/usb/uhci.h"
@@ -54,6 +55,32 @@ static bool add_uhci(
 	return u->dev != NULL;
 }
 
+/* Four functions of one slot. */
+static bool add_ehci(
+	struct machine *m, struct board_usb *u, const char *id, GError **err)
+{
+	struct dev *companion[EHCI_COMPANIONS];
+	struct dev_host h = usb_host(m);
+
+	h.pci_slot = m->board.next_slot++;
+	for (unsigned i = 0; i < EHCI_COMPANIONS; i++) {
+		g_autofree char *name =
+			g_strdup_printf("%s-companion%u", id, i);
+
+		h.index = UHCI_ICH9 + i;
+		companion[i] = board_add_class(m, &uhci_class, name, &h, err);
+		if (!companion[i])
+			return false;
+	}
+	h.index = 0;
+	u->port = ehci_port;
+	u->dev = board_add_class(m, &ehci_class, id, &h, err);
+	for (unsigned i = 0; u->dev && i < EHCI_PORTS; i++)
+		ehci_set_companion(
+			u->dev, i, uhci_port(companion[i / 2], i % 2));
+	return u->dev != NULL;
+}
+
 bool board_add_usb(struct machine *m, GError **err)
 {
 	struct board *b = &m->board;
@@ -65,6 +92,7 @@ bool board_add_usb(struct machine *m, GError **err)
 
 		switch (m->conf->usb[i]) {
 		case CONF_USB_UHCI: ok = add_uhci(m, u, id, err); break;
+		case CONF_USB_EHCI: ok = add_ehci(m, u, id, err); break;
 		default:
 			fw_error(err, "it is not built yet", NULL,
 				"cannot make the USB controller %s", id);
@@ -258,18 +286,14 @@ static bool path_to(struct usb_port *p, unsigned number, const struct dev *dev,
 	return false;
 }
 
-/* EHCI's companion has the slower devices, at its own function. */
+/* Drives can do high speed, so of EHCI's two ways it is never the companion. */
 static struct pci_func *func_of_port(
 	struct machine *m, const struct usb_port *p)
 {
-	const struct dev *owner = p->companion && p->companion->device
-					  ? p->companion->owner
-					  : p->owner;
-
 	for (unsigned devfn = 0; devfn < 256; devfn++) {
 		struct pci_func *f = pci_bus_func(m->board.pci, devfn);
 
-		if (f && f->dev == owner)
+		if (f && f->dev == p->owner)
 			return f;
 	}
 	return NULL;

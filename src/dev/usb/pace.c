@@ -35,6 +35,13 @@ uint64_t usb_pace_now(const struct usb_pace *p)
 			  : p->frame;
 }
 
+uint64_t usb_pace_micro(const struct usb_pace *p)
+{
+	return p->running ? (bus_clock_ns(p->timer.bus) - p->start_ns) /
+				    (USB_FRAME_NS / 8)
+			  : p->frame * 8;
+}
+
 void usb_pace_poke(struct usb_pace *p)
 {
 	uint64_t now = bus_clock_ns(p->timer.bus);

@@ -35,6 +35,8 @@ void usb_pace_start(struct usb_pace *p, uint64_t first);
 void usb_pace_stop(struct usb_pace *p);
 /* The frame that is now; when stopped, the last one. */
 uint64_t usb_pace_now(const struct usb_pace *p);
+/* The same in eighths of a frame. */
+uint64_t usb_pace_micro(const struct usb_pace *p);
 /* Look soon. */
 void usb_pace_poke(struct usb_pace *p);
 /* fire has looked; moved: something happened. */
