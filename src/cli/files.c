@@ -259,9 +259,22 @@ static bool open_serial(struct conf_serial *s, GError **err)
 	return true;
 }
 
+static bool open_audio(struct conf_machine *m, GError **err)
+{
+	if (m->audio_source_file.path &&
+		!open_file(&m->audio_source_file, "sound", O_RDONLY,
+			"check the path given to --audio source=", err))
+		return false;
+	return !m->audio_file.path ||
+	       open_file(&m->audio_file, "sound file",
+		       O_WRONLY | O_CREAT | O_TRUNC,
+		       "name a file in a folder that you can write to", err);
+}
+
 bool cli_files_open(struct conf_machine *m, GError **err)
 {
-	if (!open_kernel(m, err) || !open_firmware(m, err))
+	if (!open_kernel(m, err) || !open_firmware(m, err) ||
+		!open_audio(m, err))
 		return false;
 	for (guint i = 0; i < m->drives->len; i++) {
 		if (!cli_files_open_drive(g_ptr_array_index(m->drives, i), err))

@@ -204,6 +204,16 @@ SETTER(vga)
 	return conf_vga_parse(MACHINE, v, err);
 }
 
+SETTER(sound)
+{
+	return conf_sound_parse(MACHINE, v, err);
+}
+
+SETTER(audio)
+{
+	return conf_audio_parse(MACHINE, v, err);
+}
+
 SETTER(acpi)
 {
 	return conf_parse_bool(v, &MACHINE->acpi, err);
@@ -332,6 +342,16 @@ const struct cli_flag cli_run_flags[] = {
 		"unix:PATH; vnc alone: NAME.vnc beside the control socket; "
 		"option password=FILE",
 		"none vnc", set_display},
+	{"sound", 0, "CARD",
+		"a sound card: ac97, hda or sb16 (may repeat); options of sb16 "
+		"port=220, irq=5, dma=1, dma16=5",
+		"ac97 hda sb16", set_sound},
+	{"audio", 0, "TO",
+		"where sound goes: none (default), wav:FILE or pulse (your "
+		"sound server, PulseAudio or PipeWire); option "
+		"source=wav:FILE|pulse (what the guest records; default: "
+		"silence)",
+		"none wav: pulse", set_audio},
 	{"acpi", 0, "on|off", "ACPI tables (default: on)", "on off", set_acpi},
 	{"ioapic", 0, "on|off", "the I/O interrupt controller (default: on)",
 		"on off", set_ioapic},

@@ -105,6 +105,8 @@ struct conf_machine *conf_machine_new(void)
 	m->firmware_file.fd = m->kernel.fd = m->initrd.fd = -1;
 	m->control.fd = m->gdb.fd = m->trace.fd = -1;
 	m->vga_rom.fd = m->screen.fd = -1;
+	m->audio_file.fd = m->audio_source_file.fd = -1;
+	m->sound = g_array_new(FALSE, TRUE, sizeof(struct conf_sound));
 	m->vram_bytes = 16 << 20;
 	m->console.file.fd = m->console.in_fd = -1;
 	m->debugcon.file.fd = m->debugcon.in_fd = -1;
@@ -126,6 +128,9 @@ void conf_machine_free(struct conf_machine *m)
 	conf_file_clear(&m->trace);
 	conf_file_clear(&m->vga_rom);
 	conf_file_clear(&m->screen);
+	conf_file_clear(&m->audio_file);
+	conf_file_clear(&m->audio_source_file);
+	g_array_unref(m->sound);
 	serial_clear(&m->console);
 	serial_clear(&m->debugcon);
 	g_ptr_array_unref(m->drives);
@@ -322,5 +327,5 @@ bool conf_machine_check(const struct conf_machine *m, GError **err)
 	return check_limits(m, err) && check_stdio(m, err) &&
 	       check_kernel(m, err) && check_ioapic(m, err) &&
 	       check_gdb(m, err) && check_display(m, err) &&
-	       check_supported(m, err);
+	       conf_sound_check(m, err) && check_supported(m, err);
 }

@@ -19,6 +19,7 @@
 #include <json-glib/json-glib.h>
 
 #include "conf/parse.h"
+#include "conf/sound.h"
 
 #define CONF_MAX_CPUS	64
 #define CONF_MAX_DRIVES 32
@@ -234,6 +235,10 @@ struct conf_machine {
 	char *display_addr;	 /* or NULL */
 	char *display_password;	 /* or NULL: none is asked for */
 	struct conf_file screen; /* listening socket of the remote screen */
+
+	GArray *sound; /* struct conf_sound: the cards */
+	enum conf_audio_kind audio, audio_source;
+	struct conf_file audio_file, audio_source_file; /* if they are files */
 
 	enum conf_boot boot[CONF_NBOOT]; /* in order */
 	unsigned nboot;			 /* 0 = default order */

@@ -139,6 +139,29 @@ static void put_lists(JsonObject *o, const struct conf_machine *m, GArray *fds)
 	json_object_set_array_member(o, "usb", usb);
 }
 
+static void put_sound(JsonObject *o, const struct conf_machine *m, GArray *fds)
+{
+	JsonArray *cards = json_array_new();
+
+	for (guint i = 0; i < m->sound->len; i++) {
+		const struct conf_sound *s =
+			&g_array_index(m->sound, struct conf_sound, i);
+		JsonObject *c = json_object_new();
+
+		put_word(c, "model", &conf_sound_words, (int)s->model);
+		json_object_set_int_member(c, "port", s->port);
+		json_object_set_int_member(c, "irq", s->irq);
+		json_object_set_int_member(c, "dma", s->dma);
+		json_object_set_int_member(c, "dma16", s->dma16);
+		json_array_add_object_element(cards, c);
+	}
+	json_object_set_array_member(o, "sound", cards);
+	put_word(o, "audio", &conf_audio_words, (int)m->audio);
+	put_file(o, "audio_file", &m->audio_file, fds);
+	put_word(o, "audio_source", &conf_audio_words, (int)m->audio_source);
+	put_file(o, "audio_source_file", &m->audio_source_file, fds);
+}
+
 JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 {
 	JsonObject *o = json_object_new();
@@ -179,6 +202,7 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	put_word(o, "vga", &conf_vga_words, (int)m->vga);
 	json_object_set_int_member(o, "vram_bytes", (gint64)m->vram_bytes);
 	put_file(o, "vga_rom", &m->vga_rom, fds);
+	put_sound(o, m, fds);
 	put_file(o, "control", &m->control, fds);
 	put_file(o, "gdb", &m->gdb, fds);
 	put_file(o, "trace", &m->trace, fds);
@@ -411,6 +435,33 @@ static void add_nic(struct reader *r, JsonObject *o, void *list)
 	get_list(r, o, "forwards", 1024, add_forward, n->forwards);
 }
 
+static void add_sound(struct reader *r, JsonObject *o, void *list)
+{
+	struct conf_sound s = {
+		.model = (enum conf_sound_model)get_word(
+			r, o, "model", &conf_sound_words),
+		.port = (unsigned)get_int(r, o, "port", 0xffff, 0),
+		.irq = (unsigned)get_int(r, o, "irq", 15, 0),
+		.dma = (unsigned)get_int(r, o, "dma", 7, 0),
+		.dma16 = (unsigned)get_int(r, o, "dma16", 7, 0),
+	};
+
+	if (!conf_sound_possible(&s))
+		reader_fail(r, "sound");
+	g_array_append_val((GArray *)list, s);
+}
+
+static void read_sound(struct reader *r, JsonObject *o, struct conf_machine *m)
+{
+	get_list(r, o, "sound", CONF_MAX_SOUND, add_sound, m->sound);
+	m->audio = (enum conf_audio_kind)get_word(
+		r, o, "audio", &conf_audio_words);
+	get_file(r, o, "audio_file", &m->audio_file);
+	m->audio_source = (enum conf_audio_kind)get_word(
+		r, o, "audio_source", &conf_audio_words);
+	get_file(r, o, "audio_source_file", &m->audio_source_file);
+}
+
 /* How many words of the list there are, at most max. */
 static unsigned get_words(struct reader *r, JsonObject *o, const char *key,
 	const struct conf_word_list *list, int *out, unsigned max)
@@ -512,6 +563,7 @@ static void read_hardware(
 	if (m->vram_bytes < 1 << 20 || m->vram_bytes & (m->vram_bytes - 1))
 		reader_fail(r, "vram_bytes");
 	get_file(r, o, "vga_rom", &m->vga_rom);
+	read_sound(r, o, m);
 	read_boot(r, o, m);
 	read_usb(r, o, m);
 }

@@ -24,6 +24,7 @@ struct net_port;    /* net/net.h */
 struct dev_chardev; /* dev/chardev.h: a byte stream to the host */
 struct state_list;  /* dev/state.h */
 struct pci_bus;	    /* dev/pci/pci.h */
+struct audio;	    /* audio/audio.h */
 
 /* Everything a device may be given.  Absent things are NULL. */
 struct dev_host {
@@ -34,6 +35,7 @@ struct dev_host {
 	struct blk *blk;
 	struct net_port *net;
 	struct dev_chardev *chr;
+	struct audio *audio;
 	/* Numbers a board or user may choose; 0 = the class's default. */
 	unsigned index;	 /* which one of its kind: COM1 = 0, COM2 = 1 */
 	int pci_slot;	 /* -1 = next free */
@@ -43,6 +45,9 @@ struct dev_host {
 	const char *serial; /* serial number shown to the guest */
 	unsigned queues;
 	uint32_t vram_bytes; /* of a display */
+	/* Where an ISA card's jumpers put it; irq and dma as they are. */
+	uint16_t isa_port;
+	uint8_t isa_irq, isa_dma, isa_dma16;
 };
 
 struct dev {

@@ -383,7 +383,7 @@ static bool wants_tablet(const struct conf_machine *c)
 bool board_pc_init(struct machine *m, GError **err)
 {
 	struct board *b = &m->board;
-	struct dev_host h = {.bus = m->bus, .pci_slot = -1};
+	struct dev_host h = {.bus = m->bus, .pci_slot = -1, .audio = m->audio};
 
 	b->kind = board_kind_of(m->conf);
 	b->next_slot = FIRST_CARD;
@@ -404,7 +404,8 @@ bool board_pc_init(struct machine *m, GError **err)
 		return false;
 	if (!add_vga(m, h, err) || !board_add_nics(m, err) ||
 		!board_add_usb(m, err) || !board_add_usb_input(m, err) ||
-		!board_add_drives(m, err) || !add_serial(m, h, err))
+		!board_add_drives(m, err) || !add_serial(m, h, err) ||
+		!board_add_sound(m, &h, err))
 		return false;
 	if (dev_class_find("virtio-rng") &&
 		!board_add(m, "virtio-rng", "rng", &h, err))

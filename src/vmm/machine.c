@@ -171,12 +171,12 @@ static bool machine_build(struct machine *m, GError **err)
 	if (!choose_engine(m, probe, err) || !choose_model(m, probe, err) ||
 		!make_bus(m, err) || !make_engine(m, probe, err))
 		return false;
-	if (!screen_prepare(m, err))
+	if (!screen_prepare(m, err) || !sound_prepare(m, err))
 		return false;
 	if (m->host.engine_ready)
 		m->host.engine_ready(
 			m->host.opaque, m->engine == &cpu_kvm || m->dev_kvm);
-	if (!loop_init(m, err) || !board_pc_init(m, err))
+	if (!loop_init(m, err) || !sound_init(m, err) || !board_pc_init(m, err))
 		return false;
 	screen_init(m);
 	board_boot_order(m);
@@ -207,6 +207,7 @@ void machine_free(struct machine *m)
 	loop_fini(m);
 	if (m->bus)
 		board_pc_fini(m);
+	sound_fini(m);
 	for (unsigned i = 0; i < m->nconsoles; i++)
 		console_free(m->consoles[i]);
 	boot_fini(m);

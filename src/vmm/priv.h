@@ -333,6 +333,15 @@ int screen_keys(
 	struct machine *m, const char *keys, uint64_t delay_ms, GError **err);
 unsigned screen_typing(const struct machine *m);
 
+/* ---- sound.c ---- */
+
+/* While files can be opened.  False: *err. */
+bool sound_prepare(struct machine *m, GError **err);
+/* The mixer, before devices; the cards. */
+bool sound_init(struct machine *m, GError **err);
+bool board_add_sound(struct machine *m, const struct dev_host *h, GError **err);
+void sound_fini(struct machine *m); /* after the devices went */
+
 /* ---- the machine ---- */
 
 struct machine {
@@ -369,6 +378,9 @@ struct machine {
 	struct display display;
 	const struct rfb_ops *rfb; /* or NULL */
 	struct screen *screen;
+	struct audio *audio;	       /* or NULL: nobody hears, none speaks */
+	const struct pulse_ops *pulse; /* or NULL */
+	struct pulse *sound_server;
 };
 
 void machine_note(struct machine *m, const char *fmt, ...) G_GNUC_PRINTF(2, 3);

@@ -34,6 +34,61 @@ static void test_size(void)
 	}
 }
 
+static void test_sound(void)
+{
+	static const struct {
+		const char *sound, *audio; /* one of them */
+		const char *why;	   /* NULL: fine */
+	} cases[] = {
+		{"ac97", NULL, NULL},
+		{"sb16", NULL, NULL},
+		{"sb16,port=240,irq=7,dma=3,dma16=6", NULL, NULL},
+		{"none", NULL, NULL},
+		{"gus", NULL, "gus"},
+		{"sb16,irq=9", NULL, "write irq=2, irq=5, irq=7, irq=10"},
+		{"sb16,port=221", NULL, "port=220, port=240"},
+		{"sb16,dma=x", NULL, "bad DMA channel"},
+		{"ac97,irq=5", NULL, "the guest places it"},
+		{NULL, "none", NULL},
+		{NULL, "wav:a", NULL},
+		{NULL, "pulse,source=pulse", NULL},
+		{NULL, "pulse,source=wav:b", NULL},
+		{NULL, "wav", "write none, wav:FILE or pulse"},
+		{NULL, "pulse:x", "bad sound"},
+		{NULL, "none,source=x", "x"},
+	};
+	g_autoptr(conf_machine_auto) m = conf_machine_new();
+	g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+	g_autoptr(conf_machine_auto) copy = NULL;
+	const struct conf_sound *s;
+	JsonNode *node;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) err = NULL;
+		bool ok = cases[i].sound
+				  ? conf_sound_parse(m, cases[i].sound, &err)
+				  : conf_audio_parse(m, cases[i].audio, &err);
+
+		g_assert_cmpint(ok, ==, !cases[i].why);
+		if (cases[i].why)
+			g_assert_nonnull(strstr(err->message, cases[i].why));
+	}
+	g_assert_cmpuint(m->sound->len, ==, 3);
+	g_assert_false(conf_sound_check(m, NULL)); /* two of one kind */
+	g_assert_cmpint(m->audio_source, ==, CONF_AUDIO_WAV);
+	node = conf_machine_to_json(m, fds);
+	copy = conf_machine_from_json(node, NULL, 0, NULL);
+	json_node_unref(node);
+	g_assert_nonnull(copy);
+	g_assert_cmpstr(copy->audio_source_file.path, ==, "b");
+	s = &g_array_index(copy->sound, struct conf_sound, 2);
+	g_assert_cmpint(s->model, ==, CONF_SOUND_SB16);
+	g_assert_cmphex(s->port, ==, 0x240);
+	g_assert_cmpuint(s->irq + s->dma + s->dma16, ==, 16);
+	s = &g_array_index(copy->sound, struct conf_sound, 1);
+	g_assert_cmphex(s->port, ==, 0x220);
+}
+
 static void test_time(void)
 {
 	uint64_t ms;
@@ -255,6 +310,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/conf/nic", test_nic);
 	g_test_add_func("/conf/cpus", test_cpus);
 	g_test_add_func("/conf/check", test_check);
+	g_test_add_func("/conf/sound", test_sound);
 	g_test_add_func("/conf/json", test_json);
 	g_test_add_func("/conf/json-hostile", test_json_hostile);
 	return g_test_run();
