@@ -4,6 +4,7 @@ A test is a file that imports this, calls test functions through Plan and
 ends with plan.done().  What it needs and is not there (a guest image, a
 program, a device) is a skip with its reason.
 """
+import gzip
 import os
 import pathlib
 import re
@@ -154,6 +155,36 @@ def linux(kernel="cloud", *args, append="", engine=ENGINE, initrd=None, **kw):
     return Machine("--engine", engine, "--kernel", guest(image), "--initrd",
                    guest(initrd or f"{kernel}.cpio.gz"), "--append", line,
                    "--no-reboot", *args, **kw)
+
+
+def add_files(image, folder, *files):
+    """An initial RAM disk with /drivers added: all modules of a fetched folder,
+    and files.  Its path; the caller removes it."""
+    need_program("cpio")
+    with tempfile.TemporaryDirectory() as tree:
+        drivers = pathlib.Path(tree, "drivers")
+        drivers.mkdir()
+        for path in [*pathlib.Path(guest(f"{folder}/order")).parent.iterdir(),
+                     *map(pathlib.Path, files)]:
+            if path.name not in ("vmlinuz", ".done"):
+                (drivers / path.name).write_bytes(path.read_bytes())
+                (drivers / path.name).chmod(0o755)
+        names = "".join(f"{p.relative_to(tree)}\n"
+                        for p in [drivers, *sorted(drivers.iterdir())])
+        extra = subprocess.run(
+            ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=tree,
+            input=names.encode(), capture_output=True, check=True).stdout
+    fd, path = tempfile.mkstemp(prefix="vmeste-initrd-")
+    with os.fdopen(fd, "wb") as f:
+        f.write(pathlib.Path(guest(image)).read_bytes())
+        f.write(gzip.compress(extra, 1))
+    return path
+
+
+def load_drivers(m, *names):
+    out = m.command("cd /drivers; for m in " + " ".join(names) +
+                    "; do insmod $m.ko || echo bad $m; done; cd /", 120)
+    check("bad" not in out, out)
 
 
 def run(*args, timeout=60, stdin=b"", env=None):
