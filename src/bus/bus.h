@@ -254,6 +254,7 @@ enum bus_event {
 	BUS_EV_FLUSH = 1 << 5,	/* edge: the map or A20 changed: drop TLBs */
 	BUS_EV_ENGINE = 1 << 6, /* for an engine's own use */
 	BUS_EV_UNHALT = 1 << 7, /* edge: look at bus_cpu.unhalted */
+	BUS_EV_HOLD = 1 << 8,	/* edge: another one has locked the bus */
 };
 
 /* What the interrupt-controller complex offers to engines.  Lock held. */

@@ -36,9 +36,10 @@ struct {
 static uint8_t __attribute__((aligned(4096))) patch[4096];
 static uint64_t __attribute__((aligned(4096))) pdpt2[512], pd2[512], pt2[512];
 static uint32_t __attribute__((aligned(4096))) page_a[1024], page_b[1024];
+static uint8_t __attribute__((aligned(4096))) span[8192];
 #define SHOT 0x8080000000ull
 
-enum { AP_IDLE, AP_READ, AP_CALL, AP_ADD, AP_SPIN, AP_TSC };
+enum { AP_IDLE, AP_READ, AP_CALL, AP_ADD, AP_SPIN, AP_TSC, AP_SPAN };
 
 /* The processors look at their TSCs in turn. */
 static volatile uint32_t turn, backward, rounds;
@@ -87,6 +88,11 @@ __attribute__((used)) void ap_main(void)
 			break;
 		case AP_SPIN: break;
 		case AP_TSC: look_at_tsc(1); break;
+		case AP_SPAN:
+			ap_count++;
+			__asm__ volatile("lock incw %0"
+					 : "+m"(*(uint16_t *)(span + 4094)));
+			break;
 		default: __asm__ volatile("sti; hlt; cli"); break;
 		}
 		__asm__ volatile("sti; nop; cli");
@@ -238,6 +244,27 @@ static void check_atomic(void)
 	soon(&ap_go, AP_IDLE);
 	ok_eq(ap_count, 4000, "LOCK INC by both");
 	ok_eq(*split, 4000, "over two cache lines too");
+}
+
+/* One adds to the upper half of what spans two pages, the other to the lower
+ * half, which is in one. */
+static void check_span(void)
+{
+	volatile uint32_t *v = (uint32_t *)(span + 4094);
+	uint32_t n = 0;
+
+	ap_count = 0;
+	ap_go = AP_SPAN;
+	send(1, 0x4000 | 0x50);
+	while (n < 500 || ap_count < 500) {
+		__asm__ volatile("lock addl $0x10000, %0" : "+m"(*v));
+		n++;
+	}
+	ap_go = AP_IDLE;
+	for (uint64_t end = tsc() + 100000000; tsc() < end;)
+		__asm__ volatile("pause");
+	ok_eq(*v >> 16, n & 0xffff, "LOCK ADD that spans two pages");
+	ok_eq(*v & 0xffff, ap_count & 0xffff, "loses nothing of the other's");
 }
 
 /* ---- time stamps ---- */
@@ -510,6 +537,7 @@ void test_main(void)
 	check_shootdown();
 	check_cross_modify();
 	check_atomic();
+	check_span();
 	ap_go = AP_IDLE;
 	check_tsc();
 	check_init();

@@ -72,7 +72,10 @@ static void bt_come_in(struct cpu *cpu)
 		if (!atomic_load(&cpu->vm->flush_wanted))
 			break;
 		atomic_store(&near->in_code, BT_OUT);
+		/* who has the bus may have to get out of the code first */
+		soft_go_out(cpu->c);
 		bt_flush_world(cpu);
+		soft_come_in(cpu->c);
 	}
 	atomic_store(&cpu->grace, atomic_load(&cpu->vm->grace));
 	epoch = atomic_load(&cpu->vm->epoch);
@@ -143,10 +146,10 @@ void bt_run(struct cpu *cpu, struct cpu_exit *exit)
 		atomic_store(&bt_near(c)->in_code, BT_OUT);
 		soft_deliver_fault(c);
 	}
-	cpu->running = true;
+	soft_come_in(c);
 	while (!bt_events(self, out))
 		bt_go_in(self);
-	self->running = false;
+	soft_go_out(c);
 	if (out->reason == CPU_EXIT_HALT)
 		bt_cache_idle(self);
 }

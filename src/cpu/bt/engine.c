@@ -233,7 +233,7 @@ static void bt_vm_stats(struct cpu_vm *vm, struct cpu_stats *out)
 
 static enum cpu_where bt_where(struct cpu *cpu)
 {
-	if (!cpu->running)
+	if (!cpu->c->inside)
 		return CPU_OUTSIDE;
 	return atomic_load(&bt_near(cpu->c)->in_code) == BT_IN_CODE
 		       ? CPU_IN_GUEST

@@ -443,7 +443,6 @@ struct cpu {
 	uint32_t trimmed; /* vm->begun when jump caches were given back */
 	/* Statistics, written by this processor's thread only. */
 	uint64_t counters[BT_NCOUNTERS];
-	_Atomic(bool) running;
 };
 
 static inline struct cpu_vm *bt_vm(struct soft_cpu *c)

@@ -11,7 +11,6 @@ struct cpu_vm {
 
 struct cpu {
 	struct soft_cpu *soft;
-	_Atomic(bool) running; /* statistics */
 };
 
 /* ---- what it can do ---- */
@@ -229,10 +228,10 @@ static void engine_run(struct cpu *cpu, struct cpu_exit *exit)
 {
 	uint64_t done;
 
-	cpu->running = true;
+	soft_come_in(cpu->soft);
 	while (!interp_run(cpu->soft, 1 << 30, true, &done, exit))
 		;
-	cpu->running = false;
+	soft_go_out(cpu->soft);
 }
 
 static void engine_get(struct cpu *cpu, struct x86_state *s)
@@ -268,7 +267,7 @@ static void engine_stats(struct cpu *cpu, struct cpu_stats *out)
 
 static enum cpu_where engine_where(struct cpu *cpu)
 {
-	return cpu->running ? CPU_IN_GUEST : CPU_OUTSIDE;
+	return cpu->soft->inside ? CPU_IN_GUEST : CPU_OUTSIDE;
 }
 
 static int engine_dirty(struct cpu_vm *vm, enum cpu_dirty what)

@@ -5,12 +5,12 @@
  * atomic against every other processor, native code of a translator included.
  * A page that is watched for code has no writable host address from the TLB;
  * it is written through its RAM and the watcher is told.  What is not plain
- * memory or crosses a page is done under the machine's atomic_lock.
+ * memory or crosses a page is done under the bus lock.
  */
 #include "cpu/interp/priv.h"
 
 struct rmw_place {
-	void *host;  /* NULL: only under atomic_lock */
+	void *host;  /* NULL: only under the bus lock */
 	int64_t ram; /* >= 0: watched for code */
 };
 
@@ -98,14 +98,14 @@ static __attribute__((noinline)) void rmw_under_lock(struct soft_cpu *c,
 	void *outer[5];
 
 	memcpy(outer, c->jmp, sizeof(outer));
-	pthread_mutex_lock(&c->vm->atomic_lock);
+	soft_lock_bus(c, s->a % BUS_PAGE_SIZE + s->size > BUS_PAGE_SIZE);
 	if (__builtin_setjmp(c->jmp)) {
-		pthread_mutex_unlock(&c->vm->atomic_lock);
+		soft_unlock_bus(c);
 		memcpy(c->jmp, outer, sizeof(outer));
 		rmw_raise_again(c);
 	}
 	body(c, s);
-	pthread_mutex_unlock(&c->vm->atomic_lock);
+	soft_unlock_bus(c);
 	memcpy(c->jmp, outer, sizeof(outer));
 }
 
@@ -179,7 +179,7 @@ static void rmw_pair_body(struct soft_cpu *c, struct rmw_slow *s)
 bool interp_cmpxchg16(
 	struct soft_cpu *c, gva_t a, uint64_t old[2], const uint64_t new[2])
 {
-	struct rmw_pair q = {{.a = a}, old, new, false};
+	struct rmw_pair q = {{.a = a, .size = 16}, old, new, false};
 	struct rmw_place p;
 
 	rmw_find(c, a, 16, &p);

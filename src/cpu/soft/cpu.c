@@ -132,7 +132,7 @@ void soft_vm_init(
 	vm->ram_host = vm->ram->host;
 	vm->page_flags = bus_page_flags(bus);
 	soft_learn_model(vm);
-	pthread_mutex_init(&vm->atomic_lock, NULL);
+	pthread_mutex_init(&vm->bus_lock, NULL);
 	vm->listener.opaque = vm;
 	vm->listener.map_changed = soft_map_changed;
 	vm->listener.ram_written = soft_ram_written;
@@ -142,7 +142,7 @@ void soft_vm_init(
 void soft_vm_fini(struct soft_vm *vm)
 {
 	bus_unlisten(vm->bus, &vm->listener);
-	pthread_mutex_destroy(&vm->atomic_lock);
+	pthread_mutex_destroy(&vm->bus_lock);
 }
 
 static void soft_update_tlb_mode(struct soft_cpu *c)

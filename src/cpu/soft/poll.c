@@ -86,6 +86,10 @@ bool soft_poll(struct soft_cpu *c, struct cpu_exit *exit)
 
 	if (c->debug && soft_debug_after(c, exit))
 		return true;
+	if (ev & BUS_EV_HOLD) {
+		bus_cpu_clear(c->bc, BUS_EV_HOLD);
+		soft_come_in(c);
+	}
 	if (ev & BUS_EV_FLUSH)
 		soft_poll_flush(c);
 	if (c->st.activity == X86_ACT_SHUTDOWN &&

@@ -99,8 +99,10 @@ struct soft_vm {
 		uint32_t off, bytes;
 		bool align;
 	} xsave[64];
-	/* stop-the-world lock for atomics that cross pages or hit MMIO */
-	pthread_mutex_t atomic_lock;
+	/* Held for LOCKed accesses that the host cannot make as one; alone:
+	 * no other processor runs meanwhile (lock.c). */
+	pthread_mutex_t bus_lock;
+	_Atomic(bool) alone;
 	struct bus_listener listener;
 	/* Per RAM page the TLB indices of its write entries, plus one, in two
 	 * halves; ~0: more than two.  Only bt has it. */
@@ -190,6 +192,7 @@ struct soft_cpu {
 	gpa_t a20;	   /* bus_a20_mask() at the last flush */
 	uint64_t mode_key; /* the bits that TLB entries depend on */
 
+	_Atomic(bool) inside; /* between soft_come_in and soft_go_out */
 	struct bus_cpu *bc;
 	struct soft_vm *vm;
 	struct bus *bus;
@@ -418,6 +421,22 @@ void soft_int(struct soft_cpu *c, uint8_t vector, uint64_t next,
 void soft_deliver_fault(struct soft_cpu *c);
 void soft_deliver_interrupt(struct soft_cpu *c, uint8_t vector);
 void soft_deliver_nmi(struct soft_cpu *c);
+
+/* ---- the bus lock (soft/lock.c) ---- */
+
+/* Engines run the guest between these; the first waits while another processor
+ * has the bus for itself. */
+void soft_come_in(struct soft_cpu *c);
+static inline void soft_go_out(struct soft_cpu *c)
+{
+	atomic_store(&c->inside, false);
+}
+
+/* Inside, for one access: exclude the LOCKed ones of other processors that go
+ * this way; if alone, all they do.  What code of this processor relies on may
+ * not change before soft_unlock_bus. */
+void soft_lock_bus(struct soft_cpu *c, bool alone);
+void soft_unlock_bus(struct soft_cpu *c);
 
 /*
  * At an instruction boundary: look at c->bc->events, deliver what may be
