@@ -326,6 +326,8 @@ static void check_far(void)
 
 /* ---- limits ---- */
 
+static uint8_t two_pages[8192] __attribute__((aligned(4096), used));
+
 static volatile uint32_t touched;
 
 static void peek_fs(void)
@@ -385,6 +387,32 @@ static void check_limits(void)
 	at(0x1000, 13, 13, "through a null selector");
 }
 
+/* A jump to the end of its segment, where a page ends too. */
+static void check_code_end(void)
+{
+	static const struct {
+		uint8_t code[5], n;
+		uint16_t rip;
+		const char *name;
+	} ends[] = {
+		{{0x90}, 1, 0x1000, "NOP before the end: #GP behind it"},
+		{{0xeb, 0}, 2, 0xffe, "JMP to the end: #GP at it"},
+		{{0xf9, 0x72, 0}, 3, 0xffe, "JC taken, to the end"},
+		{{0xf8, 0x72, 0}, 3, 0x1000, "JC not taken"},
+		{{0xe8, 0, 0, 0, 0}, 5, 0xffb, "CALL to the end"},
+	};
+
+	gdt[FREE(0) / 8] = descriptor((word)two_pages, 0xfff, 0x9b, 4);
+	far_target[1] = FREE(0);
+	for (unsigned i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		far_target[0] = 0x1000u - ends[i].n;
+		__builtin_memcpy(
+			two_pages + far_target[0], ends[i].code, ends[i].n);
+		ok_eq((word)guarded(far_jump), 13, ends[i].name);
+		ok_eq(fault.rip, ends[i].rip, "  RIP");
+	}
+}
+
 uint32_t narrow_sel __attribute__((used)) = FREE(0) | 3;
 uint32_t enter_got[2] __attribute__((used));
 uint8_t narrow_stack[0x1000] __attribute__((aligned(16), used));
@@ -407,6 +435,7 @@ static void check_stack(void)
 	};
 	uint32_t frame;
 
+	check_code_end();
 	gdt[FREE(0) / 8] = descriptor((word)narrow_stack, 0xfff, 0xf3, 0);
 	for (unsigned i = 0; i < 4; i++)
 		ok_eq((word)guarded_user(odd[i].fn), (word)odd[i].vector,
@@ -562,7 +591,6 @@ static void check_peeks(void)
 #define SP "%esp"
 #endif
 
-static uint8_t two_pages[8192] __attribute__((aligned(4096), used));
 word next_seen[3] USED;
 FN(call_next, "mov " SP ", " CX "; mov $two_pages + 4098, %esp\n"
 	      "call 1f; 1: incl next_seen; mov " CX ", " SP);

@@ -95,13 +95,18 @@ static void bt_goto(struct bt_tr *t, int64_t off, int32_t undo)
 	}
 	bt_flags_clobber_after(t);
 	bt_emit_rip(t, BT_T0, off);
-	/* behind the limit the fetch faults, not what precedes it */
-	bt_emit_indirect(t, off == bt_next(t) ? -1 : undo);
+	bt_emit_indirect(t, undo);
 }
 
-void bt_emit_goto(struct bt_tr *t, int64_t off)
+static void bt_jump(struct bt_tr *t, int64_t off)
 {
 	bt_goto(t, off, 0);
+}
+
+/* Behind the limit the fetch faults, not what precedes it. */
+void bt_emit_goto(struct bt_tr *t, int64_t off)
+{
+	bt_goto(t, off, -1);
 }
 
 static int64_t bt_target(struct bt_tr *t)
@@ -127,7 +132,7 @@ void bt_emit_jcc(struct bt_tr *t, const struct x86_insn *in)
 	} else {
 		over = em_jcc(&t->hot, cc ^ 1, t->hot.p);
 		fl = t->fl;
-		bt_emit_goto(t, to);
+		bt_jump(t, to);
 		t->fl = fl;
 		bt_skip_to_here(t, over);
 	}
@@ -137,7 +142,7 @@ void bt_emit_jcc(struct bt_tr *t, const struct x86_insn *in)
 
 void bt_emit_jmp_rel(struct bt_tr *t, const struct x86_insn *in)
 {
-	bt_emit_goto(t, bt_target(t));
+	bt_jump(t, bt_target(t));
 }
 
 static uint8_t *bt_jrcxz(struct bt_tr *t, const struct x86_insn *in)
@@ -168,7 +173,7 @@ void bt_emit_jcxz(struct bt_tr *t, const struct x86_insn *in)
 	bt_emit_goto(t, bt_next(t));
 	t->fl = fl;
 	bt_skip_to_here(t, zero);
-	bt_emit_goto(t, bt_target(t));
+	bt_jump(t, bt_target(t));
 }
 
 void bt_emit_loop(struct bt_tr *t, const struct x86_insn *in)
