@@ -23,6 +23,7 @@
 #include "dev/serial/debugcon.h"
 #include "dev/serial/uart16550.h"
 #include "dev/sound/ac97.h"
+#include "dev/sound/hda.h"
 #include "dev/storage/ahci.h"
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
@@ -73,6 +74,7 @@ const struct dev_class *const dev_table[] = {
 	&usb_disk_class,
 	&usb_cd_class,
 	&ac97_class,
+	&hda_class,
 	&virtio_blk_class,
 	&e1000_class,
 	&virtio_scsi_class,

@@ -89,6 +89,7 @@ bool board_add_sound(struct machine *m, const struct dev_host *h, GError **err)
 		struct dev_host card = *h;
 
 		card.dma = m->board.dma;
+		card.index = m->conf->board == CONF_BOARD_Q35;
 		card.isa_port = (uint16_t)s->port;
 		card.isa_irq = (uint8_t)s->irq;
 		card.isa_dma = (uint8_t)s->dma;

@@ -209,11 +209,229 @@ static void test_ac97_record(void)
 	sound_close(&s);
 }
 
+/* ---- High Definition Audio ---- */
+
+#define HDA  0xfe000000u
+#define CORB 0x120000u
+#define RIRB 0x121000u
+#define OUT0 (HDA + 0x80 + 4 * 0x20) /* the first output's stream */
+
+static uint32_t hda_in(struct sound_rig *s, uint32_t at, unsigned size)
+{
+	return (uint32_t)bus_mmio_read(s->r.b.bus, NULL, at, size);
+}
+
+static void hda_out(
+	struct sound_rig *s, uint32_t at, unsigned size, uint32_t val)
+{
+	bus_mmio_write(s->r.b.bus, NULL, at, size, val);
+}
+
+static void hda_open(struct sound_rig *s)
+{
+	sound_open(s, "hda");
+	config_write(s, 0x10, 4, HDA);
+	config_write(s, 4, 2, 6);
+	hda_out(s, HDA + 8, 4, 1);
+}
+
+/* By immediate command. */
+static uint32_t hda_ask(struct sound_rig *s, uint32_t verb)
+{
+	hda_out(s, HDA + 0x60, 4, verb);
+	hda_out(s, HDA + 0x68, 2, 1);
+	g_assert_cmphex(hda_in(s, HDA + 0x68, 2), ==, 2);
+	hda_out(s, HDA + 0x68, 2, 2);
+	return hda_in(s, HDA + 0x64, 4);
+}
+
+static void test_hda_registers(void)
+{
+	static const struct {
+		uint32_t at;
+		unsigned size;
+		uint32_t start, write, then;
+	} regs[] = {
+		{0x00, 4, 0x01004401, 0, 0x01004401},
+		{0x0e, 2, 1, 1, 0}, /* the codec says that it is there */
+		{0x20, 4, 0, 0xffffffff, 0xc00000ff},
+		{0x20, 4, 0xc00000ff, 0, 0},
+		{0x24, 4, 0, 0xffffffff, 0},
+		{0x40, 4, 0, 0xffffffff, 0xffffff80},
+		{0x48, 2, 0, 0xffff, 0xff},
+		{0x4a, 2, 0, 0x8000, 0x8000},
+		{0x4a, 2, 0x8000, 0, 0},
+		{0x4e, 1, 0x42, 0, 0x42},
+		{0x58, 2, 0, 0x8000, 0},
+		{0x5e, 1, 0x42, 1, 0x42},
+		{0x80, 4, 0, 0x00ffffe0, 0x00f70000},
+		{0x8c, 2, 0, 0xffff, 0xff},
+		{0x92, 2, 0, 0xffff, 0x7f7f},
+		{0x98, 4, 0, 0xffffffff, 0xffffff80},
+		{0x80, 1, 0, 1, 1}, /* a stream's reset clears it */
+		{0x80, 1, 1, 0, 0},
+		{0x98, 4, 0, 0x1000, 0x1000},
+		{0x180, 4, 0, 0xffffffff, 0},
+	};
+	struct sound_rig s;
+
+	hda_open(&s);
+	for (unsigned i = 0; i < G_N_ELEMENTS(regs); i++) {
+		uint32_t at = HDA + regs[i].at;
+
+		g_assert_cmphex(
+			hda_in(&s, at, regs[i].size), ==, regs[i].start);
+		hda_out(&s, at, regs[i].size, regs[i].write);
+		g_assert_cmphex(hda_in(&s, at, regs[i].size), ==, regs[i].then);
+	}
+	/* in reset nothing can be written, out of it all is as at first */
+	hda_out(&s, HDA + 8, 4, 0);
+	hda_out(&s, HDA + 0x40, 4, 0x1000);
+	g_assert_cmphex(hda_in(&s, HDA + 0x40, 4), ==, 0);
+	hda_out(&s, HDA + 8, 4, 1);
+	g_assert_cmphex(hda_in(&s, HDA + 0x92, 2), ==, 0);
+	g_assert_cmphex(hda_in(&s, HDA + 0x0e, 2), ==, 1);
+	/* the wall clock goes, and is seen further up, too */
+	g_assert_cmpuint(
+		hda_in(&s, HDA + 0x2030, 4), <=, hda_in(&s, HDA + 0x30, 4));
+	sound_close(&s);
+}
+
+static void test_hda_codec(void)
+{
+	static const struct {
+		uint32_t verb, answer;
+	} verbs[] = {
+		{0x000f0000, 0x1af40022}, /* identity */
+		{0x000f0004, 0x00010001}, /* one function group */
+		{0x001f0005, 1},
+		{0x001f0004, 0x00020004},
+		{0x003f0200, 2}, /* the pin's connection */
+		{0x002a0000, 0x11},
+		{0x00224011, 0}, /* 44.1 kHz */
+		{0x002a0000, 0x4011},
+		{0x002b8000, 0xca}, /* mute, 74 steps */
+		{0x0023b005, 0},    /* left and right: 5 */
+		{0x002b8000, 5},
+		{0x002ba000, 5},
+		{0x0023a07f, 0}, /* left: more than there is */
+		{0x002ba000, 0x4a},
+		{0x002b8000, 5},
+		{0x00270640, 0},
+		{0x002f0600, 0x40},
+		{0x003f1c00, 0x01014010},
+		{0x00371caa, 0},
+		{0x003f1c00, 0x010140aa},
+		{0x0017ff00, 0}, /* the function's reset */
+		{0x002f0600, 0},
+		{0x003f1c00, 0x010140aa},
+		{0x07ff0000, 0}, /* no such node */
+		{0x0ff00000, 0},
+	};
+	struct sound_rig s;
+	uint32_t answer[2];
+
+	hda_open(&s);
+	for (unsigned i = 0; i < G_N_ELEMENTS(verbs); i++)
+		g_assert_cmphex(
+			hda_ask(&s, verbs[i].verb), ==, verbs[i].answer);
+	/* nobody at address 1 */
+	hda_out(&s, HDA + 0x60, 4, 0x100f0000);
+	hda_out(&s, HDA + 0x68, 2, 1);
+	g_assert_cmphex(hda_in(&s, HDA + 0x68, 2), ==, 0);
+	/* through the rings, round their ends */
+	hda_out(&s, HDA + 0x40, 4, CORB);
+	hda_out(&s, HDA + 0x50, 4, RIRB);
+	hda_out(&s, HDA + 0x58, 2, 0x8000);
+	hda_out(&s, HDA + 0x5a, 2, 1);
+	hda_out(&s, HDA + 0x5c, 1, 3);
+	hda_out(&s, HDA + 0x20, 4, 0xc0000000);
+	hda_out(&s, HDA + 0x4c, 1, 2);
+	for (unsigned i = 0; i < 300; i++) {
+		uint32_t verb = 0x000f0000;
+
+		bus_dma_write(s.r.b.bus, CORB + 4 * ((i + 1) % 256), &verb, 4);
+		hda_out(&s, HDA + 0x48, 2, (i + 1) % 256);
+		g_assert_cmphex(hda_in(&s, HDA + 0x4a, 2), ==, (i + 1) % 256);
+		g_assert_cmphex(hda_in(&s, HDA + 0x58, 2), ==, (i + 1) % 256);
+		bus_dma_read(s.r.b.bus, RIRB + 8 * ((i + 1) % 256), answer, 8);
+		g_assert_cmphex(answer[0], ==, 0x1af40022);
+		g_assert_cmphex(answer[1], ==, 0);
+		g_assert_cmphex(hda_in(&s, HDA + 0x24, 4), ==, 0xc0000000);
+		hda_out(&s, HDA + 0x5d, 1, 1);
+		g_assert_cmphex(hda_in(&s, HDA + 0x24, 4), ==, 0);
+	}
+	sound_close(&s);
+}
+
+static void hda_buffer(struct sound_rig *s, unsigned n, uint64_t at,
+	uint32_t len, uint32_t flags)
+{
+	uint32_t desc[4] = {(uint32_t)at, at >> 32, len, flags};
+
+	bus_dma_write(s->r.b.bus, TABLE + 16 * n, desc, sizeof(desc));
+}
+
+/* Two buffers round and round; stream 1 is the DAC's. */
+static void test_hda_play(void)
+{
+	struct sound_rig s;
+	uint32_t position = 0;
+
+	hda_open(&s);
+	fill_square(&s, 2400);
+	hda_buffer(&s, 0, BUFFER, 4802, 0); /* ends within a frame */
+	hda_buffer(&s, 1, BUFFER + 4802, 4798, 1);
+	hda_ask(&s, 0x0023b04a);
+	hda_ask(&s, 0x00270610);
+	hda_ask(&s, 0x00370740);
+	hda_out(&s, OUT0 + 0x12, 2, 0x11);
+	hda_out(&s, OUT0 + 0x08, 4, 9600);
+	hda_out(&s, OUT0 + 0x0c, 2, 1);
+	hda_out(&s, OUT0 + 0x18, 4, TABLE);
+	hda_out(&s, HDA + 0x70, 4, 0x130001);
+	hda_out(&s, HDA + 0x20, 4, 0x80000010);
+	/* held back, then let go */
+	hda_out(&s, HDA + 0x34, 4, 0x10);
+	hda_out(&s, OUT0, 4, 0x100006);
+	g_assert_cmphex(hda_in(&s, OUT0 + 3, 1), ==, 0x20);
+	board_sleep(&s.r.b, 2000);
+	g_assert_cmpuint(hda_in(&s, OUT0 + 4, 4), ==, 0);
+	hda_out(&s, HDA + 0x34, 4, 0);
+	UNTIL(&s, hda_in(&s, HDA + 0x24, 4) == 0x80000010);
+	g_assert_cmphex(hda_in(&s, OUT0 + 3, 1) & 4, ==, 4);
+	hda_out(&s, OUT0 + 3, 1, 4);
+	UNTIL(&s, s.ear->n > 4000);
+	g_assert_cmpuint(hda_in(&s, OUT0 + 4, 4), <, 9600);
+	bus_dma_read(s.r.b.bus, 0x130000 + 8 * 4, &position, 4);
+	g_assert_cmpuint(position, <, 9600);
+	hda_out(&s, OUT0, 4, 0x100004);
+	position = hda_in(&s, OUT0 + 4, 4);
+	board_sleep(&s.r.b, 2000);
+	g_assert_cmpuint(hda_in(&s, OUT0 + 4, 4), ==, position);
+	for (unsigned i = 0; i < 4000; i++)
+		g_assert_cmpint(s.ear->frame[i][i & 1], ==,
+			i % 2400 / 48 & 1 ? -8000 : 8000);
+	/* Buffers without end that hold nothing end it. */
+	hda_buffer(&s, 0, BUFFER, 0, 1);
+	hda_buffer(&s, 1, BUFFER, 0, 0);
+	hda_out(&s, OUT0, 1, 1);
+	hda_out(&s, OUT0, 1, 0);
+	hda_out(&s, OUT0 + 0x0c, 2, 1);
+	hda_out(&s, OUT0 + 0x18, 4, TABLE);
+	hda_out(&s, OUT0, 4, 0x100002);
+	UNTIL(&s, hda_in(&s, OUT0 + 3, 1) & 0x10);
+	sound_close(&s);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/sound/ac97/registers", test_ac97_registers);
 	g_test_add_func("/sound/ac97/play", test_ac97_play);
 	g_test_add_func("/sound/ac97/record", test_ac97_record);
+	g_test_add_func("/sound/hda/registers", test_hda_registers);
+	g_test_add_func("/sound/hda/codec", test_hda_codec);
+	g_test_add_func("/sound/hda/play", test_hda_play);
 	return g_test_run();
 }
