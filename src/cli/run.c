@@ -332,10 +332,10 @@ const struct cli_flag cli_run_flags[] = {
 		"ps2 (default) or usb (PS/2 too, until a driver runs it)",
 		"ps2 usb", set_keyboard},
 	{"usb", 0, "LIST",
-		"USB controllers out of uhci (USB 1) and ehci (USB 2, with "
-		"companions for slower devices), or off; default: uhci if "
-		"something hangs on USB",
-		"uhci ehci off", set_usb},
+		"USB controllers out of uhci (USB 1), ehci (USB 2, with "
+		"companions for slower devices) and xhci (USB 3), or off; "
+		"default: xhci if something hangs on USB",
+		"uhci ehci xhci off", set_usb},
 	{"display", 0, "D",
 		"who may look: none (default; vmeste screenshot can) or "
 		"vnc=WHERE, [HOST:]PORT (default host: 127.0.0.1) or "

@@ -193,13 +193,6 @@ static bool check_supported(const struct conf_machine *m, GError **err)
 {
 	if (m->firmware != CONF_FIRMWARE_BIOS)
 		return unsupported(err, "firmware uefi", "use --firmware bios");
-	for (unsigned i = 0; i < m->nusb; i++) {
-		g_autofree char *what = g_strdup_printf(
-			"USB controller %s", conf_usb_words.words[m->usb[i]]);
-
-		if (m->usb[i] == CONF_USB_XHCI)
-			return unsupported(err, what, "use --usb uhci");
-	}
 	for (guint i = 0; i < m->drives->len; i++)
 		if (!check_drive(m, g_ptr_array_index(m->drives, i), err))
 			return false;

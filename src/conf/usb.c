@@ -61,7 +61,7 @@ bool conf_usb_place(struct conf_machine *m, GError **err)
 		return false;
 	}
 	if (user && !m->nusb)
-		m->usb[m->nusb++] = CONF_USB_UHCI;
+		m->usb[m->nusb++] = CONF_USB_XHCI;
 	for (guint i = 0; i < m->drives->len; i++) {
 		const struct conf_drive *d = g_ptr_array_index(m->drives, i);
 

@@ -36,6 +36,7 @@
 #include "dev/usb/hub.h"
 #include "dev/usb/storage.h"
 #include "dev/usb/uhci.h"
+#include "dev/usb/xhci.h"
 #include "dev/video/vga.h"
 #include "dev/video/virtio_vga.h"
 #include "dev/virtio/devices.h"
@@ -67,6 +68,7 @@ const struct dev_class *const dev_table[] = {
 	&ahci_class,
 	&uhci_class,
 	&ehci_class,
+	&xhci_class,
 	&usb_hub_class,
 	&usb_kbd_class,
 	&usb_mouse_class,

@@ -10,6 +10,7 @@
 #include "dev/usb/hid.h"
 #include "dev/usb/hub.h"
 #include "dev/usb/uhci.h"
+#include "dev/usb/xhci.h"
 #include "vmm/priv.h"
 
 #define ISA_SLOT 1 /* of the PIIX3, whose function 2 is a UHCI */
@@ -83,6 +84,7 @@ static bool add_ehci(
 
 bool board_add_usb(struct machine *m, GError **err)
 {
+	struct dev_host h = usb_host(m);
 	struct board *b = &m->board;
 
 	for (unsigned i = 0; i < m->conf->nusb; i++) {
@@ -93,9 +95,10 @@ bool board_add_usb(struct machine *m, GError **err)
 		switch (m->conf->usb[i]) {
 		case CONF_USB_UHCI: ok = add_uhci(m, u, id, err); break;
 		case CONF_USB_EHCI: ok = add_ehci(m, u, id, err); break;
-		default:
-			fw_error(err, "it is not built yet", NULL,
-				"cannot make the USB controller %s", id);
+		case CONF_USB_XHCI:
+			u->port = xhci_port;
+			u->dev = board_add(m, "xhci", id, &h, err);
+			ok = u->dev != NULL;
 			break;
 		}
 		if (!ok)
