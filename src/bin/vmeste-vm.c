@@ -7,7 +7,6 @@
  * and images are set up, then the door is shut, then the guest runs.
  */
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,9 +28,6 @@ struct vm {
 	GMainLoop *loop;
 	struct jail_conf jail;
 	unsigned jail_parts;
-	/* of the drive whose backing chain is being opened */
-	unsigned drive;
-	char *image;
 	int status;
 	char *message; /* or NULL */
 };
@@ -73,22 +69,18 @@ static void vm_engine_ready(void *opaque, bool kvm)
 	vm->jail_parts = jail_isolate(&vm->jail);
 }
 
-/* Ask the client for a backing file; it alone may open files. */
-static int vm_open_backing(
-	void *opaque, unsigned drive, const char *name, GError **err)
+/* Ask the client for a file that an image names; it alone may open files. */
+static int vm_open_named(void *opaque, struct machine_named *what, GError **err)
 {
-	struct vm *vm = opaque;
 	JsonObject *body = json_object_new();
 	g_autoptr(wire_msg_auto) answer = NULL;
 	int fd = -1;
 
-	if (vm->drive != drive)
-		g_clear_pointer(&vm->image, g_free);
-	vm->drive = drive;
-	json_object_set_string_member(body, "name", name);
-	json_object_set_int_member(body, "drive", drive);
-	if (vm->image)
-		json_object_set_string_member(body, "image", vm->image);
+	json_object_set_string_member(body, "name", what->name);
+	json_object_set_int_member(body, "drive", what->drive);
+	json_object_set_boolean_member(body, "write", what->writable);
+	if (what->from)
+		json_object_set_string_member(body, "image", what->from);
 	if (!wire_send(WIRE_VM_FD, "open", body, NULL, 0, err))
 		return -1;
 	answer = wire_recv(WIRE_VM_FD, err);
@@ -96,8 +88,7 @@ static int vm_open_backing(
 		answer->nfds == 1) {
 		fd = answer->fds[0];
 		answer->fds[0] = -1;
-		g_free(vm->image);
-		vm->image = g_strdup(wire_msg_string(answer, "path"));
+		what->path = g_strdup(wire_msg_string(answer, "path"));
 	} else if (!err || !*err) {
 		const char *text =
 			answer ? wire_msg_string(answer, "error") : NULL;
@@ -172,7 +163,7 @@ static bool vm_run(struct vm *vm, GError **err)
 		.note = vm_note,
 		.ended = vm_ended,
 		.engine_ready = vm_engine_ready,
-		.open_backing = vm_open_backing,
+		.open_named = vm_open_named,
 		.opaque = vm,
 	};
 	JsonObject *body = json_object_new();
@@ -216,7 +207,7 @@ static void vm_say_exit(const struct vm *vm)
 
 int main(int argc, char **argv)
 {
-	struct vm vm = {.drive = UINT_MAX};
+	struct vm vm = {0};
 	g_autoptr(GError) err = NULL;
 
 	if (argc == 2 && strcmp(argv[1], "--doctor") == 0)
@@ -241,6 +232,5 @@ int main(int argc, char **argv)
 		conf_machine_free(vm.conf);
 	g_main_loop_unref(vm.loop);
 	g_free(vm.message);
-	g_free(vm.image);
 	return vm.status;
 }

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/iov.h"
+
 #define BLK_ZERO_CHUNK (64u * 1024)
 
 static bool blk_range_ok(const struct blk *b, uint64_t off, uint64_t len)
@@ -115,11 +117,66 @@ int blk_resize(struct blk *b, uint64_t size)
 {
 	if (b->readonly)
 		return -EROFS;
-	if (size < b->size || size % 512)
+	if (size % 512)
 		return -EINVAL;
 	if (size == b->size)
 		return 0;
 	return b->ops->resize ? b->ops->resize(b, size) : -EOPNOTSUPP;
+}
+
+int blk_map(struct blk *b, uint64_t off, uint64_t len, struct blk_extent *e)
+{
+	if (!len || !blk_range_ok(b, off, len))
+		return -EINVAL;
+	*e = (struct blk_extent){.state = BLK_DATA, .len = len};
+	return b->ops->map ? b->ops->map(b, off, len, e) : 0;
+}
+
+int blk_map_deep(struct blk *b, uint64_t off, uint64_t len,
+	struct blk_extent *e, unsigned *depth)
+{
+	unsigned d = 0;
+	int rc;
+
+	while (!(rc = blk_map(b, off, len, e)) && e->state == BLK_BELOW) {
+		len = e->len;
+		b = b->backing;
+		if (!b || off >= b->size) {
+			*e = (struct blk_extent){BLK_ZERO, len};
+			break;
+		}
+		len = MIN(len, b->size - off);
+		d++;
+	}
+	if (depth)
+		*depth = d;
+	return rc;
+}
+
+int blk_preadv_clamped(
+	struct blk *b, const struct iovec *iov, int n, uint64_t off)
+{
+	uint64_t len = iov_bytes(iov, n);
+	g_autofree struct iovec *part = NULL;
+	uint64_t have = off < b->size ? MIN(len, b->size - off) : 0;
+	int m, rc = 0;
+
+	if (have == len)
+		return blk_preadv(b, iov, n, off);
+	part = g_new(struct iovec, n);
+	m = iov_slice(iov, n, 0, have, part);
+	if (m)
+		rc = blk_preadv(b, part, m, off);
+	m = iov_slice(iov, n, have, len - have, part);
+	iov_zero(part, m);
+	return rc;
+}
+
+bool blk_is_zero(const void *buf, size_t len)
+{
+	const uint8_t *p = buf;
+
+	return !len || (!p[0] && !memcmp(p, p + 1, len - 1));
 }
 
 void blk_close(struct blk *b)

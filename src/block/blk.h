@@ -1,8 +1,8 @@
 /*
  * blk.h - a disk image as a row of bytes.
  *
- * Formats (raw, qcow2) and later filters all are a struct blk; a format reads
- * a lower struct blk, never a path.  Calls are synchronous and may be made
+ * Formats (image.h) and filters all are a struct blk; a format reads a lower
+ * struct blk, never a path.  Calls are synchronous and may be made
  * from several threads at once; devices use worker threads.
  */
 #ifndef BLOCK_BLK_H
@@ -15,6 +15,21 @@
 #include <glib.h>
 
 struct blk;
+
+/* What a stretch of a disk is. */
+enum blk_state {
+	BLK_DATA,
+	BLK_ZERO,  /* reads as zeros */
+	BLK_BELOW, /* not in this image: in its backing file, else zeros */
+};
+
+struct blk_extent {
+	enum blk_state state;
+	uint64_t len;
+	bool plain;  /* BLK_DATA as it is at byte `at` of the file below */
+	bool packed; /* BLK_DATA, compressed */
+	uint64_t at;
+};
 
 struct blk_ops {
 	const char *name;
@@ -29,8 +44,15 @@ struct blk_ops {
 		bool may_unmap);      /* or NULL */
 	void (*close)(struct blk *b); /* flushes what it can, frees */
 	/* Grow to size bytes, zero filled: formats need it of what lies
-	 * beneath.  NULL where it cannot be. */
+	 * beneath.  Or shrink, if it can.  NULL where it cannot be. */
 	int (*resize)(struct blk *b, uint64_t size);
+	/* What lies at off: *e, of at most len bytes.  May be NULL: data. */
+	int (*map)(struct blk *b, uint64_t off, uint64_t len,
+		struct blk_extent *e);
+	/* One whole block of the format, stored compressed if that is
+	 * shorter; what was there must not be written yet.  Or NULL. */
+	int (*write_packed)(
+		struct blk *b, const void *buf, size_t len, uint64_t off);
 };
 
 struct blk {
@@ -38,6 +60,8 @@ struct blk {
 	uint64_t size; /* bytes, multiple of 512 */
 	bool readonly;
 	bool can_discard;
+	struct blk *backing; /* what shines through where BLK_BELOW, or NULL;
+			      * owned */
 };
 
 /* Bounds-checked front doors.  -EROFS on a read-only disk, -EINVAL outside. */
@@ -49,19 +73,21 @@ int blk_flush(struct blk *b);
 int blk_discard(struct blk *b, uint64_t off, uint64_t len);
 int blk_write_zeroes(struct blk *b, uint64_t off, uint64_t len, bool unmap);
 int blk_resize(struct blk *b, uint64_t size);
+int blk_map(struct blk *b, uint64_t off, uint64_t len, struct blk_extent *e);
+/* The same through all backing files: never BLK_BELOW; *depth (may be NULL) is
+ * how many files down. */
+int blk_map_deep(struct blk *b, uint64_t off, uint64_t len,
+	struct blk_extent *e, unsigned *depth);
+/* What an image's end cuts off reads as zeros. */
+int blk_preadv_clamped(
+	struct blk *b, const struct iovec *iov, int n, uint64_t off);
+/* All zeros? */
+bool blk_is_zero(const void *buf, size_t len);
 void blk_close(struct blk *b);
 
 /* Open a descriptor (regular file or block device; owned afterwards) as raw.
  * NULL and *err. */
 struct blk *blk_raw_open(int fd, bool readonly, GError **err);
-
-/* Opens a backing file named inside an image; the caller decides what may be
- * opened.  Returns a descriptor or -1 with *err. */
-typedef int (*blk_open_backing)(void *opaque, const char *name, GError **err);
-
-/* qcow2 v2 and v3 over lower (owned afterwards). */
-struct blk *blk_qcow2_open(struct blk *lower, bool readonly,
-	blk_open_backing open_backing, void *opaque, GError **err);
 
 /* Writes go to an unlinked temporary file; the base stays untouched
  * (the run flag `snapshot`).  base owned afterwards; fd: empty, writable. */

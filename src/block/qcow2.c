@@ -19,7 +19,7 @@
 #define TAKE_MAX  (4u << 20) /* bytes allocated at once */
 #define FREES_MAX 4096	     /* clusters waiting before we settle */
 
-enum qcow2_kind { Q_HOLE, Q_ZEROS, Q_DATA, Q_PACKED };
+enum qcow2_kind { Q_HOLE, Q_ZEROS, Q_DATA, Q_PACKED, Q_MIXED };
 
 struct qcow2_run {
 	enum qcow2_kind kind;
@@ -29,34 +29,64 @@ struct qcow2_run {
 	uint64_t len;
 };
 
-static enum qcow2_kind qcow2_kind_of(const struct qcow2 *q, uint64_t e)
+static enum qcow2_kind qcow2_kind_of(
+	const struct qcow2 *q, struct qcow2_entry v)
 {
-	if (e & QCOW2_COMPRESSED)
+	if (v.e & QCOW2_COMPRESSED)
 		return Q_PACKED;
-	if (q->version >= 3 && (e & QCOW2_ZERO))
+	if (q->extended) {
+		if (!v.sub)
+			return Q_HOLE;
+		if ((uint32_t)v.sub == ~0u && !(v.sub >> 32))
+			return Q_DATA;
+		return v.sub >> 32 == ~0u && !(uint32_t)v.sub ? Q_ZEROS
+							      : Q_MIXED;
+	}
+	if (q->version >= 3 && (v.e & QCOW2_ZERO))
 		return Q_ZEROS;
-	return e & QCOW2_L2_OFFSET ? Q_DATA : Q_HOLE;
+	return v.e & QCOW2_L2_OFFSET ? Q_DATA : Q_HOLE;
 }
 
 /* May cluster data lie there? */
 static bool qcow2_data_ok(const struct qcow2 *q, uint64_t off)
 {
-	return off % q->cluster == 0 &&
+	return off && off % q->cluster == 0 &&
 	       !g_hash_table_contains(
 		       q->meta, GSIZE_TO_POINTER(off >> q->cluster_bits));
 }
 
-/* Does entry e, i clusters behind the first of run r, continue it? */
+/* Does entry v, i clusters behind the first of run r, continue it? */
 static bool qcow2_continues(const struct qcow2 *q, const struct qcow2_run *r,
-	uint64_t e, uint64_t first_off, unsigned i)
+	struct qcow2_entry v, uint64_t first_off, unsigned i)
 {
-	if (r->kind == Q_PACKED || qcow2_kind_of(q, e) != r->kind)
+	if (r->kind == Q_PACKED || qcow2_kind_of(q, v) != r->kind)
 		return false;
 	if (r->kind != Q_DATA)
 		return true;
-	return (e & QCOW2_L2_OFFSET) ==
+	return (v.e & QCOW2_L2_OFFSET) ==
 		       first_off + ((uint64_t)i << q->cluster_bits) &&
-	       !(e & QCOW2_COPIED) == !r->own;
+	       !(v.e & QCOW2_COPIED) == !r->own;
+}
+
+/* What subcluster i of a mixed cluster is. */
+static enum qcow2_kind qcow2_sub_kind(uint64_t sub, unsigned i)
+{
+	if (sub >> (32 + i) & 1)
+		return Q_ZEROS;
+	return sub >> i & 1 ? Q_DATA : Q_HOLE;
+}
+
+/* A run within one cluster whose subclusters differ. */
+static void qcow2_sub_run(const struct qcow2 *q, uint64_t sub, uint64_t in,
+	uint64_t len, struct qcow2_run *r)
+{
+	uint32_t bytes = q->cluster / 32;
+	unsigned i = (unsigned)(in / bytes), end = i + 1;
+
+	r->kind = qcow2_sub_kind(sub, i);
+	while (end < 32 && qcow2_sub_kind(sub, end) == r->kind)
+		end++;
+	r->len = MIN(len, (uint64_t)end * bytes - in);
 }
 
 /* The run at guest offset off, at most len bytes.  q->lock held. */
@@ -64,52 +94,37 @@ static int qcow2_find_run(
 	struct qcow2 *q, uint64_t off, uint64_t len, struct qcow2_run *r)
 {
 	uint64_t in = off & (q->cluster - 1);
-	uint64_t e[RUN_MAX],
-		want = (in + len + q->cluster - 1) >> q->cluster_bits;
+	uint64_t want = (in + len + q->cluster - 1) >> q->cluster_bits;
+	struct qcow2_entry v[RUN_MAX];
 	int n;
 
 	pthread_mutex_lock(&q->cache_lock);
-	n = qcow2_l2_read(q, off, e, MIN(want, RUN_MAX));
+	n = qcow2_l2_read(q, off, v, MIN(want, RUN_MAX));
 	pthread_mutex_unlock(&q->cache_lock);
 	if (n < 0)
 		return n;
-	r->kind = qcow2_kind_of(q, e[0]);
-	r->own = e[0] & QCOW2_COPIED;
-	r->entry = e[0];
-	r->off = (e[0] & QCOW2_L2_OFFSET) + in;
+	r->kind = qcow2_kind_of(q, v[0]);
+	r->own = v[0].e & QCOW2_COPIED;
+	r->entry = v[0].e;
+	r->off = (v[0].e & QCOW2_L2_OFFSET) + in;
 	for (int i = 1; i < n; i++)
-		if (!qcow2_continues(q, r, e[i], r->off - in, i))
+		if (!qcow2_continues(q, r, v[i], r->off - in, i))
 			n = i;
-	r->len = MIN(len, ((uint64_t)n << q->cluster_bits) - in);
+	if (r->kind == Q_MIXED) {
+		n = 1;
+		qcow2_sub_run(q, v[0].sub, in, len, r);
+	} else {
+		r->len = MIN(len, ((uint64_t)n << q->cluster_bits) - in);
+	}
 	if (r->kind != Q_DATA)
 		return 0;
 	for (int i = 0; i < n; i++)
-		if (!qcow2_data_ok(q, e[i] & QCOW2_L2_OFFSET))
+		if (!qcow2_data_ok(q, v[i].e & QCOW2_L2_OFFSET))
 			return -EIO;
 	return 0;
 }
 
 /* ---- reading ---- */
-
-/* What an image's end cuts off reads as zeros. */
-static int qcow2_read_clamped(
-	struct blk *b, const struct iovec *iov, int n, uint64_t off)
-{
-	uint64_t len = iov_bytes(iov, n);
-	g_autofree struct iovec *part = NULL;
-	uint64_t have = off < b->size ? MIN(len, b->size - off) : 0;
-	int m, rc = 0;
-
-	if (have == len)
-		return blk_preadv(b, iov, n, off);
-	part = g_new(struct iovec, n);
-	m = iov_slice(iov, n, 0, have, part);
-	if (m)
-		rc = blk_preadv(b, part, m, off);
-	m = iov_slice(iov, n, have, len - have, part);
-	iov_zero(part, m);
-	return rc;
-}
 
 static bool qcow2_inflate(
 	const uint8_t *in, size_t in_len, uint8_t *out, size_t out_len)
@@ -151,9 +166,7 @@ static bool qcow2_unzstd(
 	return o.pos == o.size;
 }
 
-/* A compressed cluster: offset in the low bits, above them the number of
- * further 512-byte sectors that it reaches into. */
-static void qcow2_packed_place(
+void qcow2_packed_place(
 	const struct qcow2 *q, uint64_t e, uint64_t *off, uint64_t *len)
 {
 	unsigned shift = 62 - (q->cluster_bits - 8);
@@ -182,7 +195,7 @@ static int qcow2_unpack(struct qcow2 *q, uint64_t e)
 	if (!in || !q->unpacked_data)
 		return -ENOMEM;
 	iov = (struct iovec){in, len};
-	rc = qcow2_read_clamped(q->lower, &iov, 1, off);
+	rc = blk_preadv_clamped(q->lower, &iov, 1, off);
 	if (rc)
 		return rc;
 	q->unpacked = 0;
@@ -211,13 +224,14 @@ static int qcow2_read_run(struct qcow2 *q, const struct iovec *iov, int n,
 	uint64_t off, const struct qcow2_run *r)
 {
 	switch (r->kind) {
-	case Q_DATA: return qcow2_read_clamped(q->lower, iov, n, r->off);
+	case Q_DATA: return blk_preadv_clamped(q->lower, iov, n, r->off);
 	case Q_PACKED: return qcow2_read_packed(q, iov, n, off, r);
 	case Q_HOLE:
-		if (q->backing)
-			return qcow2_read_clamped(q->backing, iov, n, off);
+		if (q->blk.backing)
+			return blk_preadv_clamped(q->blk.backing, iov, n, off);
 		break;
 	case Q_ZEROS: break;
+	case Q_MIXED: return -EIO; /* runs are not */
 	}
 	iov_zero(iov, n);
 	return 0;
@@ -257,25 +271,18 @@ static int qcow2_preadv(
 
 /* ---- writing ---- */
 
-/* One reference less for each cluster that entry e points to. */
-static void qcow2_drop_entry(struct qcow2 *q, uint64_t e)
+void qcow2_drop_entry(struct qcow2 *q, struct qcow2_entry v)
 {
 	uint64_t off, len;
 
-	switch (qcow2_kind_of(q, e)) {
-	case Q_PACKED:
-		qcow2_packed_place(q, e, &off, &len);
+	if (v.e & QCOW2_COMPRESSED) {
+		qcow2_packed_place(q, v.e, &off, &len);
 		for (uint64_t c = off >> q->cluster_bits;
 			c <= (off + len - 1) >> q->cluster_bits; c++)
 			qcow2_free_later(q, c);
-		break;
-	case Q_DATA:
-	case Q_ZEROS: /* may keep a cluster for later */
-		if (e & QCOW2_L2_OFFSET)
-			qcow2_free_later(
-				q, (e & QCOW2_L2_OFFSET) >> q->cluster_bits);
-		break;
-	case Q_HOLE: break;
+	} else if (v.e & QCOW2_L2_OFFSET) {
+		/* Zeros may keep a cluster for later. */
+		qcow2_free_later(q, (v.e & QCOW2_L2_OFFSET) >> q->cluster_bits);
 	}
 }
 
@@ -283,11 +290,11 @@ static void qcow2_drop_entry(struct qcow2 *q, uint64_t e)
  * table. */
 static int qcow2_count_foreign(struct qcow2 *q, uint64_t off, unsigned n)
 {
-	uint64_t e[RUN_MAX];
-	int got = qcow2_l2_read(q, off, e, MIN(n, RUN_MAX)), i;
+	struct qcow2_entry v[RUN_MAX];
+	int got = qcow2_l2_read(q, off, v, MIN(n, RUN_MAX)), i;
 
 	for (i = 0; i < got; i++)
-		if (qcow2_kind_of(q, e[i]) == Q_DATA && (e[i] & QCOW2_COPIED))
+		if (qcow2_kind_of(q, v[i]) == Q_DATA && (v[i].e & QCOW2_COPIED))
 			break;
 	return got < 0 ? got : i;
 }
@@ -336,8 +343,11 @@ static int qcow2_link(struct qcow2 *q, uint64_t off, uint64_t c, unsigned n)
 	for (unsigned i = 0; !rc && i < n; i++) {
 		unsigned at = qcow2_l2_index(q, off) + i;
 
-		qcow2_drop_entry(q, qcow2_l2_get(t, at));
-		qcow2_l2_set(t, at, (c + i) << q->cluster_bits | QCOW2_COPIED);
+		qcow2_drop_entry(q, qcow2_l2_get(q, t, at));
+		qcow2_l2_set(q, t, at,
+			(struct qcow2_entry){
+				(c + i) << q->cluster_bits | QCOW2_COPIED,
+				~0u});
 	}
 	return rc;
 }
@@ -502,24 +512,37 @@ static int qcow2_flush(struct blk *b)
 
 /* ---- discarding and zeroing whole clusters ---- */
 
+static bool qcow2_same(struct qcow2_entry a, struct qcow2_entry b)
+{
+	return a.e == b.e && a.sub == b.sub;
+}
+
+/* An entry that reads as zeros, with the cluster at e (or 0) kept. */
+static struct qcow2_entry qcow2_zeros(const struct qcow2 *q, uint64_t e)
+{
+	if (q->extended)
+		return (struct qcow2_entry){e, (uint64_t)~0u << 32};
+	return (struct qcow2_entry){e | QCOW2_ZERO, 0};
+}
+
 /* What a cluster's entry becomes when its content is given up; the same if it
  * must stay.  zero: it must read as zeros. */
-static uint64_t qcow2_emptied(
-	const struct qcow2 *q, uint64_t e, bool zero, bool unmap)
+static struct qcow2_entry qcow2_emptied(
+	const struct qcow2 *q, struct qcow2_entry v, bool zero, bool unmap)
 {
-	enum qcow2_kind kind = qcow2_kind_of(q, e);
+	enum qcow2_kind kind = qcow2_kind_of(q, v);
 
-	if (kind == Q_ZEROS && !(e & QCOW2_L2_OFFSET))
-		return e;
-	if (kind == Q_HOLE && (!zero || !q->backing))
-		return e;
-	if (!q->backing && (unmap || kind != Q_DATA))
-		return 0;
+	if (kind == Q_ZEROS && !(v.e & QCOW2_L2_OFFSET))
+		return v;
+	if (kind == Q_HOLE && (!zero || !q->blk.backing))
+		return v;
+	if (!q->blk.backing && (unmap || kind != Q_DATA))
+		return (struct qcow2_entry){0, 0};
 	if (q->version < 3)
-		return e;
-	if (!unmap && kind == Q_DATA && (e & QCOW2_COPIED))
-		return e | QCOW2_ZERO;
-	return QCOW2_ZERO;
+		return v;
+	if (!unmap && kind == Q_DATA && (v.e & QCOW2_COPIED))
+		return qcow2_zeros(q, v.e);
+	return qcow2_zeros(q, 0);
 }
 
 /* Whole clusters from off on, of one L2 table, at most n; how many. */
@@ -528,25 +551,26 @@ static int qcow2_empty(
 {
 	unsigned first = qcow2_l2_index(q, off);
 	struct qcow2_table *t;
-	uint64_t e[RUN_MAX];
+	struct qcow2_entry v[RUN_MAX];
 	bool change = false;
-	int got = qcow2_l2_read(q, off, e, MIN(n, RUN_MAX)), rc;
+	int got = qcow2_l2_read(q, off, v, MIN(n, RUN_MAX)), rc;
 
 	for (int i = 0; i < got; i++)
-		change |= qcow2_emptied(q, e[i], zero, unmap) != e[i];
+		change |=
+			!qcow2_same(qcow2_emptied(q, v[i], zero, unmap), v[i]);
 	if (got < 0 || !change)
 		return got;
 	rc = qcow2_l2_for_write(q, off, &t);
 	if (rc)
 		return rc;
 	for (int i = 0; i < got; i++) {
-		uint64_t v = qcow2_emptied(q, e[i], zero, unmap);
+		struct qcow2_entry w = qcow2_emptied(q, v[i], zero, unmap);
 
-		if (v == e[i])
+		if (qcow2_same(w, v[i]))
 			continue;
-		if (!(v & QCOW2_L2_OFFSET))
-			qcow2_drop_entry(q, e[i]);
-		qcow2_l2_set(t, first + i, v);
+		if (!(w.e & QCOW2_L2_OFFSET))
+			qcow2_drop_entry(q, v[i]);
+		qcow2_l2_set(q, t, first + i, w);
 	}
 	return got;
 }
@@ -602,7 +626,7 @@ static int qcow2_write_zeroes(
 	uint64_t last = qcow2_align(q, end);
 	int rc;
 
-	if (q->version < 3 && (q->backing || !may_unmap))
+	if (q->version < 3 && (q->blk.backing || !may_unmap))
 		return -EOPNOTSUPP;
 	if (first >= last)
 		return qcow2_zero_part(b, off, len);
@@ -610,6 +634,29 @@ static int qcow2_write_zeroes(
 	if (!rc)
 		rc = qcow2_empty_range(q, first, last, true, may_unmap);
 	return rc ? rc : qcow2_zero_part(b, last, end - last);
+}
+
+static int qcow2_map(
+	struct blk *b, uint64_t off, uint64_t len, struct blk_extent *e)
+{
+	struct qcow2 *q = qcow2_of(b);
+	struct qcow2_run r;
+	int rc;
+
+	pthread_rwlock_rdlock(&q->lock);
+	rc = qcow2_find_run(q, off, len, &r);
+	pthread_rwlock_unlock(&q->lock);
+	if (rc)
+		return rc;
+	e->len = r.len;
+	e->plain = r.kind == Q_DATA;
+	e->packed = r.kind == Q_PACKED;
+	e->at = r.off;
+	if (r.kind == Q_ZEROS)
+		e->state = BLK_ZERO;
+	else if (r.kind == Q_HOLE)
+		e->state = q->backing_name ? BLK_BELOW : BLK_ZERO;
+	return 0;
 }
 
 static void qcow2_close(struct blk *b)
@@ -620,13 +667,16 @@ static void qcow2_close(struct blk *b)
 		qcow2_settle(q); /* the counts of what became free */
 	qcow2_cache_fini(&q->l2);
 	qcow2_cache_fini(&q->refblocks);
-	blk_close(q->backing);
+	blk_close(q->blk.backing);
 	blk_close(q->lower);
 	g_free(q->l1.entry);
 	g_free(q->reftable.entry);
 	g_free(q->unpacked_data);
 	g_hash_table_destroy(q->meta);
 	g_array_free(q->frees, TRUE);
+	qcow2_snapshots_free(q);
+	g_free(q->backing_name);
+	g_free(q->backing_format);
 	pthread_mutex_destroy(&q->unpacked_lock);
 	pthread_mutex_destroy(&q->cache_lock);
 	pthread_rwlock_destroy(&q->lock);
@@ -640,5 +690,8 @@ const struct blk_ops qcow2_ops = {
 	.flush = qcow2_flush,
 	.discard = qcow2_discard,
 	.write_zeroes = qcow2_write_zeroes,
+	.map = qcow2_map,
+	.resize = qcow2_resize,
+	.write_packed = qcow2_write_packed,
 	.close = qcow2_close,
 };

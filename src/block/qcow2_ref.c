@@ -309,6 +309,27 @@ static int ref_drop(struct qcow2 *q, uint64_t c, bool *gone)
 	return 0;
 }
 
+int qcow2_ref_read(struct qcow2 *q, uint64_t c, uint64_t *n)
+{
+	struct qcow2_table *t;
+	int rc = ref_block(q, c, false, &t);
+
+	*n = rc || !t ? 0 : ref_get(q, t, c & ((1ull << q->ref_bits) - 1));
+	return rc;
+}
+
+int qcow2_ref_write(struct qcow2 *q, uint64_t c, uint64_t n)
+{
+	struct qcow2_table *t;
+	int rc = ref_block(q, c, true, &t);
+
+	if (!rc && q->ref_order < 6 && n >> (1u << q->ref_order))
+		rc = -EOVERFLOW;
+	if (!rc)
+		ref_set(q, t, c & ((1ull << q->ref_bits) - 1), n);
+	return rc;
+}
+
 void qcow2_untake(struct qcow2 *q, uint64_t first, unsigned n)
 {
 	bool gone;

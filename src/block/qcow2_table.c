@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/bytes.h"
+
 /* ---- cache ---- */
 
 bool qcow2_cache_init(struct qcow2 *q, struct qcow2_cache *c, uint64_t tables,
@@ -205,20 +207,24 @@ int qcow2_write_back(struct qcow2 *q)
 
 /* ---- L2 ---- */
 
-uint64_t qcow2_l2_get(const struct qcow2_table *t, unsigned i)
+struct qcow2_entry qcow2_l2_get(
+	const struct qcow2 *q, const struct qcow2_table *t, unsigned i)
 {
-	uint64_t be;
-
-	memcpy(&be, t->data + 8ull * i, 8);
-	return GUINT64_FROM_BE(be);
+	if (q->extended)
+		return (struct qcow2_entry){get_be64(t->data + 16ull * i),
+			get_be64(t->data + 16ull * i + 8)};
+	return (struct qcow2_entry){get_be64(t->data + 8ull * i), 0};
 }
 
-void qcow2_l2_set(struct qcow2_table *t, unsigned i, uint64_t v)
+void qcow2_l2_set(const struct qcow2 *q, struct qcow2_table *t, unsigned i,
+	struct qcow2_entry v)
 {
-	uint64_t be = GUINT64_TO_BE(v);
+	unsigned bytes = q->extended ? 16 : 8;
 
-	memcpy(t->data + 8ull * i, &be, 8);
-	qcow2_table_dirty(t, 8 * i, 8);
+	put_be64(t->data + bytes * i, v.e);
+	if (q->extended)
+		put_be64(t->data + bytes * i + 8, v.sub);
+	qcow2_table_dirty(t, bytes * i, bytes);
 }
 
 static uint32_t qcow2_l1_index(const struct qcow2 *q, uint64_t off)
@@ -226,7 +232,8 @@ static uint32_t qcow2_l1_index(const struct qcow2 *q, uint64_t off)
 	return off >> (q->cluster_bits + q->l2_bits);
 }
 
-int qcow2_l2_read(struct qcow2 *q, uint64_t off, uint64_t *entry, unsigned n)
+int qcow2_l2_read(
+	struct qcow2 *q, uint64_t off, struct qcow2_entry *entry, unsigned n)
 {
 	uint64_t l1 = q->l1.entry[qcow2_l1_index(q, off)];
 	unsigned first = qcow2_l2_index(q, off);
@@ -242,7 +249,7 @@ int qcow2_l2_read(struct qcow2 *q, uint64_t off, uint64_t *entry, unsigned n)
 	if (rc)
 		return rc;
 	for (unsigned i = 0; i < n; i++)
-		entry[i] = qcow2_l2_get(t, first + i);
+		entry[i] = qcow2_l2_get(q, t, first + i);
 	return n;
 }
 

@@ -179,6 +179,34 @@ static int raw_resize(struct blk *b, uint64_t size)
 	return 0;
 }
 
+/* Holes of the file; a host that cannot tell has none. */
+static int raw_map(
+	struct blk *b, uint64_t off, uint64_t len, struct blk_extent *e)
+{
+	struct raw *r = (struct raw *)b;
+	off_t data, hole;
+
+	e->plain = true;
+	e->at = off;
+	if (r->device)
+		return 0;
+	data = lseek(r->fd, (off_t)off, SEEK_DATA);
+	if (data < 0 && errno != ENXIO)
+		return 0;
+	if (data != (off_t)off) {
+		e->state = BLK_ZERO;
+		e->plain = false;
+		if (data > 0)
+			e->len = MIN(len, (uint64_t)data - off);
+		return 0;
+	}
+	hole = lseek(r->fd, data, SEEK_HOLE);
+	/* Not into the sector where the file ends. */
+	if (hole > data)
+		e->len = MIN(len, (((uint64_t)hole + 511) & ~511ull) - off);
+	return 0;
+}
+
 static void raw_close(struct blk *b)
 {
 	struct raw *r = (struct raw *)b;
@@ -196,6 +224,7 @@ static const struct blk_ops raw_ops = {
 	.write_zeroes = raw_write_zeroes,
 	.close = raw_close,
 	.resize = raw_resize,
+	.map = raw_map,
 };
 
 static bool raw_writable(int fd)

@@ -310,22 +310,90 @@ void cli_files_remove(const struct conf_machine *m)
 	remove_socket(&m->debugcon);
 }
 
-int cli_files_open_backing(
-	const char *image, const char *name, char **path, GError **err)
+/* ---- files that images name ---- */
+
+/* The UUID of a VDI as 32 digits, as far as it is one. */
+static bool vdi_uuid(const char *path, char text[33])
 {
-	g_autofree char *dir = g_path_get_dirname(image);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	uint8_t h[512];
+	bool ok = fd >= 0 && pread(fd, h, sizeof(h), 0) == sizeof(h) &&
+		  !memcmp(h + 0x40, "\x7f\x10\xda\xbe", 4);
+
+	if (fd >= 0)
+		close(fd);
+	for (unsigned i = 0; ok && i < 16; i++)
+		snprintf(text + 2 * i, 3, "%02x", h[0x188 + i]);
+	return ok;
+}
+
+static char *find_vdi(const char *dir, const char *uuid, GError **err)
+{
+	g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
+	const char *name;
+	char text[33];
+
+	while (d && (name = g_dir_read_name(d))) {
+		g_autofree char *path = g_build_filename(dir, name, NULL);
+
+		if (g_str_has_suffix(name, ".vdi") && vdi_uuid(path, text) &&
+			!strcmp(text, uuid))
+			return g_steal_pointer(&path);
+	}
+	conf_error_set(err, CONF_ERROR_NOT_FOUND,
+		"a vdi image knows its parent by UUID only",
+		"put the parent into the same folder",
+		"no .vdi file in %s has the UUID %s", dir, uuid);
+	return NULL;
+}
+
+char *cli_files_find_named(const struct cli_named *n, GError **err)
+{
+	g_autofree char *dir = g_path_get_dirname(n->from);
+	const char *name = n->name;
+
+	if (g_str_has_prefix(name, "vdi:"))
+		return find_vdi(dir, name + strlen("vdi:"), err);
+	/* Images may write file: before a name. */
+	if (g_str_has_prefix(name, "file:"))
+		name += strlen("file:");
+	return g_path_is_absolute(name) ? g_strdup(name)
+					: g_build_filename(dir, name, NULL);
+}
+
+/* The image is hostile: it must not make us write to just any file. */
+static bool may_write(const struct cli_named *n, GError **err)
+{
+	g_autofree char *base = g_path_get_basename(n->top);
+
+	if (g_str_has_suffix(base, ".vmdk"))
+		base[strlen(base) - strlen(".vmdk")] = '\0';
+	if (n->top_writable && !strcmp(n->top, n->from) &&
+		!strchr(n->name, '/') && g_str_has_prefix(n->name, base) &&
+		g_str_has_suffix(n->name, ".vmdk"))
+		return true;
+	conf_error_set(err, CONF_ERROR_DENIED,
+		"an extent must lie beside its image, and its name must begin "
+		"like the image's",
+		NULL, "will not write to %s", n->name);
+	return false;
+}
+
+int cli_files_open_named(const struct cli_named *n, char **path, GError **err)
+{
 	struct conf_file f = {.fd = -1};
 	struct stat st;
 	int fd;
 
-	/* Images may write file: before a name. */
-	if (g_str_has_prefix(name, "file:"))
-		name += strlen("file:");
-	f.path = g_path_is_absolute(name) ? g_strdup(name)
-					  : g_build_filename(dir, name, NULL);
-	if (!open_file(&f, "backing file", O_RDONLY,
+	if (n->writable && !may_write(n, err))
+		return -1;
+	f.path = cli_files_find_named(n, err);
+	if (!f.path)
+		return -1;
+	if (!open_file(&f, n->writable ? "extent" : "backing file",
+		    n->writable ? O_RDWR : O_RDONLY,
 		    "put the file where the image looks for it", err) ||
-		!lock_image(&f, false, err)) {
+		!lock_image(&f, n->writable, err)) {
 		conf_file_clear(&f);
 		return -1;
 	}

@@ -18,9 +18,20 @@ bool cli_files_open_drive(struct conf_drive *d, GError **err);
 /* Removes what cli_files_open put into the file system (sockets). */
 void cli_files_remove(const struct conf_machine *m);
 
-/* A backing file of an image in dir(image): read-only, shared lock.
- * Descriptor or -1 with *err; *path (free it) is what was opened. */
-int cli_files_open_backing(
-	const char *image, const char *name, char **path, GError **err);
+/* A file that an image names: a backing file, or an extent. */
+struct cli_named {
+	const char *top;  /* the image that the user named */
+	const char *from; /* the image that names it */
+	const char *name;
+	bool top_writable, writable;
+};
+
+/* Where it is looked for: relative to the folder of `from`; vdi:UUID is the
+ * .vdi file there that has it.  NULL and *err. */
+char *cli_files_find_named(const struct cli_named *n, GError **err);
+/* Read-only with a shared lock; or writable, which only extents of a writable
+ * top may be: files beside it whose names begin like its own.  Descriptor or
+ * -1 with *err; *path (free it) is what was opened. */
+int cli_files_open_named(const struct cli_named *n, char **path, GError **err);
 
 #endif

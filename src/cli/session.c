@@ -129,8 +129,15 @@ static void answer_open(struct session *s, const struct wire_msg *msg)
 		const struct conf_drive *d =
 			g_ptr_array_index(s->m->drives, (guint)n);
 
-		fd = cli_files_open_backing(
-			image ? image : d->file.path, name, &path, &err);
+		fd = cli_files_open_named(
+			&(struct cli_named){.top = d->file.path,
+				.from = image ? image : d->file.path,
+				.name = name,
+				.top_writable = !d->readonly && !d->snapshot,
+				.writable =
+					json_object_get_boolean_member_with_default(
+						msg->body, "write", FALSE)},
+			&path, &err);
 	}
 	if (fd >= 0) {
 		json_object_set_int_member(body, "fd", 0);

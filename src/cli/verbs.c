@@ -260,7 +260,7 @@ const struct cli_verb cli_verbs[] = {
 		.summary = "put a disc into a drive of a running machine",
 		.text = "DRIVE is cd0, cd1, floppy0 or floppy1, in the "
 			"order of the flags of vmeste run. FILE takes the "
-			"options format=raw|qcow2 and readonly. What was in "
+			"options format=raw|qcow2|... and readonly. What was in "
 			"the drive comes out. A guest that uses the disc has "
 			"the drive locked: it is asked to let it go, and "
 			"status is 4.",

@@ -73,6 +73,24 @@ static bool drive_flag(
 	return !v || conf_parse_bool(v, out, err);
 }
 
+/* Never guessed from bytes that a guest can write: the name says. */
+enum conf_format conf_format_by_name(const char *path)
+{
+	static const char *const suffix[] = {[CONF_FORMAT_QCOW2] = ".qcow2",
+		[CONF_FORMAT_VHD] = ".vhd",
+		[CONF_FORMAT_VHDX] = ".vhdx",
+		[CONF_FORMAT_VDI] = ".vdi",
+		[CONF_FORMAT_VMDK] = ".vmdk",
+		[CONF_FORMAT_PARALLELS] = ".hdd",
+		[CONF_FORMAT_DMG] = ".dmg"};
+	g_autofree char *lower = g_ascii_strdown(path, -1);
+
+	for (unsigned i = 1; i < G_N_ELEMENTS(suffix); i++)
+		if (g_str_has_suffix(lower, suffix[i]))
+			return (enum conf_format)i;
+	return CONF_FORMAT_RAW;
+}
+
 static bool drive_options(
 	struct conf_drive *d, const struct conf_options *o, GError **err)
 {
@@ -96,9 +114,7 @@ static bool drive_options(
 			conf_bus_words.words[d->bus]);
 		return false;
 	}
-	/* Never guessed from bytes that a guest can write: the name says. */
-	if (g_str_has_suffix(o->value, ".qcow2"))
-		d->format = CONF_FORMAT_QCOW2;
+	d->format = conf_format_by_name(o->value);
 	if (format) {
 		if (!conf_parse_word(format, &conf_format_words, &word, err))
 			return false;

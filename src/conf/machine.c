@@ -19,7 +19,8 @@ WORDS(firmware, "firmware", "bios", "uefi");
 WORDS(media, "medium", "disk", "cdrom", "floppy");
 WORDS(bus, "bus", "virtio", "ide", "sata", "scsi", "nvme", "usb", "floppy");
 WORDS(hba, "host adapter", "virtio", "lsi");
-WORDS(format, "format", "raw", "qcow2");
+WORDS(format, "format", "raw", "qcow2", "vhd", "vhdx", "vdi", "vmdk",
+	"parallels", "dmg");
 WORDS(nic, "network card", "virtio", "e1000", "e1000e", "pcnet", "rtl8139",
 	"ne2000", "ne2000-isa");
 WORDS(serial, "serial line", "none", "stdio", "file", "unix");

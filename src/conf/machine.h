@@ -88,6 +88,12 @@ enum conf_hba { /* what a SCSI bus is driven by */
 enum conf_format {
 	CONF_FORMAT_RAW,
 	CONF_FORMAT_QCOW2,
+	CONF_FORMAT_VHD,
+	CONF_FORMAT_VHDX,
+	CONF_FORMAT_VDI,
+	CONF_FORMAT_VMDK,
+	CONF_FORMAT_PARALLELS,
+	CONF_FORMAT_DMG,
 };
 
 enum conf_nic_model {

@@ -14,6 +14,8 @@ bool conf_cpus_parse(struct conf_machine *m, const char *text, GError **err);
 /* "disk.img,format=qcow2,bus=virtio,readonly,snapshot" */
 bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
 	const char *text, GError **err);
+/* The format that a file's name states. */
+enum conf_format conf_format_by_name(const char *path);
 /* "user,model=virtio,mac=..,forward=tcp:8080:80", "none" */
 bool conf_nic_parse(struct conf_machine *m, const char *text, GError **err);
 /* "stdio", "none", "file:F", "unix:F" into an empty *s */

@@ -14,6 +14,7 @@
 #include <glib-unix.h>
 
 #include "conf/error.h"
+#include "conf/parse.h"
 #include "vmm/priv.h"
 #include "wire/wire.h"
 
@@ -246,7 +247,9 @@ static bool do_insert(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
 	const char *path = wire_msg_string(q, "path");
+	const char *format = wire_msg_string(q, "format");
 	struct conf_drive *d = conf_drive_new();
+	int word = CONF_FORMAT_RAW;
 	bool ok;
 
 	if (q->nfds != 1) {
@@ -259,8 +262,12 @@ static bool do_insert(
 	d->file.fd = q->fds[0];
 	q->fds[0] = -1;
 	d->readonly = member_bool(q, "readonly");
-	if (!g_strcmp0(wire_msg_string(q, "format"), "qcow2"))
-		d->format = CONF_FORMAT_QCOW2;
+	if (format &&
+		!conf_parse_word(format, &conf_format_words, &word, err)) {
+		conf_drive_free(d);
+		return false;
+	}
+	d->format = (enum conf_format)word;
 	ok = media_change(c->m, wire_msg_string(q, "drive"), d,
 		member_bool(q, "force"), err);
 	conf_drive_free(d);

@@ -16,6 +16,15 @@
 
 struct machine;
 
+struct machine_named {
+	unsigned drive;
+	const char *from; /* path of the image that names it; NULL: the drive's
+			   * own */
+	const char *name;
+	bool writable;
+	char *path; /* set: what was opened; the caller's */
+};
+
 /* What the machine asks of the program that runs it. */
 struct machine_host {
 	GMainContext *loop;
@@ -26,9 +35,10 @@ struct machine_host {
 	void (*ended)(void *opaque, int status, const char *message);
 	/* The engine has opened what it needs; there is one thread yet. */
 	void (*engine_ready)(void *opaque, bool kvm);
-	/* A backing file that an image names: descriptor or -1 with *err. */
-	int (*open_backing)(
-		void *opaque, unsigned drive, const char *name, GError **err);
+	/* A file that an image of that drive names (struct image_source):
+	 * descriptor or -1 with *err. */
+	int (*open_named)(
+		void *opaque, struct machine_named *what, GError **err);
 	void *opaque;
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "block/image.h"
 #include "conf/error.h"
 #include "dev/storage/fdc.h"
 #include "vmm/priv.h"
@@ -18,22 +19,43 @@ int media_take_fd(struct conf_file *f)
 
 /* ---- opening ---- */
 
-struct backing_request {
+struct named_request {
 	struct machine *m;
 	int drive;
 };
 
-static int open_backing(void *opaque, const char *name, GError **err)
+/* struct image_source */
+static int open_named(void *opaque, const char *from, const char *name,
+	bool writable, char **path, GError **err)
 {
-	struct backing_request *r = opaque;
+	struct named_request *r = opaque;
 	struct machine *m = r->m;
+	struct machine_named what = {
+		.from = from, .name = name, .writable = writable};
+	int fd;
 
-	if (m->host.open_backing && r->drive >= 0)
-		return m->host.open_backing(
-			m->host.opaque, (unsigned)r->drive, name, err);
-	fw_error(err, "nobody can open it here", NULL,
-		"the image has a backing file (%s)", name);
-	return -1;
+	if (!m->host.open_named || r->drive < 0) {
+		fw_error(err, "nobody can open it here", NULL,
+			"the image needs another file (%s)", name);
+		return -1;
+	}
+	what.drive = (unsigned)r->drive;
+	fd = m->host.open_named(m->host.opaque, &what, err);
+	*path = what.path;
+	return fd;
+}
+
+static struct blk *open_format(struct machine *m, int drive,
+	const struct conf_drive *d, struct blk *lower, GError **err)
+{
+	struct named_request r = {m, drive};
+	const struct image_source source = {open_named, &r};
+	struct image_open how = {.lower = lower,
+		.readonly = d->readonly || d->snapshot,
+		.source = &source};
+
+	return image_open(image_format_find(conf_format_words.words[d->format]),
+		&how, err);
 }
 
 #define ISO_VOLUME 32768u /* the primary volume descriptor: ECMA-119, 8.4 */
@@ -81,15 +103,14 @@ static bool check_floppy(int fd, GError **err)
 struct blk *media_open(
 	struct machine *m, int drive, struct conf_drive *d, GError **err)
 {
-	struct backing_request r = {m, drive};
 	bool readonly = d->readonly || d->snapshot;
 	struct blk *b = NULL;
 
 	if (d->media != CONF_MEDIA_FLOPPY || d->format != CONF_FORMAT_RAW ||
 		check_floppy(d->file.fd, err))
 		b = blk_raw_open(media_take_fd(&d->file), readonly, err);
-	if (b && d->format == CONF_FORMAT_QCOW2)
-		b = blk_qcow2_open(b, readonly, open_backing, &r, err);
+	if (b)
+		b = open_format(m, drive, d, b, err);
 	if (b && d->snapshot)
 		b = blk_cow_open(b, media_take_fd(&d->cow), err);
 	if (b && d->media == CONF_MEDIA_CDROM && !check_iso(b, err))

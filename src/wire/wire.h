@@ -13,9 +13,10 @@
  *   client -> vm  start   {machine: conf_machine_to_json(), tty: bool}
  *                         first message; tty: standard input is a terminal
  *                         that the client has made raw (and will restore)
- *   vm -> client  open    {drive, name, image}  asks for the backing file
+ *   vm -> client  open    {drive, name, image, write}  asks for the file
  *                         that image names (image: path of an earlier answer,
- *                         absent = the drive's own); before the guest runs
+ *                         absent = the drive's own; write: an extent of a
+ *                         writable image); before the guest runs
  *   client -> vm  opened  {fd: 0, path} or {error: text, code}
  *   vm -> client  note    {text}         one line for standard error
  *   vm -> client  running {engine, why}  set-up done, the guest starts

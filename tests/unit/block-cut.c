@@ -13,7 +13,7 @@
 
 #include <glib.h>
 
-#include "block/blk.h"
+#include "block/image.h"
 
 #define MAX_BYTES (48u << 20)
 #define SECTOR	  512
@@ -171,9 +171,11 @@ static void guest_verify(struct guest *g, const char *file)
 	g_autofree uint8_t *got = g_malloc(g->b->size);
 	g_autoptr(GError) err = NULL;
 	g_autofree char *p = g_build_filename(dir, file, NULL);
-	struct blk *raw =
-		blk_raw_open(open(p, O_RDONLY | O_CLOEXEC), true, &err);
-	struct blk *q = blk_qcow2_open(raw, true, NULL, NULL, &err);
+	struct image_open how = {
+		.lower =
+			blk_raw_open(open(p, O_RDONLY | O_CLOEXEC), true, &err),
+		.readonly = true};
+	struct blk *q = image_open(&image_qcow2, &how, &err);
 
 	g_assert_no_error(err);
 	g_assert_cmpint(blk_pread(q, got, q->size, 0), ==, 0);
@@ -188,6 +190,7 @@ static void guest_verify(struct guest *g, const char *file)
 static void one_cut(const char *content, size_t len)
 {
 	struct platter p = {.blk = {.ops = &platter_ops}};
+	struct image_open how = {0};
 	struct guest g;
 	g_autofree char *file = g_build_filename(dir, "cut.qcow2", NULL);
 	int rc;
@@ -198,7 +201,8 @@ static void one_cut(const char *content, size_t len)
 	memcpy(p.now, content, len);
 	memcpy(p.durable, content, len);
 	p.blk.size = (len + 511) & ~511ull;
-	g.b = blk_qcow2_open(&p.blk, false, NULL, NULL, NULL);
+	how.lower = &p.blk;
+	g.b = image_open(&image_qcow2, &how, NULL);
 	g_assert_nonnull(g.b);
 	g.want = g_malloc(g.b->size);
 	g.unsure = g_malloc0(g.b->size / SECTOR);

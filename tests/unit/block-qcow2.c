@@ -11,7 +11,7 @@
 
 #include <glib.h>
 
-#include "block/blk.h"
+#include "block/image.h"
 
 static char *dir;
 
@@ -48,10 +48,11 @@ static bool have_qemu_img(void)
 	return p != NULL;
 }
 
-static int open_backing(void *opaque, const char *name, GError **err)
+static int open_named(void *opaque, const char *from, const char *name,
+	bool writable, char **real, GError **err)
 {
 	g_autofree char *p = path(name);
-	int fd = open(p, O_RDONLY | O_CLOEXEC);
+	int fd = open(p, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 
 	if (fd < 0)
 		g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_NOENT,
@@ -61,14 +62,15 @@ static int open_backing(void *opaque, const char *name, GError **err)
 
 static struct blk *open_image(const char *name, bool readonly, GError **err)
 {
+	static const struct image_source source = {open_named, NULL};
 	g_autofree char *p = path(name);
 	int fd = open(p, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-	struct blk *raw;
+	struct image_open how = {.readonly = readonly, .source = &source};
 
 	g_assert_cmpint(fd, >=, 0);
-	raw = blk_raw_open(fd, readonly, err);
-	g_assert_nonnull(raw);
-	return blk_qcow2_open(raw, readonly, open_backing, NULL, err);
+	how.lower = blk_raw_open(fd, readonly, err);
+	g_assert_nonnull(how.lower);
+	return image_open(&image_qcow2, &how, err);
 }
 
 struct model {
@@ -277,7 +279,6 @@ static const struct {
 	{7, 9, "version"},
 	{35, 1, "encryption"},
 	{79, 4, "data file"},
-	{79, 16, "subclusters"},
 	{79, 2, "corrupt"},
 	{78, 0x10, "feature bits"},
 	{23, 40, "cluster size"},
