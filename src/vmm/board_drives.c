@@ -409,10 +409,10 @@ static void add_drive_path(struct machine *m, const struct board_drive *d)
 				m->board.kind->isa_slot, slot));
 		break;
 	case CONF_BUS_USB: {
-		char *path = board_usb_path(m, d->dev);
+		char *where = board_usb_path(m, d->dev);
 
-		if (path)
-			add_path(m, path);
+		if (where)
+			add_path(m, where);
 		break;
 	}
 	default: break;

@@ -82,7 +82,7 @@ static void virtio_blk_stop(struct virtio *v)
 {
 	struct virtio_blk *d = (struct virtio_blk *)v;
 
-	virtio_pool_stop(&d->pool);
+	queue_pool_stop(&d->pool.pool);
 	d->writeback = 1;
 }
 
@@ -180,7 +180,7 @@ static int virtio_blk_init(struct dev *dev, char *err, unsigned errsize)
 		snprintf(err, errsize, "%s: no worker thread: %s", dev->id,
 			g_strerror(-rc));
 		virtio_fini(&d->v);
-		virtio_pool_close(&d->pool);
+		queue_pool_close(&d->pool.pool);
 	}
 	return rc;
 }
@@ -197,7 +197,7 @@ static void virtio_blk_fini(struct dev *dev)
 	struct virtio_blk *d = (struct virtio_blk *)dev;
 
 	virtio_fini(&d->v);
-	virtio_pool_close(&d->pool);
+	queue_pool_close(&d->pool.pool);
 }
 
 static void virtio_blk_describe(struct dev *dev, char *buf, unsigned size)
@@ -209,14 +209,14 @@ static void virtio_blk_describe(struct dev *dev, char *buf, unsigned size)
 	snprintf(buf, size, "%s, %llu MiB %s%s, %llu requests", common,
 		(unsigned long long)(d->disk.blk->size >> 20),
 		d->disk.blk->ops->name, d->disk.readonly ? " read-only" : "",
-		(unsigned long long)d->pool.requests);
+		(unsigned long long)d->pool.pool.requests);
 }
 
 /* ---- state ---- */
 
 static void virtio_blk_drain(struct dev *dev)
 {
-	virtio_pool_drain(&((struct virtio_blk *)dev)->pool);
+	queue_pool_drain(&((struct virtio_blk *)dev)->pool.pool);
 }
 
 static int virtio_blk_loaded(

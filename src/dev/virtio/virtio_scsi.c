@@ -119,7 +119,7 @@ struct virtio_scsi {
 	pthread_rwlock_t targets; /* covers the two rows */
 	bool present[VIRTIO_SCSI_TARGETS];
 	struct scsi_unit unit[VIRTIO_SCSI_TARGETS];
-	struct task task[VIRTIO_POOL_WORKERS];
+	struct task task[QUEUE_POOL_WORKERS];
 };
 
 /* 5.6.6.1: 1, the target, and a number in flat format. */
@@ -202,7 +202,7 @@ static int64_t serve_command(struct virtio_scsi *d, struct virtio_pool_req *r)
 	struct virtq_chain *c = &r->chain;
 	struct shape s = {.out = (uint64_t)CMD_FIXED + d->cdb_size,
 		.in = (uint64_t)RESPONSE_FIXED + d->sense_size};
-	struct task *t = &d->task[r->worker];
+	struct task *t = &d->task[r->slot.worker];
 	struct cmd_response a = {0};
 	struct cmd_header h = {0};
 	uint64_t written = s.in;
@@ -225,7 +225,7 @@ static int64_t serve_command(struct virtio_scsi *d, struct virtio_pool_req *r)
 
 static uint8_t query(struct virtio_scsi *d, const struct tmf *f)
 {
-	for (unsigned i = 0; i < VIRTIO_POOL_WORKERS; i++) {
+	for (unsigned i = 0; i < QUEUE_POOL_WORKERS; i++) {
 		struct task *t = &d->task[i];
 
 		if (t->busy && t->target == f->lun[1] &&
@@ -332,9 +332,9 @@ static void send_event(struct virtio_scsi *d, struct event e)
 		return;
 	if (d->events_missed)
 		e.event |= EVENT_MISSED;
-	pthread_mutex_lock(&d->pool.lock);
+	pthread_mutex_lock(&d->pool.pool.lock);
 	sent = put_event(d, &e);
-	pthread_mutex_unlock(&d->pool.lock);
+	pthread_mutex_unlock(&d->pool.pool.lock);
 	d->events_missed = !sent;
 	if (q->broken)
 		virtio_fail(&d->v);
@@ -370,7 +370,7 @@ static void virtio_scsi_stop(struct virtio *v)
 
 	for (unsigned i = 0; i < VIRTIO_SCSI_TARGETS; i++)
 		scsi_unit_stop(&d->unit[i], true);
-	virtio_pool_stop(&d->pool);
+	queue_pool_stop(&d->pool.pool);
 	for (unsigned i = 0; i < VIRTIO_SCSI_TARGETS; i++)
 		scsi_unit_stop(&d->unit[i], false);
 	d->sense_size = SENSE_SIZE;
@@ -490,7 +490,7 @@ static int virtio_scsi_init(struct dev *dev, char *err, unsigned errsize)
 		QUEUE_SIZE);
 	d->pool.v = &d->v;
 	d->pool.serve = virtio_scsi_serve;
-	d->pool.one_by_one = 1u << CONTROLQ | 1u << EVENTQ;
+	d->pool.pool.one_by_one = 1u << CONTROLQ | 1u << EVENTQ;
 	rc = virtio_plug(&d->v, err, errsize);
 	if (rc)
 		return rc;
@@ -499,7 +499,7 @@ static int virtio_scsi_init(struct dev *dev, char *err, unsigned errsize)
 		snprintf(err, errsize, "%s: no worker thread: %s", dev->id,
 			g_strerror(-rc));
 		virtio_fini(&d->v);
-		virtio_pool_close(&d->pool);
+		queue_pool_close(&d->pool.pool);
 	}
 	return rc;
 }
@@ -519,7 +519,7 @@ static void virtio_scsi_fini(struct dev *dev)
 	struct virtio_scsi *d = (struct virtio_scsi *)dev;
 
 	virtio_fini(&d->v);
-	virtio_pool_close(&d->pool);
+	queue_pool_close(&d->pool.pool);
 	for (unsigned i = 0; i < VIRTIO_SCSI_TARGETS; i++)
 		if (d->present[i])
 			scsi_unit_fini(&d->unit[i]);
@@ -546,7 +546,7 @@ static void virtio_scsi_describe(struct dev *dev, char *buf, unsigned size)
 
 static void virtio_scsi_drain(struct dev *dev)
 {
-	virtio_pool_drain(&((struct virtio_scsi *)dev)->pool);
+	queue_pool_drain(&((struct virtio_scsi *)dev)->pool.pool);
 }
 
 /* The settings say what is attached. */
