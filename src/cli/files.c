@@ -97,12 +97,12 @@ static bool open_file(struct conf_file *f, const char *what, int flags,
 
 	/* O_NONBLOCK: a FIFO must not hang us. */
 	f->fd = open(f->path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
-	if (f->fd < 0) {
+	if (f->fd < 0 && errno != EISDIR) {
 		conf_error_set_errno(
 			err, errno, fix, "cannot open %s %s", what, f->path);
 		return false;
 	}
-	if (!fstat(f->fd, &st) && S_ISDIR(st.st_mode)) {
+	if (f->fd < 0 || (!fstat(f->fd, &st) && S_ISDIR(st.st_mode))) {
 		conf_error_set(err, CONF_ERROR_FAILED, "it is a folder", fix,
 			"cannot use %s %s", what, f->path);
 		return false;

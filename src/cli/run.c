@@ -294,7 +294,7 @@ const struct cli_flag cli_run_flags[] = {
 	{"append", 0, "TEXT", "command line for the kernel", NULL, set_append},
 	{"disk", 0, "FILE",
 		"a disk; options format=raw|qcow2|vhd|vhdx|vdi|vmdk, "
-		"bus=virtio|scsi|sata|ide|usb (or a place: ide0:1, sata3, "
+		"bus=virtio|nvme|scsi|sata|ide|usb (or a place: ide0:1, sata3, "
 		"scsi12, usb1), readonly, snapshot, serial=S",
 		"@file", set_disk},
 	{"cdrom", 0, "FILE",

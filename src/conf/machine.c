@@ -173,9 +173,6 @@ static bool check_drive(
 			"the board q35 has no IDE for a %s", media);
 		return false;
 	}
-	if (d->bus == CONF_BUS_NVME)
-		return unsupported(
-			err, what, "use bus=virtio, scsi, sata or ide");
 	if (d->bus == CONF_BUS_SCSI && d->hba == CONF_HBA_LSI)
 		return unsupported(err, "host adapter lsi", "leave hba= out");
 	if (d->media == CONF_MEDIA_DISK	       ? d->bus != CONF_BUS_FLOPPY

@@ -27,6 +27,7 @@
 #include "dev/storage/ahci.h"
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
+#include "dev/storage/nvme.h"
 #include "dev/timer/acpi_pm.h"
 #include "dev/timer/hpet.h"
 #include "dev/timer/i8254.h"
@@ -77,6 +78,7 @@ const struct dev_class *const dev_table[] = {
 	&usb_cd_class,
 	&ac97_class,
 	&hda_class,
+	&nvme_class,
 	&virtio_blk_class,
 	&e1000_class,
 	&virtio_scsi_class,

@@ -40,7 +40,9 @@ static bool attach_failed(const struct board_drive *d, int e, GError **err)
 	return fw_error(err, why, NULL, "cannot attach the drive %s", d->name);
 }
 
-static bool add_virtio(struct machine *m, struct board_drive *d, GError **err)
+/* A card of its own. */
+static bool add_card(
+	struct machine *m, struct board_drive *d, const char *cls, GError **err)
 {
 	struct dev_host h = {.bus = m->bus,
 		.gsi = m->board.gsi,
@@ -50,7 +52,7 @@ static bool add_virtio(struct machine *m, struct board_drive *d, GError **err)
 		.serial = d->conf->serial,
 		.blk = d->blk};
 
-	d->dev = board_add(m, "virtio-blk", d->name, &h, err);
+	d->dev = board_add(m, cls, d->name, &h, err);
 	return d->dev != NULL;
 }
 
@@ -161,7 +163,9 @@ static bool add_drive(struct machine *m, unsigned n, GError **err)
 			return false;
 	}
 	if (d->conf->bus == CONF_BUS_VIRTIO)
-		return add_virtio(m, d, err);
+		return add_card(m, d, "virtio-blk", err);
+	if (d->conf->bus == CONF_BUS_NVME)
+		return add_card(m, d, "nvme", err);
 	if (d->conf->bus == CONF_BUS_IDE || d->conf->bus == CONF_BUS_SATA)
 		return add_ata(m, d, err);
 	if (d->conf->bus == CONF_BUS_SCSI)
@@ -387,6 +391,11 @@ static void add_drive_path(struct machine *m, const struct board_drive *d)
 	switch (d->conf->bus) {
 	case CONF_BUS_VIRTIO:
 		add_path(m, g_strdup_printf("/pci@i0cf8/scsi@%x/disk@0,0",
+				    slot_of(m, d->dev)));
+		break;
+	case CONF_BUS_NVME: /* as UEFI knows it, whatever its identity */
+		add_path(m, g_strdup_printf(
+				    "/pci@i0cf8/pci8086,5845@%x/namespace@1,0",
 				    slot_of(m, d->dev)));
 		break;
 	case CONF_BUS_IDE:

@@ -124,9 +124,15 @@ static void test_drive(void)
 		conf_drive_parse(m, CONF_MEDIA_DISK, "a,color=red", &err));
 	g_assert_error(err, CONF_ERROR, CONF_ERROR_USAGE);
 	g_assert_true(conf_drive_parse(m, CONF_MEDIA_DISK, "x,bus=nvme", NULL));
+	g_assert_true(conf_machine_check(m, NULL));
+	g_assert_true(
+		conf_drive_parse(m, CONF_MEDIA_CDROM, "x,bus=nvme", NULL));
 	g_clear_error(&err);
 	g_assert_false(conf_machine_check(m, &err));
-	g_assert_error(err, CONF_ERROR, CONF_ERROR_UNSUPPORTED);
+	g_assert_error(err, CONF_ERROR, CONF_ERROR_USAGE);
+	g_clear_error(&err);
+	g_assert_false(conf_drive_parse(m, CONF_MEDIA_DISK, "a,hba=lsi", &err));
+	g_assert_error(err, CONF_ERROR, CONF_ERROR_USAGE);
 }
 
 /* What stands where: drives in the order given, and the error. */
@@ -146,10 +152,14 @@ static void test_places(void)
 		{{"ca", "cb", "cc", "cd", "ce"}, {0}, "too many drives on"},
 		{{"fa", "fb", "fc"}, {0}, "room for 2 drives"},
 		{{"da,bus=sata1", "db,bus=sata1"}, {0}, "at sata1"},
+		{{"da,bus=scsi15", "cb,bus=scsi", "dc,bus=nvme"}, {15, 0, -1},
+			NULL},
+		{{"da,bus=scsi", "cb,bus=scsi,hba=lsi"}, {0, 0}, NULL},
+		{{"da,bus=scsi7,hba=lsi"}, {0}, "be at scsi7"},
 	};
 	static const char *const bad[] = {"a,bus=ide0", "a,bus=ide2:0",
 		"a,bus=ide0:2", "a,bus=sata6", "a,bus=floppy2", "a,bus=virtio0",
-		"a,bus=0"};
+		"a,bus=0", "a,bus=scsi16", "a,bus=nvme0", "a,bus=scsi-1"};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
 		g_autoptr(conf_machine_auto) m = conf_machine_new();
