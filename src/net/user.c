@@ -33,6 +33,7 @@ struct net_user {
 	size_t frame_bytes;
 	struct net_merge merge; /* what libslirp sends at one go */
 	char *tftp_root, *bootfile, *hostname;
+	uint8_t known[10]; /* address and MAC of who sent last */
 };
 
 /* A frame waiting for the card. */
@@ -152,12 +153,42 @@ static const SlirpCb net_user_callbacks = {
 	.notify = net_user_notify,
 };
 
+/*
+ * libslirp learns by ARP and DHCP who has which address, and looks for others
+ * when it answers them, which takes long.  A guest that goes on from a saved
+ * state, or that was told its neighbours, sends neither: say it for it.
+ */
+static void net_user_introduce(struct net_user *u, const uint8_t *frame)
+{
+	static const uint8_t head[] = {0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 2};
+	const uint8_t *mac = frame + 6, *ip = frame + 26;
+	uint8_t arp[60] = {0};
+	uint32_t addr;
+
+	memcpy(&addr, ip, 4);
+	if ((ntohl(addr) & NET_USER_MASK) != NET_USER_NET ||
+		(!memcmp(u->known, ip, 4) && !memcmp(u->known + 4, mac, 6)))
+		return;
+	memcpy(u->known, ip, 4);
+	memcpy(u->known + 4, mac, 6);
+	memset(arp, 0xff, 6);
+	memcpy(arp + 6, mac, 6);
+	memcpy(arp + 12, head, sizeof(head));
+	memcpy(arp + 22, mac, 6);
+	memcpy(arp + 28, ip, 4);
+	memset(arp + 32, 0xff, 6);
+	memcpy(arp + 38, ip, 4);
+	slirp_input(u->slirp, arp, sizeof(arp));
+}
+
 static void net_user_send(struct net_port *p, const uint8_t *frame, size_t len)
 {
 	struct net_user *u = (struct net_user *)p;
 
 	if (len > NET_MAX_FRAME)
 		return;
+	if (len >= 34 && frame[12] == 8 && !frame[13])
+		net_user_introduce(u, frame);
 	slirp_input(u->slirp, frame, len);
 	net_user_flush(u);
 	net_source_wake(u->source);
