@@ -346,6 +346,10 @@ uint64_t bus_clock_tsc(const struct bus *b);
  */
 uint64_t bus_clock_pause(struct bus *b, bool pause);
 
+/* While paused: time goes on from ns, and the TSC by so many ticks more than it
+ * stood still.  Lock held. */
+void bus_clock_move(struct bus *b, uint64_t ns, uint64_t ticks);
+
 struct bus_timer {
 	struct bus *bus;
 	void (*fire)(void *opaque); /* any thread, lock held */

@@ -89,6 +89,12 @@ uint64_t bus_clock_pause(struct bus *b, bool pause)
 	return ticks;
 }
 
+void bus_clock_move(struct bus *b, uint64_t ns, uint64_t ticks)
+{
+	atomic_store(&b->paused_at_ns, MAX(ns, 1));
+	b->paused_tsc += ticks;
+}
+
 static void heap_put(struct bus *b, unsigned i, struct bus_timer *t)
 {
 	b->heap[i] = t;

@@ -408,3 +408,30 @@ int cli_files_open_named(const struct cli_named *n, char **path, GError **err)
 	*path = f.path;
 	return fd;
 }
+
+static void absolute(struct conf_file *f)
+{
+	char *path;
+
+	if (!f->path)
+		return;
+	path = g_canonicalize_filename(f->path, NULL);
+	g_free(f->path);
+	f->path = path;
+}
+
+void cli_files_absolute(struct conf_machine *m)
+{
+	absolute(&m->kernel);
+	absolute(&m->initrd);
+	absolute(&m->firmware_file);
+	for (guint i = 0; i < m->drives->len; i++)
+		absolute(&((struct conf_drive *)g_ptr_array_index(m->drives, i))
+				  ->file);
+	for (guint i = 0; i < m->serial->len; i++)
+		absolute(
+			&((struct conf_serial *)g_ptr_array_index(m->serial, i))
+				 ->file);
+	absolute(&m->console.file);
+	absolute(&m->debugcon.file);
+}

@@ -9,6 +9,7 @@
 #include "cli/listen.h"
 #include "cli/ports.h"
 #include "cli/session.h"
+#include "cli/state.h"
 #include "cli/verb.h"
 #include "conf/error.h"
 #include "conf/options.h"
@@ -262,6 +263,24 @@ SETTER(trace)
 	return conf_trace_parse(MACHINE, v, err);
 }
 
+SETTER(state)
+{
+	((struct run *)ctx)->source = true;
+	return set_string(&MACHINE->state.path, v);
+}
+
+SETTER(clock)
+{
+	static const char *const words[] = {"real", "stands", NULL};
+	static const struct conf_word_list list = {"clock", words};
+	int word;
+
+	if (!set_word(&word, &list, v, err))
+		return false;
+	MACHINE->clock_stands = word == 1;
+	return true;
+}
+
 SETTER(verbose)
 {
 	MACHINE->verbose = true;
@@ -378,6 +397,15 @@ const struct cli_flag cli_run_flags[] = {
 		"registers, MSRs, devices) goes there at the end; options "
 		"events=N (65536 of each), insns (instructions too, slow)",
 		"@file", set_trace},
+	{"state", 0, "FILE",
+		"go on from what vmeste save wrote; other flags may only say "
+		"what the guest cannot see: --name, --engine, --serial, "
+		"--display, ports, where the disks are now",
+		"@file", set_state},
+	{"clock", 0, "C",
+		"with --state: real (default; the guest's clock catches up "
+		"with the time that it was away) or stands",
+		"real stands", set_clock},
 	{"verbose", 'v', NULL, "say on standard error what is done and why",
 		NULL, set_verbose},
 	{NULL},
@@ -476,6 +504,20 @@ static void remove_sockets(const struct conf_machine *m)
 	cli_listen_remove(&m->screen);
 }
 
+/* The machine that was saved takes the place of what flags describe. */
+static bool come_back(struct run *r, GError **err)
+{
+	bool named = false;
+	struct conf_machine *m = cli_state_machine(r->m, &named, err);
+
+	if (!m)
+		return false;
+	conf_machine_free(r->m);
+	r->m = m;
+	r->named |= named;
+	return true;
+}
+
 int cli_run(void *ctx, GError **err)
 {
 	struct run *r = ctx;
@@ -488,7 +530,9 @@ int cli_run(void *ctx, GError **err)
 			"nothing to boot");
 		return CONF_ERROR_USAGE;
 	}
-	if (!r->serial_stated) {
+	if (r->m->state.path && !come_back(r, err))
+		return conf_error_status(*err);
+	if (!r->serial_stated && r->m->state.fd < 0) {
 		struct conf_serial *s = conf_serial_new();
 
 		/* One line only may have standard input. */
@@ -504,6 +548,7 @@ int cli_run(void *ctx, GError **err)
 		cli_files_remove(r->m);
 		return err ? conf_error_status(*err) : CONF_ERROR_FAILED;
 	}
+	cli_files_absolute(r->m);
 	status = cli_session_run(r->m, err);
 	remove_sockets(r->m);
 	return status;

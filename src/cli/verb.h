@@ -111,6 +111,9 @@ void *cli_dump_new(void);
 int cli_dump(void *ctx, GError **err);
 extern const struct cli_flag cli_dump_flags[];
 
+void *cli_save_new(void);
+int cli_save(void *ctx, GError **err);
+
 /* Driving a machine by its screen: screen.c. */
 void *cli_screen_new(void);
 void cli_screen_free(void *ctx);

@@ -132,6 +132,9 @@ static const char *const insert_examples[] = {"vmeste insert web cd0 tools.iso",
 static const char *const eject_examples[] = {"vmeste eject web cd0",
 	"Press the eject button of the first CD drive",
 	"vmeste eject --force web cd0", "Take a paper clip", NULL};
+static const char *const save_examples[] = {"vmeste save web web.state",
+	"All of it into a file; then it ends", "vmeste run --state web.state",
+	"And goes on where it was", NULL};
 static const char *const stop_examples[] = {"vmeste stop web",
 	"Press the power button and wait until the guest has powered off",
 	"vmeste stop --now web", "Pull the plug", NULL};
@@ -330,6 +333,17 @@ const struct cli_verb cli_verbs[] = {
 		.free_ctx = cli_words_free,
 		.positional = cli_words_positional,
 		.run = cli_reset,
+	},
+	{
+		.name = "save",
+		.args = "NAME FILE",
+		.summary = "write a running machine into a file and end it",
+		.text = "The file has its memory, processors, devices and settings; vmeste run --state FILE goes on from there, with the same disks. The guest's clock catches up with the time that has passed. Whoever can write the file decides what the machine does: keep it as you keep its disks.",
+		.examples = save_examples,
+		.new_ctx = cli_save_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_save,
 	},
 	{
 		.name = "screenshot",

@@ -104,7 +104,7 @@ struct conf_machine *conf_machine_new(void)
 	m->mem_bytes = 512ull << 20;
 	m->acpi = m->ioapic = m->hpet = true;
 	m->firmware_file.fd = m->kernel.fd = m->initrd.fd = -1;
-	m->control.fd = m->gdb.fd = m->trace.fd = -1;
+	m->control.fd = m->gdb.fd = m->trace.fd = m->state.fd = -1;
 	m->vga_rom.fd = m->screen.fd = -1;
 	m->audio_file.fd = m->audio_source_file.fd = -1;
 	m->sound = g_array_new(FALSE, TRUE, sizeof(struct conf_sound));
@@ -127,6 +127,8 @@ void conf_machine_free(struct conf_machine *m)
 	conf_file_clear(&m->control);
 	conf_file_clear(&m->gdb);
 	conf_file_clear(&m->trace);
+	conf_file_clear(&m->state);
+	g_free(m->model);
 	conf_file_clear(&m->vga_rom);
 	conf_file_clear(&m->screen);
 	conf_file_clear(&m->audio_file);

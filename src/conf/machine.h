@@ -253,7 +253,11 @@ struct conf_machine {
 	 * and of gdb. */
 	struct conf_file control, gdb;
 	struct conf_file trace; /* where the trace goes at the end */
-	uint64_t trace_events;	/* of each processor */
+
+	struct conf_file state; /* to go on from, or absent */
+	char *model; /* its processors, as vmm/model.c has them, or NULL */
+	bool clock_stands; /* the time that it was saved is not made up for */
+	uint64_t trace_events; /* of each processor */
 	bool trace_insns;
 	bool gdb_wait; /* stand before the first instruction */
 

@@ -206,6 +206,9 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	put_file(o, "control", &m->control, fds);
 	put_file(o, "gdb", &m->gdb, fds);
 	put_file(o, "trace", &m->trace, fds);
+	put_file(o, "state", &m->state, fds);
+	put_string(o, "model", m->model);
+	json_object_set_boolean_member(o, "clock_stands", m->clock_stands);
 	json_object_set_int_member(o, "trace_events", (gint64)m->trace_events);
 	json_object_set_boolean_member(o, "trace_insns", m->trace_insns);
 	json_object_set_boolean_member(o, "gdb_wait", m->gdb_wait);
@@ -586,6 +589,9 @@ struct conf_machine *conf_machine_from_json(
 	get_file(&r, o, "control", &m->control);
 	get_file(&r, o, "gdb", &m->gdb);
 	get_file(&r, o, "trace", &m->trace);
+	get_file(&r, o, "state", &m->state);
+	take_string(&r, o, "model", &m->model);
+	m->clock_stands = get_bool(&r, o, "clock_stands", false);
 	m->trace_events = get_int(&r, o, "trace_events", 1 << 20, 0);
 	m->trace_insns = get_bool(&r, o, "trace_insns", false);
 	m->gdb_wait = get_bool(&r, o, "gdb_wait", false);

@@ -208,6 +208,18 @@ static bool member_bool(const struct wire_msg *q, const char *key)
 	       json_node_get_boolean(v);
 }
 
+static bool do_save(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	struct save_figures f;
+
+	if (!machine_save(c->m, q->nfds == 1 ? q->fds[0] : -1, &f, err))
+		return false;
+	json_object_set_int_member(a, "bytes", (gint64)f.bytes);
+	json_object_set_int_member(a, "ns", (gint64)f.ns);
+	return true;
+}
+
 static bool do_dump(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
@@ -428,6 +440,7 @@ static const struct {
 	{"insert", do_insert},
 	{"eject", do_eject},
 	{"dump", do_dump},
+	{"save", do_save},
 	{"trace", do_trace},
 	{"screenshot", do_screenshot},
 	{"screen", do_screen},

@@ -111,7 +111,9 @@ static bool choose_model(
 
 	limit_features(m, probe, can);
 	e = x86_cpu_model_init(&m->model, c->cpu_model, can, &t, &missing);
-
+	m->tsc_hz = m->model.tsc_hz;
+	if (c->model)
+		return model_from_text(&m->model, c->model, can, err);
 	if (e == -ENOENT)
 		conf_error_set(err, CONF_ERROR_USAGE, NULL, "use --cpu auto",
 			"there is no processor model %s", c->cpu_model);
@@ -199,6 +201,7 @@ struct machine *machine_new(struct conf_machine *conf,
 
 void machine_free(struct machine *m)
 {
+	clock_fini(m);
 	control_fini(m);
 	screen_fini(m);
 	debugger_fini(m);
@@ -247,6 +250,15 @@ static bool machine_restart(struct machine *m, GError **err)
 	return ok;
 }
 
+/* Go on from a state. */
+static bool machine_come_back(struct machine *m, GError **err)
+{
+	bus_lock(m->bus);
+	board_pc_reset(m);
+	bus_unlock(m->bus);
+	return machine_load(m, err);
+}
+
 /* Time goes on where it stopped: for timers, and for the TSC. */
 static void machine_thaw(struct machine *m)
 {
@@ -286,7 +298,10 @@ void machine_release(struct machine *m, enum machine_hold who)
 
 bool machine_start(struct machine *m, GError **err)
 {
-	if (!machine_restart(m, err) || !runloop_spawn(m, err))
+	bool saved = m->conf->state.fd >= 0;
+
+	if (!(saved ? machine_come_back(m, err) : machine_restart(m, err)) ||
+		!runloop_spawn(m, err))
 		return false;
 	for (unsigned i = 0; i < m->nconsoles; i++)
 		if (!console_start(m->consoles[i], err))

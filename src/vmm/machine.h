@@ -81,6 +81,7 @@ enum machine_hold {
 	MACHINE_HOLD_USER = 1 << 0,
 	MACHINE_HOLD_DEBUGGER = 1 << 1,
 	MACHINE_HOLD_DUMP = 1 << 2,
+	MACHINE_HOLD_SAVE = 1 << 3,
 };
 
 void machine_hold(struct machine *m, enum machine_hold who);

@@ -232,6 +232,47 @@ void boot_fini(struct machine *m);
  * held. */
 bool boot_place(struct machine *m, GError **err);
 
+/* ---- model.c ---- */
+
+/* The processors' model as text, to be freed; and back, false with *err if it
+ * makes no sense or has a feature that is not in can[]. */
+char *model_to_text(const struct x86_cpu_model *model);
+bool model_from_text(struct x86_cpu_model *m, const char *text, const bool *can,
+	GError **err);
+
+/* ---- state.c: the machine as named parts ---- */
+
+/* What other threads do for devices has ended when it returns.  Held. */
+void state_drain(struct machine *m);
+/* part is called for each; false if it, or a device, fails.  Held, drained. */
+bool state_save_parts(struct machine *m,
+	bool (*part)(void *opaque, const char *name, const GByteArray *a),
+	void *opaque, GError **err);
+/* Reset, memory loaded, not yet run. */
+struct save_parts;
+bool state_load_parts(
+	struct machine *m, const struct save_parts *parts, GError **err);
+
+/* ---- clock.c ---- */
+
+/* The guest's clock is behind by ns: it catches up as it runs. */
+void clock_owe(struct machine *m, uint64_t ns);
+uint64_t clock_owed_ns(const struct machine *m);
+void clock_fini(struct machine *m);
+
+/* ---- save.c ---- */
+
+struct save_figures {
+	uint64_t bytes, ns;
+};
+
+/* Into an empty ordinary file; then the machine ends.  False and *err: it goes
+ * on.  Loop. */
+bool machine_save(
+	struct machine *m, int fd, struct save_figures *f, GError **err);
+/* Out of conf.state, instead of power-on. */
+bool machine_load(struct machine *m, GError **err);
+
 /* ---- loop.c ---- */
 
 /* What other threads ask of the control loop. */
@@ -351,6 +392,8 @@ struct machine {
 	const struct cpu_engine *engine;
 	char engine_why[256];
 	struct x86_cpu_model model;
+	uint64_t tsc_hz;	   /* this host's */
+	struct catch_up *catch_up; /* or NULL */
 	struct cpu_vm *vm;
 	unsigned ncpus;
 	uint32_t apic_ids[BUS_MAX_CPUS];

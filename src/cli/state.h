@@ -1,0 +1,18 @@
+/*
+ * state.h - a machine out of a saved state: `vmeste run --state FILE`.
+ */
+#ifndef CLI_STATE_H
+#define CLI_STATE_H
+
+#include "conf/machine.h"
+
+/*
+ * The machine that m->state names, with what flags (all else in *m) say of the
+ * host's side instead: name, engine, consoles, display, ports, where disks are.
+ * What a guest has seen cannot be changed: NULL and *err.  The file is open in
+ * the result.  *named: it had a control socket.
+ */
+struct conf_machine *cli_state_machine(
+	const struct conf_machine *m, bool *named, GError **err);
+
+#endif
