@@ -24,6 +24,7 @@
 #include "dev/serial/uart16550.h"
 #include "dev/sound/ac97.h"
 #include "dev/sound/hda.h"
+#include "dev/sound/sb16.h"
 #include "dev/storage/ahci.h"
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
@@ -79,6 +80,7 @@ const struct dev_class *const dev_table[] = {
 	&ac97_class,
 	&hda_class,
 	&nvme_class,
+	&sb16_class,
 	&virtio_blk_class,
 	&e1000_class,
 	&virtio_scsi_class,

@@ -6,6 +6,7 @@
 #include "audio/audio.h"
 #include "audio/pulse.h"
 #include "conf/error.h"
+#include "dev/sound/sb16.h"
 #include "vmm/priv.h"
 
 bool sound_prepare(struct machine *m, GError **err)
@@ -94,7 +95,10 @@ bool board_add_sound(struct machine *m, const struct dev_host *h, GError **err)
 		card.isa_irq = (uint8_t)s->irq;
 		card.isa_dma = (uint8_t)s->dma;
 		card.isa_dma16 = (uint8_t)s->dma16;
-		if (!board_add(m, name, id, &card, err))
+		if (s->model == CONF_SOUND_SB16
+				? !board_add_class(
+					  m, &sb16_class, id, &card, err)
+				: !board_add(m, name, id, &card, err))
 			return false;
 	}
 	return true;

@@ -1,5 +1,6 @@
 /* dev-sound.c - sound cards: registers, engines, what is heard. */
 #include "audio-ear.h"
+#include "dev/misc/i8237.h"
 #include "disk-rig.h"
 
 #define TABLE  0x100000u
@@ -424,6 +425,289 @@ static void test_hda_play(void)
 	sound_close(&s);
 }
 
+/* ---- Sound Blaster 16 ---- */
+
+#define SB 0x220
+
+static void sb_open(struct sound_rig *s)
+{
+	sound_open(s, "sb16");
+	bus_lock(s->r.b.bus);
+	i8237_cascade(s->r.b.host.dma);
+	bus_unlock(s->r.b.bus);
+	out(s, SB + 6, 1, 1);
+	out(s, SB + 6, 1, 0);
+	g_assert_cmphex(in(s, SB + 14, 1), ==, 0xff);
+	g_assert_cmphex(in(s, SB + 10, 1), ==, 0xaa);
+	g_assert_cmphex(in(s, SB + 14, 1), ==, 0x7f);
+}
+
+static void sb_command(struct sound_rig *s, const char *bytes, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		g_assert_cmphex(in(s, SB + 12, 1) & 0x80, ==, 0);
+		out(s, SB + 12, 1, (uint8_t)bytes[i]);
+	}
+}
+
+#define SB_COMMAND(s, bytes) sb_command(s, bytes, sizeof(bytes) - 1)
+
+static uint8_t sb_mixer(struct sound_rig *s, uint8_t reg)
+{
+	out(s, SB + 4, 1, reg);
+	return (uint8_t)in(s, SB + 5, 1);
+}
+
+static void sb_set_mixer(struct sound_rig *s, uint8_t reg, uint8_t val)
+{
+	out(s, SB + 4, 1, reg);
+	out(s, SB + 5, 1, val);
+}
+
+static void sb_loud(struct sound_rig *s)
+{
+	for (unsigned reg = 0x30; reg <= 0x35; reg++)
+		sb_set_mixer(s, (uint8_t)reg, 0xf8);
+}
+
+/* Both bytes of an 8237's register. */
+static void dma_word(struct sound_rig *s, uint16_t port, unsigned val)
+{
+	out(s, port, 1, val & 0xff);
+	out(s, port, 1, val >> 8);
+}
+
+/* Channel 1 or 5 from BUFFER on; count in its units. */
+static void dma_program(
+	struct sound_rig *s, unsigned channel, uint8_t mode, unsigned count)
+{
+	bool wide = channel > 3;
+
+	out(s, wide ? 0xd4 : 0x0a, 1, 5);
+	out(s, wide ? 0xd8 : 0x0c, 1, 0);
+	out(s, wide ? 0xd6 : 0x0b, 1, mode | 1);
+	out(s, wide ? 0x8b : 0x83, 1, BUFFER >> 16);
+	dma_word(s, wide ? 0xc4 : 0x02,
+		wide ? (BUFFER & 0x1ffff) >> 1 : BUFFER & 0xffff);
+	dma_word(s, wide ? 0xc6 : 0x03, count - 1);
+	out(s, wide ? 0xd4 : 0x0a, 1, 1);
+}
+
+static unsigned dma_left(struct sound_rig *s, unsigned channel)
+{
+	bool wide = channel > 3;
+	unsigned low;
+
+	out(s, wide ? 0xd8 : 0x0c, 1, 0);
+	low = in(s, wide ? 0xc6 : 0x03, 1);
+	return low | in(s, wide ? 0xc6 : 0x03, 1) << 8;
+}
+
+static void test_sb_registers(void)
+{
+	static const struct {
+		const char *ask;
+		unsigned len;
+		uint8_t answer[2];
+	} asks[] = {
+		{"\xe1", 1, {4, 5}},
+		{"\xe0\x5a", 2, {0xa5}},
+		{"\xe4\x77\xe8", 3, {0x77}},
+		{"\xd1\xd8", 2, {0xff}},
+		{"\xd3\xd8", 2, {0}},
+		{"\xfb", 1, {0}},
+		{"\xf8", 1, {0}},
+	};
+	static const struct {
+		uint8_t reg, start, write, then;
+	} mixer[] = {
+		{0x30, 0xc0, 0xff, 0xf8},
+		{0x22, 0xfc, 0x9b, 0x9b}, /* the Pro's, of both sides */
+		{0x31, 0xb8, 0x00, 0x00},
+		{0x36, 0x00, 0x55, 0x50},
+		{0x3b, 0x00, 0xff, 0xc0},
+		{0x3c, 0x1f, 0xff, 0x1f},
+		{0x44, 0x80, 0x7f, 0x70},
+		{0x80, 0x02, 0x01, 0x01}, /* interrupt 5, 2, 5 */
+		{0x80, 0x01, 0x02, 0x02},
+		{0x81, 0x22, 0x41, 0x41}, /* channels 1 and 5, 0 and 6 */
+		{0x81, 0x41, 0x22, 0x22},
+		{0x00, 0x00, 0x00, 0x00}, /* reset */
+		{0x30, 0xc0, 0xc0, 0xc0},
+		{0x81, 0x22, 0x22, 0x22},
+	};
+	struct sound_rig s;
+
+	sb_open(&s);
+	for (unsigned i = 0; i < G_N_ELEMENTS(asks); i++) {
+		sb_command(&s, asks[i].ask, asks[i].len);
+		g_assert_cmphex(in(&s, SB + 14, 1), ==, 0xff);
+		g_assert_cmphex(in(&s, SB + 10, 1), ==, asks[i].answer[0]);
+		if (asks[i].answer[1])
+			g_assert_cmphex(
+				in(&s, SB + 10, 1), ==, asks[i].answer[1]);
+		g_assert_cmphex(in(&s, SB + 14, 1), ==, 0x7f);
+	}
+	for (unsigned i = 0; i < G_N_ELEMENTS(mixer); i++) {
+		g_assert_cmphex(sb_mixer(&s, mixer[i].reg), ==, mixer[i].start);
+		sb_set_mixer(&s, mixer[i].reg, mixer[i].write);
+		g_assert_cmphex(sb_mixer(&s, mixer[i].reg), ==, mixer[i].then);
+	}
+	/* interrupts that are asked for, and who takes them back */
+	SB_COMMAND(&s, "\xf2\xf3");
+	g_assert_true(s.r.level[5]);
+	g_assert_cmphex(sb_mixer(&s, 0x82), ==, 3);
+	in(&s, SB + 14, 1);
+	g_assert_true(s.r.level[5]);
+	in(&s, SB + 15, 1);
+	g_assert_false(s.r.level[5]);
+	/* the MIDI port */
+	g_assert_cmphex(in(&s, 0x331, 1), ==, 0xbf);
+	out(&s, 0x331, 1, 0xff);
+	g_assert_cmphex(in(&s, 0x331, 1), ==, 0x3f);
+	g_assert_cmphex(sb_mixer(&s, 0x82), ==, 4);
+	g_assert_cmphex(in(&s, 0x330, 1), ==, 0xfe);
+	g_assert_cmphex(sb_mixer(&s, 0x82), ==, 0);
+	sound_close(&s);
+}
+
+/* 8 bits, mono, single cycle at 22222 Hz; then 16 bits, stereo, round and
+ * round; the DMA controller's counters follow the clock. */
+static void test_sb_play(void)
+{
+	struct sound_rig s;
+	uint8_t wave[2000];
+	unsigned rises;
+
+	sb_open(&s);
+	sb_loud(&s);
+	for (unsigned i = 0; i < sizeof(wave); i++)
+		wave[i] = i / 20 & 1 ? 0xc0 : 0x40;
+	bus_dma_write(s.r.b.bus, BUFFER, wave, sizeof(wave));
+	dma_program(&s, 1, 0x48, 2000);
+	SB_COMMAND(&s, "\x40\xd3\x14\xe7\x03"); /* 1000 of them */
+	UNTIL(&s, s.r.level[5]);
+	g_assert_cmphex(sb_mixer(&s, 0x82), ==, 1);
+	g_assert_cmpuint(dma_left(&s, 1), ==, 999);
+	board_sleep(&s.r.b, 3000);
+	g_assert_cmpuint(dma_left(&s, 1), ==, 999);
+	g_assert_cmpuint(s.ear->idle, ==, 1);
+	g_assert_cmpuint(s.ear->n, ==, 2161); /* 1000 / 22222 s */
+	g_assert_cmpfloat(
+		ear_tone(s.ear, 0, 22222 / 40.0, 216, 1728), >, 18000);
+	in(&s, SB + 14, 1);
+	g_assert_false(s.r.level[5]);
+
+	fill_square(&s, 2400);
+	dma_program(&s, 5, 0x58, 4800);
+	SB_COMMAND(&s, "\x41\xbb\x80\xb6\x30\x5f\x09"); /* 2400 words */
+	for (unsigned i = 0; i < 3; i++) {
+		UNTIL(&s, s.r.level[5]);
+		g_assert_cmphex(sb_mixer(&s, 0x82), ==, 2);
+		in(&s, SB + 15, 1);
+	}
+	rises = s.r.rises[5];
+	SB_COMMAND(&s, "\xd5"); /* paused */
+	board_sleep(&s.r.b, 3000);
+	g_assert_cmpuint(s.r.rises[5], ==, rises);
+	SB_COMMAND(&s, "\xd6\xd9"); /* goes on, to the block's end */
+	UNTIL(&s, s.r.level[5]);
+	in(&s, SB + 15, 1);
+	board_sleep(&s.r.b, 60000);
+	g_assert_false(s.r.level[5]);
+	/* a channel that is masked makes it wait */
+	out(&s, 0x0a, 1, 5);
+	SB_COMMAND(&s, "\x14\x10\x00");
+	board_sleep(&s.r.b, 3000);
+	g_assert_false(s.r.level[5]);
+	dma_program(&s, 1, 0x48, 2000);
+	UNTIL(&s, s.r.level[5]);
+	sound_close(&s);
+}
+
+/* Recording silence; silence as a command; ADPCM; direct output. */
+static void test_sb_other(void)
+{
+	struct sound_rig s;
+	uint8_t byte = 1;
+	uint64_t idle;
+
+	sb_open(&s);
+	sb_loud(&s);
+	dma_program(&s, 1, 0x44, 64);
+	SB_COMMAND(&s, "\x41\x56\x22\x24\x3f\x00");
+	UNTIL(&s, s.r.level[5]);
+	bus_dma_read(s.r.b.bus, BUFFER + 63, &byte, 1);
+	g_assert_cmphex(byte, ==, 0x80);
+	in(&s, SB + 14, 1);
+	SB_COMMAND(&s, "\x80\x10\x00");
+	UNTIL(&s, s.r.level[5]);
+	in(&s, SB + 14, 1);
+	/* a reference, then steps of 1 up, at half of 8 bits' unit */
+	bus_dma_write(s.r.b.bus, BUFFER, "\x80\x11\x11\x11\x11", 5);
+	dma_program(&s, 1, 0x48, 5);
+	s.ear->begun = false;
+	s.ear->n = 0;
+	SB_COMMAND(&s, "\x75\x04\x00");
+	UNTIL(&s, s.r.level[5]);
+	in(&s, SB + 14, 1);
+	idle = s.ear->idle;
+	SB_COMMAND(&s, "\x10\xff");
+	board_sleep(&s.r.b, 5000);
+	SB_COMMAND(&s, "\x10\x00");
+	UNTIL(&s, s.ear->idle > idle);
+	g_assert_cmpuint(s.ear->n, >, 240);
+	/* DMA identification, as genuine cards answer */
+	dma_program(&s, 1, 0x44, 1);
+	SB_COMMAND(&s, "\xe2\x00");
+	bus_dma_read(s.r.b.bus, BUFFER, &byte, 1);
+	g_assert_cmphex(byte, ==, (0xaa - 106) & 0xff);
+	sound_close(&s);
+}
+
+static void fm(struct sound_rig *s, unsigned reg, uint8_t val)
+{
+	uint16_t port = reg & 0x100 ? 0x38a : 0x388;
+
+	out(s, port, 1, reg & 0xff);
+	out(s, port + 1, 1, val);
+}
+
+/* Timers as they are looked for, then a sine of 440 Hz on one side. */
+static void test_sb_fm(void)
+{
+	static const struct {
+		uint16_t reg;
+		uint8_t val;
+	} tone[] = {{0x105, 1}, {0x20, 0x21}, {0x23, 0x21}, {0x40, 0x3f},
+		{0x43, 0x00}, {0x60, 0xf0}, {0x63, 0xf0}, {0x80, 0x0f},
+		{0x83, 0x0f}, {0xc0, 0x11}, {0xa0, 0x44}, {0xb0, 0x32}};
+	/* 440 Hz: F-number 0x244 in block 4 */
+	const double hz = 0x244 * 49716.0 / (1 << 16);
+	struct sound_rig s;
+
+	sb_open(&s);
+	sb_loud(&s);
+	fm(&s, 4, 0x60);
+	fm(&s, 4, 0x80);
+	g_assert_cmphex(in(&s, 0x388, 1), ==, 0);
+	fm(&s, 2, 0xff);
+	fm(&s, 4, 0x21);
+	UNTIL(&s, in(&s, 0x388, 1) == 0xc0);
+	fm(&s, 4, 0x60);
+	fm(&s, 4, 0x80);
+	g_assert_cmphex(in(&s, 0x388, 1), ==, 0);
+	for (unsigned i = 0; i < G_N_ELEMENTS(tone); i++)
+		fm(&s, tone[i].reg, tone[i].val);
+	UNTIL(&s, s.ear->n > 9600);
+	fm(&s, 0xb0, 0x12); /* the key goes up: it dies away at once */
+	UNTIL(&s, s.ear->idle);
+	g_assert_cmpfloat(ear_tone(s.ear, 0, hz, 1200, 7200), >, 4000);
+	g_assert_cmpfloat(ear_noise(s.ear, 0, hz, 1200, 7200), <, 60);
+	g_assert_cmpfloat(ear_tone(s.ear, 1, hz, 1200, 7200), <, 1);
+	sound_close(&s);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -433,5 +717,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/sound/hda/registers", test_hda_registers);
 	g_test_add_func("/sound/hda/codec", test_hda_codec);
 	g_test_add_func("/sound/hda/play", test_hda_play);
+	g_test_add_func("/sound/sb16/registers", test_sb_registers);
+	g_test_add_func("/sound/sb16/play", test_sb_play);
+	g_test_add_func("/sound/sb16/other", test_sb_other);
+	g_test_add_func("/sound/sb16/fm", test_sb_fm);
 	return g_test_run();
 }

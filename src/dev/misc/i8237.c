@@ -43,6 +43,7 @@ struct i8237 {
 	struct i8237_chip chip[2];
 	uint8_t page[16];
 	uint64_t bytes;
+	struct i8237_watch *watches;
 };
 
 static struct i8237_chip *i8237_of(const struct dev *d, unsigned channel)
@@ -248,10 +249,35 @@ static void i8237_reg_write(struct i8237_chip *c, unsigned reg, uint8_t val)
 	}
 }
 
+void i8237_watch(struct dev *d, struct i8237_watch *w)
+{
+	struct i8237 *both = (struct i8237 *)d;
+
+	w->next = both->watches;
+	both->watches = w;
+}
+
+void i8237_unwatch(struct dev *d, struct i8237_watch *w)
+{
+	struct i8237_watch **p = &((struct i8237 *)d)->watches;
+
+	while (*p && *p != w)
+		p = &(*p)->next;
+	if (*p)
+		*p = w->next;
+}
+
+static void i8237_look(const struct i8237_chip *c)
+{
+	for (struct i8237_watch *w = c->both->watches; w; w = w->next)
+		w->look(w->opaque);
+}
+
 static uint32_t i8237_read(void *opaque, uint16_t port, unsigned size)
 {
 	struct i8237_chip *c = opaque;
 
+	i8237_look(c);
 	return i8237_reg_read(c, (port >> c->index) & 15);
 }
 
@@ -260,6 +286,7 @@ static void i8237_write(
 {
 	struct i8237_chip *c = opaque;
 
+	i8237_look(c);
 	i8237_reg_write(c, (port >> c->index) & 15, val);
 }
 

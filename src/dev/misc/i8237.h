@@ -30,6 +30,18 @@ unsigned i8237_transfer(
 /* The request line, for the status register. */
 void i8237_request(struct dev *d, unsigned channel, bool on);
 
+/* Called before anybody looks at registers or changes them: a device whose
+ * position follows from the clock moves on first.  Owned by the caller, who
+ * takes it away before it goes. */
+struct i8237_watch {
+	void (*look)(void *opaque);
+	void *opaque;
+	struct i8237_watch *next;
+};
+
+void i8237_watch(struct dev *d, struct i8237_watch *w);
+void i8237_unwatch(struct dev *d, struct i8237_watch *w);
+
 /* Let channel 4 pass on the requests of 0 to 3, as firmware has it done. */
 void i8237_cascade(struct dev *d);
 

@@ -15,6 +15,7 @@ struct sound_pipe {
 	struct bus *bus;
 	struct audio_stream *s;
 	unsigned frame; /* bytes */
+	uint8_t quiet;	/* what silence is made of */
 	unsigned npart;
 	uint8_t part[64];
 };
@@ -28,6 +29,9 @@ void sound_pipe_format(struct sound_pipe *p, const struct audio_format *f);
 /* The bytes at gpa are played; absent: the card reads nothing. */
 void sound_pipe_play(
 	struct sound_pipe *p, gpa_t gpa, unsigned bytes, bool absent);
+/* The same with bytes that came some other way. */
+void sound_pipe_feed(struct sound_pipe *p, const uint8_t *bytes, unsigned n);
+void sound_pipe_take(struct sound_pipe *p, uint8_t *bytes, unsigned n);
 void sound_pipe_record(
 	struct sound_pipe *p, gpa_t gpa, unsigned bytes, bool absent);
 
