@@ -35,24 +35,32 @@ static uint8_t *bus_ram_alloc(uint64_t bytes)
 
 struct bus *bus_new(uint64_t ram_bytes, uint64_t low_max)
 {
+	return bus_new_rom(ram_bytes, low_max, 0);
+}
+
+struct bus *bus_new_rom(
+	uint64_t ram_bytes, uint64_t low_max, uint64_t rom_bytes)
+{
 	struct bus *b = g_new0(struct bus, 1);
+	uint64_t mapped = ram_bytes + rom_bytes;
 	pthread_mutexattr_t attr;
 
-	g_assert(!(ram_bytes & (BUS_PAGE_SIZE - 1)));
+	g_assert(!((ram_bytes | rom_bytes) & (BUS_PAGE_SIZE - 1)));
+	b->ram.rom = rom_bytes;
 	b->ram.bytes = ram_bytes;
 	b->ram.low = MIN(ram_bytes, low_max);
-	b->ram.host = bus_ram_alloc(ram_bytes);
+	b->ram.host = bus_ram_alloc(mapped);
 	b->timerfd = -1;
 	if (!b->ram.host || !bus_clock_init(b)) {
 		int e = errno;
 
 		if (b->ram.host)
-			munmap(b->ram.host, ram_bytes);
+			munmap(b->ram.host, mapped);
 		g_free(b);
 		errno = e;
 		return NULL;
 	}
-	b->flags = calloc(ram_bytes >> BUS_PAGE_SHIFT, 1);
+	b->flags = calloc(mapped >> BUS_PAGE_SHIFT, 1);
 	g_assert(b->flags);
 	b->a20_mask = ~0ull;
 	pthread_mutexattr_init(&attr);
@@ -73,7 +81,7 @@ void bus_free(struct bus *b)
 	bus_io_fini(b);
 	bus_map_fini(b);
 	pthread_mutex_destroy(&b->lock);
-	munmap(b->ram.host, b->ram.bytes);
+	munmap(b->ram.host, b->ram.bytes + b->ram.rom);
 	free((void *)(uintptr_t)b->flags);
 	g_free(b);
 }

@@ -37,6 +37,10 @@ struct bus_cpu;
 /* ram_bytes: total RAM, page aligned.  RAM up to low_max bytes sits at 0, the
  * rest from 4 GiB.  NULL with errno set if the host cannot map it. */
 struct bus *bus_new(uint64_t ram_bytes, uint64_t low_max);
+/* With room for firmware behind RAM in its mapping, page aligned: what runs
+ * from there runs as from RAM, if a region shows it read-only. */
+struct bus *bus_new_rom(
+	uint64_t ram_bytes, uint64_t low_max, uint64_t rom_bytes);
 void bus_free(struct bus *b);
 
 void bus_lock(struct bus *b);
@@ -49,6 +53,7 @@ struct bus_ram {
 	uint8_t *host;	/* one linear mapping of all guest RAM */
 	uint64_t bytes; /* of it, page aligned */
 	uint64_t low;	/* bytes at guest physical 0; the rest at 4 GiB */
+	uint64_t rom;	/* bytes behind them, at no address by themselves */
 };
 
 const struct bus_ram *bus_ram(const struct bus *b);

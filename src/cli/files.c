@@ -22,7 +22,12 @@
 
 #define SEABIOS "/usr/share/seabios/bios-256k.bin"
 #define VGABIOS "/usr/share/seabios/vgabios-"
-#define PXE	"/usr/lib/ipxe/qemu/pxe-"
+#define OVMF	"/usr/share/OVMF/OVMF_CODE_4M.fd"
+#define ROMS	"/usr/lib/ipxe/qemu/"
+#define ROM(x)                                                                 \
+	{                                                                      \
+		ROMS "pxe-" x ".rom", ROMS "efi-" x ".rom"                     \
+	}
 
 /* ---- who else has the file open ---- */
 
@@ -124,15 +129,82 @@ static bool open_kernel(struct conf_machine *m, GError **err)
 static bool open_firmware(struct conf_machine *m, GError **err)
 {
 	bool stated = m->firmware_file.path != NULL;
+	bool uefi = m->firmware == CONF_FIRMWARE_UEFI;
 
-	if (!stated && m->kernel.path && access(SEABIOS, R_OK))
+	if (!stated && !uefi && m->kernel.path && access(SEABIOS, R_OK))
 		return true;
 	if (!stated)
-		m->firmware_file.path = g_strdup(SEABIOS);
+		m->firmware_file.path = g_strdup(uefi ? OVMF : SEABIOS);
 	return open_file(&m->firmware_file, "firmware", O_RDONLY,
 		stated ? "check the path given to --firmware"
+		: uefi ? "apt install ovmf"
 		       : "apt install seabios",
 		err);
+}
+
+/* ---- UEFI's variables ---- */
+
+/* What empty ones look like: OVMF_VARS... beside OVMF_CODE...; NULL: the image
+ * has them in it. */
+static char *nvram_template(const char *code)
+{
+	g_autofree char *dir = g_path_get_dirname(code);
+	g_autofree char *base = g_path_get_basename(code);
+	g_auto(GStrv) p = g_strsplit(base, "CODE", 2);
+	g_autofree char *vars = g_strjoinv("VARS", p);
+
+	return p[1] ? g_build_filename(dir, vars, NULL) : NULL;
+}
+
+/* Appears whole or not at all. */
+static bool make_nvram(const char *path, const char *from, GError **err)
+{
+	g_autofree char *data = NULL;
+	g_autoptr(GError) e = NULL;
+	gsize len;
+
+	if (g_file_get_contents(from, &data, &len, &e) &&
+		g_file_set_contents_full(path, data, (gssize)len,
+			G_FILE_SET_CONTENTS_CONSISTENT |
+				G_FILE_SET_CONTENTS_ONLY_EXISTING,
+			0600, &e))
+		return true;
+	conf_error_set(err, CONF_ERROR_FAILED, e->message,
+		"name a file in a folder that you can write to",
+		"cannot make the variable store %s", path);
+	return false;
+}
+
+static bool open_nvram(struct conf_machine *m, GError **err)
+{
+	g_autofree char *from = NULL;
+
+	if (m->firmware != CONF_FIRMWARE_UEFI)
+		return true;
+	from = nvram_template(m->firmware_file.path);
+	if (!m->nvram_keep) {
+		if (!from || access(from, R_OK))
+			return true;
+		m->nvram.path = g_steal_pointer(&from);
+		return open_file(
+			&m->nvram, "variable store", O_RDONLY, NULL, err);
+	}
+	if (access(m->nvram.path, F_OK)) {
+		if (!from) {
+			conf_error_set(err, CONF_ERROR_USAGE,
+				"its name does not say CODE, so that there is "
+				"no VARS beside it",
+				"copy one there, or leave --nvram out",
+				"there is no variable store for %s",
+				m->firmware_file.path);
+			return false;
+		}
+		if (!make_nvram(m->nvram.path, from, err))
+			return false;
+	}
+	return open_file(&m->nvram, "variable store", O_RDWR,
+		       "check the path given to --nvram", err) &&
+	       lock_image(&m->nvram, true, err);
 }
 
 /* An empty file without a name for the writes of a snapshot. */
@@ -175,23 +247,23 @@ bool cli_files_open_drive(struct conf_drive *d, GError **err)
 	return !d->snapshot || open_scratch(&d->cow, err);
 }
 
-/* The option ROM lets the BIOS boot from the network; absent is fine. */
-static void open_rom(struct conf_nic *n)
+/* The option ROM lets the firmware boot from the network; absent is fine. */
+static void open_rom(const struct conf_machine *m, struct conf_nic *n)
 {
-	static const char *const roms[CONF_NNICS] = {
-		[CONF_NIC_VIRTIO] = PXE "virtio.rom",
-		[CONF_NIC_E1000] = PXE "e1000.rom",
-		[CONF_NIC_E1000E] = PXE "e1000e.rom",
-		[CONF_NIC_PCNET] = PXE "pcnet.rom",
-		[CONF_NIC_RTL8139] = PXE "rtl8139.rom",
-		[CONF_NIC_NE2000] = PXE "ne2k_pci.rom"};
-	int fd = roms[n->model] ? open(roms[n->model], O_RDONLY | O_CLOEXEC)
-				: -1;
+	static const char *const roms[CONF_NNICS][2] = {
+		[CONF_NIC_VIRTIO] = ROM("virtio"),
+		[CONF_NIC_E1000] = ROM("e1000"),
+		[CONF_NIC_E1000E] = ROM("e1000e"),
+		[CONF_NIC_PCNET] = ROM("pcnet"),
+		[CONF_NIC_RTL8139] = ROM("rtl8139"),
+		[CONF_NIC_NE2000] = ROM("ne2k_pci")};
+	const char *path = roms[n->model][m->firmware == CONF_FIRMWARE_UEFI];
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 
 	if (fd < 0)
 		return;
 	n->rom.fd = fd;
-	n->rom.path = g_strdup(roms[n->model]);
+	n->rom.path = g_strdup(path);
 }
 
 /* The card's BIOS; without it there is a screen only for drivers. */
@@ -274,14 +346,14 @@ static bool open_audio(struct conf_machine *m, GError **err)
 bool cli_files_open(struct conf_machine *m, GError **err)
 {
 	if (!open_kernel(m, err) || !open_firmware(m, err) ||
-		!open_audio(m, err))
+		!open_nvram(m, err) || !open_audio(m, err))
 		return false;
 	for (guint i = 0; i < m->drives->len; i++) {
 		if (!cli_files_open_drive(g_ptr_array_index(m->drives, i), err))
 			return false;
 	}
 	for (guint i = 0; i < m->nics->len; i++)
-		open_rom(g_ptr_array_index(m->nics, i));
+		open_rom(m, g_ptr_array_index(m->nics, i));
 	open_vga_rom(m);
 	for (guint i = 0; i < m->serial->len; i++) {
 		if (!open_serial(g_ptr_array_index(m->serial, i), err))

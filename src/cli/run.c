@@ -81,11 +81,18 @@ SETTER(firmware)
 			  o->value ? o->value : "bios", err))
 		return false;
 	MACHINE->firmware = (enum conf_firmware)word;
+	r->source |= MACHINE->firmware == CONF_FIRMWARE_UEFI; /* a shell */
 	if (file) {
 		set_string(&MACHINE->firmware_file.path, file);
 		r->source = true;
 	}
 	return true;
+}
+
+SETTER(nvram)
+{
+	MACHINE->nvram_keep = true;
+	return set_string(&MACHINE->nvram.path, v);
 }
 
 SETTER(cpus)
@@ -307,6 +314,10 @@ const struct cli_flag cli_run_flags[] = {
 		"bios (default) or uefi; bios,file=PATH for "
 		"another image",
 		"bios uefi", set_firmware},
+	{"nvram", 0, "FILE",
+		"where UEFI keeps its variables; made if it is not there "
+		"(without: they are lost at the end)",
+		"@file", set_nvram},
 	{"kernel", 0, "FILE", "boot this kernel directly", "@file", set_kernel},
 	{"initrd", 0, "FILE", "initial RAM disk for the kernel", "@file",
 		set_initrd},

@@ -31,6 +31,8 @@ WORDS(keyboard, "keyboard", "ps2", "usb");
 WORDS(usb, "USB controller", "uhci", "ehci", "xhci");
 WORDS(boot, "boot medium", "floppy", "cdrom", "disk", "net");
 
+#define UEFI_MEM_MIN (64ull << 20)
+
 void conf_file_clear(struct conf_file *f)
 {
 	g_clear_pointer(&f->path, g_free);
@@ -103,7 +105,7 @@ struct conf_machine *conf_machine_new(void)
 	m->sockets = m->cores = m->threads = 1;
 	m->mem_bytes = 512ull << 20;
 	m->acpi = m->ioapic = m->hpet = true;
-	m->firmware_file.fd = m->kernel.fd = m->initrd.fd = -1;
+	m->firmware_file.fd = m->nvram.fd = m->kernel.fd = m->initrd.fd = -1;
 	m->control.fd = m->gdb.fd = m->trace.fd = m->state.fd = -1;
 	m->vga_rom.fd = m->screen.fd = -1;
 	m->audio_file.fd = m->audio_source_file.fd = -1;
@@ -122,6 +124,7 @@ struct conf_machine *conf_machine_new(void)
 void conf_machine_free(struct conf_machine *m)
 {
 	conf_file_clear(&m->firmware_file);
+	conf_file_clear(&m->nvram);
 	conf_file_clear(&m->kernel);
 	conf_file_clear(&m->initrd);
 	conf_file_clear(&m->control);
@@ -191,8 +194,6 @@ static bool check_drive(
 /* Known words whose hardware does not exist yet. */
 static bool check_supported(const struct conf_machine *m, GError **err)
 {
-	if (m->firmware != CONF_FIRMWARE_BIOS)
-		return unsupported(err, "firmware uefi", "use --firmware bios");
 	for (guint i = 0; i < m->drives->len; i++)
 		if (!check_drive(m, g_ptr_array_index(m->drives, i), err))
 			return false;
@@ -282,6 +283,22 @@ static bool check_kernel(const struct conf_machine *m, GError **err)
 	return false;
 }
 
+static bool check_firmware(const struct conf_machine *m, GError **err)
+{
+	if (m->firmware == CONF_FIRMWARE_BIOS && m->nvram_keep) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"a BIOS keeps no variables", "add --firmware uefi",
+			"--nvram with --firmware bios");
+		return false;
+	}
+	if (m->firmware == CONF_FIRMWARE_BIOS || m->mem_bytes >= UEFI_MEM_MIN)
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE, "it needs 64M",
+		"use --mem 64M or more, or --firmware bios",
+		"too little memory for --firmware uefi");
+	return false;
+}
+
 /* Without ACPI's table of APICs a guest finds one processor. */
 static bool check_ioapic(const struct conf_machine *m, GError **err)
 {
@@ -319,6 +336,7 @@ bool conf_machine_check(const struct conf_machine *m, GError **err)
 {
 	return check_limits(m, err) && check_stdio(m, err) &&
 	       check_kernel(m, err) && check_ioapic(m, err) &&
-	       check_gdb(m, err) && check_display(m, err) &&
-	       conf_sound_check(m, err) && check_supported(m, err);
+	       check_gdb(m, err) && check_firmware(m, err) &&
+	       check_display(m, err) && conf_sound_check(m, err) &&
+	       check_supported(m, err);
 }

@@ -216,7 +216,10 @@ struct conf_machine {
 	enum conf_board board;
 	bool acpi, ioapic, hpet; /* default on */
 	enum conf_firmware firmware;
-	struct conf_file firmware_file; /* SeaBIOS image */
+	struct conf_file firmware_file; /* its image */
+	/* UEFI's variables; not kept: a template, changes vanish. */
+	struct conf_file nvram;
+	bool nvram_keep;
 
 	/* Direct kernel boot if kernel.path. */
 	struct conf_file kernel, initrd;

@@ -185,6 +185,8 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	json_object_set_boolean_member(o, "hpet", m->hpet);
 	put_word(o, "firmware", &conf_firmware_words, (int)m->firmware);
 	put_file(o, "firmware_file", &m->firmware_file, fds);
+	put_file(o, "nvram", &m->nvram, fds);
+	json_object_set_boolean_member(o, "nvram_keep", m->nvram_keep);
 	put_file(o, "kernel", &m->kernel, fds);
 	put_file(o, "initrd", &m->initrd, fds);
 	put_string(o, "append", m->append);
@@ -542,6 +544,8 @@ static void read_hardware(
 	m->firmware = (enum conf_firmware)get_word(
 		r, o, "firmware", &conf_firmware_words);
 	get_file(r, o, "firmware_file", &m->firmware_file);
+	get_file(r, o, "nvram", &m->nvram);
+	m->nvram_keep = get_bool(r, o, "nvram_keep", false);
 	get_file(r, o, "kernel", &m->kernel);
 	get_file(r, o, "initrd", &m->initrd);
 	take_string(r, o, "append", &m->append);

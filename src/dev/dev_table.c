@@ -10,6 +10,7 @@
 #include "dev/input/i8042.h"
 #include "dev/irq/intc.h"
 #include "dev/misc/apm_port.h"
+#include "dev/misc/flash.h"
 #include "dev/misc/fw_cfg.h"
 #include "dev/misc/i8237.h"
 #include "dev/misc/port92.h"
@@ -62,6 +63,7 @@ const struct dev_class *const dev_table[] = {
 	&apm_port_class,
 	&testdev_class,
 	&fw_cfg_class,
+	&flash_class,
 	&vga_class,
 	&virtio_vga_class,
 	&i8237_class,

@@ -329,6 +329,29 @@ static bool plan_real(struct fw_plan *p, struct fw_items *items,
 	return true;
 }
 
+/* UEFI takes the image in two parts and starts it as the program it is. */
+static bool plan_uefi(struct fw_plan *p, struct fw_items *items,
+	const struct linux_image *l, const struct fw_boot *b, GError **err)
+{
+	struct fw_realboot r = {.no_rom = true};
+
+	r.setup = image_bytes(b->kernel, 0, l->setup_bytes, err);
+	if (r.setup)
+		r.kernel = image_bytes(
+			b->kernel, l->setup_bytes, l->kernel_bytes, err);
+	if (r.kernel && b->initrd)
+		r.initrd = image_bytes(b->initrd, 0, b->initrd->size, err);
+	r.cmdline = g_bytes_new(b->cmdline, strlen(b->cmdline) + 1);
+	if (!r.kernel || (b->initrd && !r.initrd)) {
+		fw_realboot_clear(&r);
+		return false;
+	}
+	fw_realboot_items(items, &r);
+	p->entry = FW_ENTRY_RESET;
+	p->kind = "linux-efi";
+	return true;
+}
+
 bool fw_linux_plan(struct fw_plan *p, struct fw_items *items,
 	const struct fw_boot *b, bool *mine, GError **err)
 {
@@ -340,6 +363,8 @@ bool fw_linux_plan(struct fw_plan *p, struct fw_items *items,
 		return true;
 	if (!check_cmdline(&l, b, err))
 		return false;
+	if (b->uefi)
+		return plan_uefi(p, items, &l, b, err);
 	return l.direct ? plan_direct(p, &l, b, err)
 			: plan_real(p, items, &l, b, err);
 }

@@ -78,6 +78,7 @@ struct fw_boot {
 	uint32_t ecam;				/* 0: none; 256 MiB */
 	uint64_t rsdp_gpa;			/* 0: no ACPI */
 	bool text_screen;			/* a VGA is in text mode 3 */
+	bool uefi;				/* that firmware starts it */
 };
 
 /* Low memory in direct boots. */

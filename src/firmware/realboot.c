@@ -55,5 +55,7 @@ void fw_realboot_items(struct fw_items *items, struct fw_realboot *r)
 		FW_KEY_CMDLINE_DATA, r->cmdline);
 	piece(items, FW_KEY_INITRD_ADDR, r->initrd_addr, FW_KEY_INITRD_SIZE,
 		FW_KEY_INITRD_DATA, r->initrd);
-	fw_items_file(items, "genroms/vmeste-realboot.rom", fw_realboot_rom());
+	if (!r->no_rom)
+		fw_items_file(items, "genroms/vmeste-realboot.rom",
+			fw_realboot_rom());
 }

@@ -8,6 +8,7 @@
 #ifndef FIRMWARE_REALBOOT_H
 #define FIRMWARE_REALBOOT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "firmware/items.h"
@@ -18,6 +19,7 @@ struct fw_realboot {
 	GBytes *setup, *kernel, *cmdline;
 	GBytes *initrd; /* or NULL */
 	uint32_t setup_addr, kernel_addr, cmdline_addr, initrd_addr;
+	bool no_rom; /* UEFI finds the pieces itself */
 };
 
 /* Takes over the bytes. */

@@ -386,7 +386,7 @@ static const char *ahci_path(struct machine *m, char *buf, unsigned size)
 static void add_drive_path(struct machine *m, const struct board_drive *d)
 {
 	unsigned slot = (unsigned)d->conf->slot;
-	char path[64];
+	char ahci[64], *usb;
 
 	switch (d->conf->bus) {
 	case CONF_BUS_VIRTIO:
@@ -405,7 +405,7 @@ static void add_drive_path(struct machine *m, const struct board_drive *d)
 		break;
 	case CONF_BUS_SATA:
 		add_path(m, g_strdup_printf("%s/drive@%x/disk@0",
-				    ahci_path(m, path, sizeof(path)), slot));
+				    ahci_path(m, ahci, sizeof(ahci)), slot));
 		break;
 	case CONF_BUS_SCSI:
 		add_path(m, g_strdup_printf(
@@ -417,13 +417,11 @@ static void add_drive_path(struct machine *m, const struct board_drive *d)
 			g_strdup_printf("/pci@i0cf8/isa@%x/fdc@03f0/floppy@%x",
 				m->board.kind->isa_slot, slot));
 		break;
-	case CONF_BUS_USB: {
-		char *where = board_usb_path(m, d->dev);
-
-		if (where)
-			add_path(m, where);
+	case CONF_BUS_USB:
+		usb = board_usb_path(m, d->dev);
+		if (usb)
+			add_path(m, usb);
 		break;
-	}
 	default: break;
 	}
 }

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "cpu/kvm/kvm.h"
@@ -33,11 +32,10 @@
 #include "dev/video/virtio_vga.h"
 #include "vmm/priv.h"
 
-#define BIOS_UNIT  0x10000u
-#define BIOS_MAX   0x1000000u
-#define VGA_SLOT   2
-#define FIRST_CARD 3
-#define PCI_IO	   0xc000
+#define VGA_SLOT     2
+#define FIRST_CARD   3
+#define PCI_IO	     0xc000
+#define UEFI_PM_BASE 0xb000
 
 struct dev *board_add_class(struct machine *m, const struct dev_class *cls,
 	const char *id, const struct dev_host *host, GError **err)
@@ -169,7 +167,9 @@ static void pc_setup(struct machine *m)
 
 static void pc_acpi(const struct machine *m, struct fw_acpi_conf *c)
 {
-	c->pm_base = ACPI_PM_BASE;
+	/* where SeaBIOS and OVMF put it */
+	c->pm_base = m->conf->firmware == CONF_FIRMWARE_UEFI ? UEFI_PM_BASE
+							     : ACPI_PM_BASE;
 	c->pci_mem_first = pc_pci_start(m);
 }
 
@@ -271,51 +271,7 @@ static bool add_vga(struct machine *m, struct dev_host h, GError **err)
 	return true;
 }
 
-/* ---- firmware ---- */
-
-static bool bad_bios(const struct conf_file *f, const char *why, GError **err)
-{
-	return fw_error(err, why, "install the package seabios",
-		"cannot use the firmware %s", f->path);
-}
-
-static bool read_bios(struct machine *m, GError **err)
-{
-	struct conf_file *f = &m->conf->firmware_file;
-	struct fw_image image;
-	bool ok;
-	int e;
-
-	if (f->fd < 0)
-		return true; /* direct boots need none */
-	ok = fw_image_open(&image, f->fd, f->path, BIOS_MAX, err);
-	f->fd = -1;
-	if (!ok) {
-		fw_image_close(&image);
-		return false;
-	}
-	if (!image.size || image.size % BIOS_UNIT) {
-		fw_image_close(&image);
-		return bad_bios(f, "its size is no multiple of 64 KiB", err);
-	}
-	m->board.bios_bytes = (uint32_t)image.size;
-	m->board.bios = mmap(NULL, image.size, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (m->board.bios == MAP_FAILED) {
-		m->board.bios = NULL;
-		fw_image_close(&image);
-		return bad_bios(f, "there is no memory for it", err);
-	}
-	ok = fw_image_read(&image, 0, m->board.bios, image.size);
-	fw_image_close(&image);
-	if (!ok)
-		return bad_bios(f, "it cannot be read", err);
-	bus_lock(m->bus);
-	e = shadow_set_bios(
-		m->board.shadow, m->board.bios, m->board.bios_bytes);
-	bus_unlock(m->bus);
-	return e == 0 || bad_bios(f, "its size fits no board", err);
-}
+/* ---- CMOS ---- */
 
 /* Two bits a drive for SeaBIOS: 1 = LBA translation, where the cylinders of
  * the drive itself are more than the BIOS interface can name. */
@@ -397,7 +353,7 @@ bool board_pc_init(struct machine *m, GError **err)
 	bus_unlock(m->bus);
 	h.pci = b->pci;
 	if (!b->kind->add_chipset(m, &h, err) || !add_legacy(m, &h, err) ||
-		!read_bios(m, err))
+		!board_add_firmware(m, err))
 		return false;
 	b->fw_cfg = board_add_class(m, &fw_cfg_class, "fw_cfg", &h, err);
 	if (!b->fw_cfg)
@@ -438,9 +394,7 @@ void board_pc_fini(struct machine *m)
 	g_clear_pointer(&b->nets, g_ptr_array_unref);
 	g_clear_pointer(&b->roms, g_ptr_array_unref);
 	g_clear_pointer(&b->boot_paths, g_ptr_array_unref);
-	if (b->bios)
-		munmap(b->bios, b->bios_bytes);
-	b->bios = NULL;
+	board_free_firmware(m);
 }
 
 void board_pc_reset(struct machine *m)

@@ -26,6 +26,9 @@ enum {
 	SEL_DATA = 0x18,
 };
 
+#define HIGH_BYTES    (32ull << 30)
+#define HIGH_BITS_MIN 38
+
 /* Flat 4 GiB code and data at the selectors that the Linux boot protocol
  * names. */
 static const uint64_t gdt[] = {
@@ -40,6 +43,17 @@ static uint64_t high_bytes(const struct machine *m)
 	const struct bus_ram *r = bus_ram(m->bus);
 
 	return r->bytes - r->low;
+}
+
+/* UEFI puts big BARs above RAM, at a multiple of what it sets aside. */
+static void add_high_window(const struct machine *m, struct fw_acpi_conf *c)
+{
+	uint64_t top = (4ull << 30) + high_bytes(m);
+
+	if (m->model.phys_bits < HIGH_BITS_MIN)
+		return;
+	c->pci_high_first = (top + HIGH_BYTES - 1) & ~(HIGH_BYTES - 1);
+	c->pci_high_last = c->pci_high_first + HIGH_BYTES - 1;
 }
 
 static void add_acpi(struct machine *m, bool place)
@@ -58,6 +72,8 @@ static void add_acpi(struct machine *m, bool place)
 	struct fw_acpi a;
 
 	m->board.kind->acpi(m, &c);
+	if (m->conf->firmware == CONF_FIRMWARE_UEFI)
+		add_high_window(m, &c);
 
 	fw_acpi_build(&a, &c);
 	if (place) {
@@ -133,6 +149,7 @@ static bool plan_kernel(struct machine *m, GError **err)
 		.ecam = m->board.kind->ecam,
 		.rsdp_gpa = c->acpi ? RSDP_AT : 0,
 		.text_screen = m->board.vga_font != NULL,
+		.uefi = c->firmware == CONF_FIRMWARE_UEFI,
 	};
 
 	if (!fw_image_open(&m->boot.kernel, media_take_fd(&c->kernel),
@@ -184,12 +201,13 @@ bool boot_init(struct machine *m, GError **err)
 	if (m->conf->kernel.path && !plan_kernel(m, err))
 		return false;
 	direct = m->boot.plan.entry == FW_ENTRY_PROTECTED;
-	if (m->conf->kernel.path && !direct)
+	if (m->conf->kernel.path && !direct &&
+		m->conf->firmware == CONF_FIRMWARE_BIOS)
 		g_ptr_array_insert(paths, 0, g_strdup(FW_REALBOOT_PATH));
 	if (!direct && !m->board.bios)
 		return fw_error(err, "no firmware image was given",
 			"install the package seabios",
-			"the machine has no BIOS");
+			"the machine has no firmware");
 	g_ptr_array_add(paths, NULL);
 	b.boot_order = (const char *const *)(void *)paths->pdata;
 	fw_items_board(&m->boot.items, &b);

@@ -146,8 +146,9 @@ static bool make_bus(struct machine *m, GError **err)
 {
 	const struct bus_ram *ram;
 
-	m->bus = bus_new(
-		m->conf->mem_bytes, board_kind_of(m->conf)->low_max(m->conf));
+	m->bus = bus_new_rom(m->conf->mem_bytes,
+		board_kind_of(m->conf)->low_max(m->conf),
+		board_firmware_room(m->conf));
 	if (!m->bus)
 		return fw_error(err, g_strerror(errno),
 			"give the machine less memory: --mem",

@@ -81,8 +81,10 @@ struct board {
 	struct acpi_regs *acpi;	  /* the south bridge's */
 	struct dev *vga, *tablet; /* or NULL */
 	const uint8_t *vga_font;  /* out of its ROM, or NULL */
-	uint8_t *bios;		  /* mapped image */
+	uint8_t *bios;		  /* image, behind RAM; or NULL */
 	uint32_t bios_bytes;
+	struct dev *flash; /* UEFI's variables, or NULL */
+	struct blk *nvram; /* their image */
 	struct board_drive drive[CONF_MAX_DRIVES];
 	unsigned ndrives;
 	struct dev *ide, *fdc, *ahci; /* or NULL: nothing is on it */
@@ -110,6 +112,11 @@ struct dev *board_add_class(struct machine *m, const struct dev_class *cls,
 /* A PCI card in the next slot. */
 struct dev *board_add(struct machine *m, const char *cls, const char *id,
 	const struct dev_host *host, GError **err);
+
+/* board_firmware.c: the images that conf_machine names. */
+uint64_t board_firmware_room(const struct conf_machine *c); /* whole pages */
+bool board_add_firmware(struct machine *m, GError **err);
+void board_free_firmware(struct machine *m); /* after the devices went */
 
 /* board_drives.c: disks and network cards. */
 bool board_add_drives(struct machine *m, GError **err);

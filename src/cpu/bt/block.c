@@ -307,7 +307,7 @@ static int64_t bt_code_offset(struct soft_cpu *c, gva_t a, bool quick)
 	else if (!host && soft_quick_fill(c, a, SOFT_EXEC, c->tlb_mode))
 		host = bt_code_hit(c, a);
 	if (!host || host < c->vm->ram_host ||
-		host >= c->vm->ram_host + c->vm->ram->bytes)
+		host >= c->vm->ram_host + c->vm->ram->bytes + c->vm->ram->rom)
 		return -1;
 	return host - c->vm->ram_host;
 }

@@ -62,7 +62,8 @@ static int bt_cache_arrays(struct cpu_vm *vm)
 	vm->exits = bt_cache_map(bt_exits_bytes(vm), PROT_READ | PROT_WRITE);
 	vm->hash = bt_cache_map(
 		sizeof(*vm->hash) << HASH_BITS, PROT_READ | PROT_WRITE);
-	vm->npages = vm->soft.ram->bytes >> BUS_PAGE_SHIFT;
+	vm->npages =
+		(vm->soft.ram->bytes + vm->soft.ram->rom) >> BUS_PAGE_SHIFT;
 	vm->pages = bt_cache_map(
 		vm->npages * sizeof(*vm->pages) + 1, PROT_READ | PROT_WRITE);
 	vm->soft.write_slots = bt_cache_map(
