@@ -27,6 +27,7 @@
 struct ring {
 	uint32_t at;
 	unsigned n;
+	uint32_t flip; /* the cycle bit is 0 by now */
 };
 
 struct xhci_rig {
@@ -72,11 +73,10 @@ static uint32_t word(struct xhci_rig *t, uint32_t at)
 	return w;
 }
 
-/* Cycle bit 1: no ring comes to its end here. */
 static uint32_t queue(struct xhci_rig *t, struct ring *r, uint64_t param,
 	uint32_t status, uint32_t control)
 {
-	uint32_t w[4] = {param, param >> 32, status, control | 1};
+	uint32_t w[4] = {param, param >> 32, status, control | (1 ^ r->flip)};
 	uint32_t at = r->at + 16 * r->n++;
 
 	put(t, at, w, 16);
@@ -418,13 +418,15 @@ static void test_bulk(void)
 {
 	uint8_t cbw[31] = {'U', 'S', 'B', 'C', [9] = 0x90, [12] = 0x80,
 		[14] = 10, [15] = 0x28, [23] = 72};
-	static const uint32_t sizes[] = {1, 1023, 17000, 0, 18840};
+	static const uint32_t sizes[] = {1, 1023, 2048, 14952, 0, 18840};
 	uint32_t at = DATA_AT + 0x1000, last = 0, sector;
 	struct xhci_rig t;
 
 	up(&t);
 	addressed(&t, 9, 4);
 	configured(&t, true);
+	for (unsigned i = 0x80; i < 0xa0; i++) /* where the bit is the other */
+		put(&t, EP_IN + 16 * i + 12, &(uint32_t){1}, 4);
 	for (unsigned k = 0; k < 2; k++) {
 		put(&t, DATA_AT, cbw, 31);
 		queue(&t, &t.out, DATA_AT, 31, 1 << 10 | IOC);
@@ -436,8 +438,9 @@ static void test_bulk(void)
 			at += sizes[i];
 			if (i == 1) { /* to the other half of the page */
 				queue(&t, &t.in, EP_IN + 0x800 + 0x200 * k, 0,
-					6 << 10);
+					6 << 10 | 2);
 				t.in.n = 0x80 + 0x20 * k;
+				t.in.flip ^= 1;
 			}
 		}
 		queue(&t, &t.in, DATA_AT + 0x800, 13, 1 << 10 | ISP | IOC);
@@ -456,8 +459,9 @@ static void test_bulk(void)
 			g_assert_cmpint(t.e[2] >> 24, ==, 6);
 			taken(&t);
 			command(&t, 0, 14, 1 << 24 | 3 << 16);
-			command(&t, (EP_IN + 16 * (t.in.n - 1)) | 1, 16,
-				1 << 24 | 3 << 16);
+			command(&t,
+				(EP_IN + 16 * (t.in.n - 1)) | (1 ^ t.in.flip),
+				16, 1 << 24 | 3 << 16);
 			bus_lock(t.r.b.bus);
 			t.disk->halted = 0;
 			bus_unlock(t.r.b.bus);

@@ -79,7 +79,7 @@ static void request_done(
 		tell(u, t, code, left);
 		ep->told_short = ep->is_short;
 	}
-	ep->ring.at = t->at + 16;
+	ep->ring = (struct xhci_ring){t->at + 16, t->control & TRB_CYCLE};
 	ep->off = 0;
 	u->x->transfers++;
 	if (!(t->control & TRB_CHAIN))
