@@ -1,9 +1,11 @@
 /*
- * media.c - `vmeste insert` and `vmeste eject`: discs of a running machine.
+ * media.c - `vmeste insert` and `vmeste eject`: discs of a running machine;
+ * `vmeste attach` and `vmeste detach`: its USB devices.
  *
  * The image is opened and locked here, with the user's rights; the machine
  * gets the descriptor, and the lock with it.
  */
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,7 +19,7 @@
 
 struct media {
 	struct cli_words words; /* machine, drive, file */
-	bool force;
+	bool force, cdrom;
 };
 
 void *cli_media_new(void)
@@ -37,6 +39,17 @@ static bool set_force(void *ctx, const char *v, GError **err)
 const struct cli_flag cli_media_flags[] = {
 	{"force", 0, NULL, "although the guest has locked the drive", NULL,
 		set_force},
+	{NULL},
+};
+
+static bool set_cdrom(void *ctx, const char *v, GError **err)
+{
+	((struct media *)ctx)->cdrom = true;
+	return true;
+}
+
+const struct cli_flag cli_attach_flags[] = {
+	{"cdrom", 0, NULL, "as a CD in its drive", NULL, set_cdrom},
 	{NULL},
 };
 
@@ -108,4 +121,108 @@ int cli_eject(void *ctx, GError **err)
 	if (!media_words(e, 2, err))
 		return CONF_ERROR_USAGE;
 	return media_ask(e, "eject", json_object_new(), -1, err);
+}
+
+/* ---- USB devices ---- */
+
+static bool attach_words(const struct media *e, bool out, GError **err)
+{
+	if (e->words.n == 2)
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE, NULL,
+		out ? "write for example vmeste detach web disk1"
+		    : "write for example vmeste attach web stick.img",
+		out ? "give a machine and a device"
+		    : "give a machine and an image, keyboard, mouse or tablet");
+	return false;
+}
+
+/* Asks; body is consumed.  Prints the name that the device got. */
+static int attach_ask(const struct media *e, const char *what, JsonObject *body,
+	int fd, GError **err)
+{
+	g_autoptr(wire_msg_auto) m = NULL;
+	int sock = cli_control_connect(e->words.word[0], err);
+	const char *name;
+
+	if (sock < 0) {
+		json_object_unref(body);
+		return conf_error_status(*err);
+	}
+	m = cli_control_ask(sock, what, body, fd, ANSWER_MS, err);
+	close(sock);
+	name = m ? wire_msg_string(m, "name") : NULL;
+	if (name)
+		puts(name);
+	return m ? 0 : conf_error_status(*err);
+}
+
+static struct conf_drive *attach_drive(
+	const struct media *e, struct conf_machine *m, GError **err)
+{
+	const char *word = e->words.word[1];
+	g_autofree char *text = g_strconcat(
+		word, strstr(word, ",bus=") ? "" : ",bus=usb", NULL);
+	struct conf_drive *d;
+
+	if (!conf_drive_parse(m, e->cdrom ? CONF_MEDIA_CDROM : CONF_MEDIA_DISK,
+		    text, err))
+		return NULL;
+	d = g_ptr_array_index(m->drives, 0);
+	if (d->snapshot || !d->file.path || d->bus != CONF_BUS_USB) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			d->bus != CONF_BUS_USB ? "a running machine takes USB "
+						 "devices only"
+					       : NULL,
+			d->bus != CONF_BUS_USB
+				? "write bus=usb, or leave it out"
+				: "copy the image, or attach it ,readonly",
+			"cannot attach '%s'", word);
+		return NULL;
+	}
+	return cli_files_open_drive(d, err) ? d : NULL;
+}
+
+int cli_attach(void *ctx, GError **err)
+{
+	static const char *const inputs[] = {
+		"keyboard", "mouse", "tablet", NULL};
+	struct media *e = ctx;
+	g_autoptr(conf_machine_auto) m = conf_machine_new();
+	JsonObject *body;
+	struct conf_drive *d;
+
+	if (!attach_words(e, false, err))
+		return CONF_ERROR_USAGE;
+	if (g_strv_contains(inputs, e->words.word[1])) {
+		body = json_object_new();
+		json_object_set_string_member(body, "device", e->words.word[1]);
+		return attach_ask(e, "attach", body, -1, err);
+	}
+	d = attach_drive(e, m, err);
+	if (!d)
+		return conf_error_status(*err);
+	body = json_object_new();
+	json_object_set_string_member(
+		body, "device", e->cdrom ? "cdrom" : "disk");
+	json_object_set_int_member(body, "controller", d->slot);
+	json_object_set_string_member(body, "path", d->file.path);
+	json_object_set_string_member(
+		body, "format", conf_format_words.words[d->format]);
+	json_object_set_boolean_member(body, "readonly", d->readonly);
+	if (d->serial)
+		json_object_set_string_member(body, "serial", d->serial);
+	return attach_ask(e, "attach", body, d->file.fd, err);
+}
+
+int cli_detach(void *ctx, GError **err)
+{
+	struct media *e = ctx;
+	JsonObject *body;
+
+	if (!attach_words(e, true, err))
+		return CONF_ERROR_USAGE;
+	body = json_object_new();
+	json_object_set_string_member(body, "device", e->words.word[1]);
+	return attach_ask(e, "detach", body, -1, err);
 }

@@ -101,7 +101,9 @@ extern const struct cli_flag cli_stop_flags[];
 void *cli_media_new(void);
 int cli_insert(void *ctx, GError **err);
 int cli_eject(void *ctx, GError **err);
-extern const struct cli_flag cli_media_flags[];
+int cli_attach(void *ctx, GError **err);
+int cli_detach(void *ctx, GError **err);
+extern const struct cli_flag cli_media_flags[], cli_attach_flags[];
 
 void *cli_trace_new(void);
 int cli_trace(void *ctx, GError **err);

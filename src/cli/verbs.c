@@ -132,6 +132,12 @@ static const char *const insert_examples[] = {"vmeste insert web cd0 tools.iso",
 static const char *const eject_examples[] = {"vmeste eject web cd0",
 	"Press the eject button of the first CD drive",
 	"vmeste eject --force web cd0", "Take a paper clip", NULL};
+static const char *const attach_examples[] = {"vmeste attach web stick.img",
+	"Plug in a USB stick", "vmeste attach --cdrom web tools.iso",
+	"A USB drive with a CD", "vmeste attach web keyboard", "A USB keyboard",
+	NULL};
+static const char *const detach_examples[] = {
+	"vmeste detach web disk1", "Pull it out", NULL};
 static const char *const save_examples[] = {"vmeste save web web.state",
 	"All of it into a file; then it ends", "vmeste run --state web.state",
 	"And goes on where it was", NULL};
@@ -178,6 +184,7 @@ static const char *const completion_examples[] = {
 	"vmeste completion fish > ~/.config/fish/completions/vmeste.fish",
 	"Complete in every fish from now on", NULL};
 
+/* clang-format off */
 const struct cli_verb cli_verbs[] = {
 	{
 		.name = "run",
@@ -288,6 +295,37 @@ const struct cli_verb cli_verbs[] = {
 		.free_ctx = cli_words_free,
 		.positional = cli_words_positional,
 		.run = cli_eject,
+	},
+	{
+		.name = "attach",
+		.args = "[--cdrom] NAME FILE|keyboard|mouse|tablet",
+		.summary = "plug a USB device into a running machine",
+		.text = "FILE is the image of a disk, or of a CD with "
+			"--cdrom, and takes the options format=, readonly, "
+			"serial= and bus=usb0, usb1, ... (the controller; "
+			"else where it is fastest). Prints what the device "
+			"is called. The machine needs a USB controller: "
+			"--usb.",
+		.flags = cli_attach_flags,
+		.examples = attach_examples,
+		.new_ctx = cli_media_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_attach,
+	},
+	{
+		.name = "detach",
+		.args = "NAME DEVICE",
+		.summary = "pull a USB device out of a running machine",
+		.text = "DEVICE is disk1, cd0, ... as vmeste attach printed "
+			"it, or in the order of the flags of vmeste run; "
+			"keyboard, mouse or tablet. It is gone at once: tell "
+			"the guest before.",
+		.examples = detach_examples,
+		.new_ctx = cli_media_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_detach,
 	},
 	{
 		.name = "stop",
@@ -453,6 +491,7 @@ const struct cli_verb cli_verbs[] = {
 	},
 	{NULL},
 };
+/* clang-format on */
 
 const struct cli_verb *cli_verb_find(const char *name)
 {

@@ -255,13 +255,28 @@ static bool do_trace(
 		c->m, q->nfds == 1 ? q->fds[0] : -1, (uint64_t)MAX(n, 0), err);
 }
 
-static bool do_insert(
-	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+/* The image that came with the request. */
+static bool take_image(struct wire_msg *q, struct conf_drive *d, GError **err)
 {
 	const char *path = wire_msg_string(q, "path");
 	const char *format = wire_msg_string(q, "format");
-	struct conf_drive *d = conf_drive_new();
 	int word = CONF_FORMAT_RAW;
+
+	if (format && !conf_parse_word(format, &conf_format_words, &word, err))
+		return false;
+	d->format = (enum conf_format)word;
+	d->file.path = g_strdup(path ? path : "(image)");
+	d->file.fd = q->fds[0];
+	q->fds[0] = -1;
+	d->readonly = member_bool(q, "readonly");
+	d->serial = g_strdup(wire_msg_string(q, "serial"));
+	return true;
+}
+
+static bool do_insert(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	struct conf_drive *d = conf_drive_new();
 	bool ok;
 
 	if (q->nfds != 1) {
@@ -270,20 +285,48 @@ static bool do_insert(
 			"no image to insert");
 		return false;
 	}
-	d->file.path = g_strdup(path ? path : "(image)");
-	d->file.fd = q->fds[0];
-	q->fds[0] = -1;
-	d->readonly = member_bool(q, "readonly");
-	if (format &&
-		!conf_parse_word(format, &conf_format_words, &word, err)) {
+	if (!take_image(q, d, err)) {
 		conf_drive_free(d);
 		return false;
 	}
-	d->format = (enum conf_format)word;
 	ok = media_change(c->m, wire_msg_string(q, "drive"), d,
 		member_bool(q, "force"), err);
 	conf_drive_free(d);
 	return ok;
+}
+
+/* An image stands for a drive, else `device` says what. */
+static bool do_attach(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	gint64 n = CLAMP(wire_msg_int(q, "controller", -1), -1, CONF_MAX_USB);
+	const char *what = wire_msg_string(q, "device");
+	struct conf_drive *d;
+	const char *name;
+
+	if (q->nfds != 1) {
+		json_object_set_string_member(a, "name", what ? what : "");
+		return plug_input(c->m, what, (int)n, err);
+	}
+	d = conf_drive_new();
+	d->media =
+		g_strcmp0(what, "cdrom") ? CONF_MEDIA_DISK : CONF_MEDIA_CDROM;
+	d->bus = CONF_BUS_USB;
+	d->slot = (int)n;
+	if (!take_image(q, d, err)) {
+		conf_drive_free(d);
+		return false;
+	}
+	name = plug_drive(c->m, d, err);
+	if (name)
+		json_object_set_string_member(a, "name", name);
+	return name != NULL;
+}
+
+static bool do_detach(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	return plug_out(c->m, wire_msg_string(q, "device"), err);
 }
 
 static bool do_eject(
@@ -439,6 +482,8 @@ static const struct {
 	{"monitor", do_monitor},
 	{"insert", do_insert},
 	{"eject", do_eject},
+	{"attach", do_attach},
+	{"detach", do_detach},
 	{"dump", do_dump},
 	{"save", do_save},
 	{"trace", do_trace},

@@ -160,6 +160,15 @@ struct blk *media_open(
 bool media_change(struct machine *m, const char *drive, struct conf_drive *d,
 	bool force, GError **err);
 
+/* ---- plug.c: USB devices that come and go; loop ---- */
+
+/* keyboard, mouse or tablet, at USB controller n, or -1: any. */
+bool plug_input(struct machine *m, const char *what, int n, GError **err);
+/* A disk or CD drive, at controller slot or -1; conf is taken over.  What it
+ * is called, or NULL. */
+char *plug_drive(struct machine *m, struct conf_drive *conf, GError **err);
+bool plug_out(struct machine *m, const char *name, GError **err);
+
 /* ---- runloop.c ---- */
 
 struct vcpu {

@@ -28,7 +28,8 @@ struct stroke {
 struct screen {
 	struct machine *m;
 	struct bus_timer timer;
-	GArray *strokes; /* bus lock */
+	struct display_input tablet; /* virtio's, or nothing */
+	GArray *strokes;	     /* bus lock */
 	guint next;
 	uint64_t delay_ns;
 	struct rfb *rfb; /* or NULL */
@@ -70,6 +71,22 @@ static void input_move(
 		!usb_mouse_move(m->board.usb_mouse, dx, dy, wheel, buttons))
 		i8042_mouse(m->board.kbd, dx, dy, wheel, buttons);
 	bus_unlock(m->bus);
+}
+
+/* USB devices come and go: who is there is looked up under the lock. */
+static bool input_point(
+	void *opaque, unsigned x, unsigned y, int wheel, unsigned buttons)
+{
+	struct machine *m = opaque;
+	struct display_input *v = &m->screen->tablet, in = {0};
+	bool seen;
+
+	bus_lock(m->bus);
+	if (m->board.usb_tablet)
+		usb_tablet_input(m->board.usb_tablet, &in);
+	seen = in.point && in.point(in.opaque, x, y, wheel, buttons);
+	bus_unlock(m->bus);
+	return seen || (v->point && v->point(v->opaque, x, y, wheel, buttons));
 }
 
 /* ---- typing ---- */
@@ -226,9 +243,8 @@ void screen_init(struct machine *m)
 	d->keyboard = (struct display_input){.key = input_key, .opaque = m};
 	d->mouse = (struct display_input){.move = input_move, .opaque = m};
 	if (m->board.tablet)
-		virtio_tablet_input(m->board.tablet, &d->tablet);
-	if (m->board.usb_tablet)
-		usb_tablet_input(m->board.usb_tablet, &d->tablet);
+		virtio_tablet_input(m->board.tablet, &s->tablet);
+	d->tablet = (struct display_input){.point = input_point, .opaque = m};
 	if (!m->board.vga)
 		return;
 	vga_source(m->board.vga, &d->source);
