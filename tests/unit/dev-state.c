@@ -1,12 +1,7 @@
 /* dev-state.c - saved states: the contract, and all devices through it. */
 #include <errno.h>
 
-#include "dev/misc/i8237.h"
-#include "dev/state.h"
-#include "dev/storage/ahci.h"
-#include "dev/storage/fdc.h"
-#include "dev/storage/ide.h"
-#include "disk-rig.h"
+#include "state-rig.h"
 
 /* ---- a device of all kinds of fields ---- */
 
@@ -356,137 +351,33 @@ static void test_bent(void)
 
 /* ---- every class ---- */
 
-#define POKE_BAR 0xe0000000u
-
-/* Accesses anywhere: what state comes of it is the device's affair. */
-static void poke(struct board *b, GRand *rnd, unsigned count)
-{
-	static const uint16_t ports[] = {0x00, 0x08, 0x20, 0x40, 0x60, 0x70,
-		0x80, 0xa0, 0xc0, 0x3f8, 0x510, 0x600, 0xcf8, 0x1f0, 0x3f0,
-		0x3b8, 0x3c0, 0x3c8, 0x3d0, 0x1ce};
-
-	while (count--) {
-		uint16_t port =
-			ports[g_rand_int_range(rnd, 0, G_N_ELEMENTS(ports))] +
-			g_rand_int_range(rnd, 0, 8);
-		uint32_t val = g_rand_int(rnd);
-
-		gpa_t gpa = POKE_BAR + (val & 0xffff & ~3u);
-
-		switch (g_rand_int_range(rnd, 0, 4)) {
-		case 0: bus_io_read(b->bus, port, 1); break;
-		case 1: bus_io_write(b->bus, port, 1, val & 0xff); break;
-		case 2: bus_mmio_read(b->bus, NULL, gpa, 4); break;
-		case 3:
-			val = g_rand_int(rnd) >> g_rand_int_range(rnd, 0, 32);
-			bus_mmio_write(b->bus, NULL, gpa, 4, val);
-			break;
-		}
-	}
-}
-
-/* Let a PCI card decode its BARs. */
-static void decode(struct board *b)
-{
-	for (unsigned devfn = 8; devfn < 256; devfn++) {
-		struct pci_func *f = pci_bus_func(b->host.pci, devfn);
-
-		for (unsigned n = 0; f && n < PCI_NBARS; n++)
-			pci_config_write(b->host.pci, 0, devfn, 0x10 + 4 * n, 4,
-				f->bar[n].io ? 0xc000 + n * 0x100
-					     : POKE_BAR + n * 0x4000);
-		if (f)
-			pci_config_write(b->host.pci, 0, devfn, 4, 2, 7);
-	}
-}
-
-static void attach(struct board *b, struct dev *d)
-{
-	struct ata_conf disk = {.id = "disk", .blk = b->host.blk};
-	struct ata_conf cd = {.id = "cd", .blk = b->host.blk, .atapi = true};
-
-	if (d->cls == &ide_class) {
-		g_assert_cmpint(ide_attach(d, 0, &disk), ==, 0);
-		g_assert_cmpint(ide_attach(d, 1, &cd), ==, 0);
-	} else if (d->cls == &ahci_class) {
-		g_assert_cmpint(ahci_attach(d, 0, &disk), ==, 0);
-		g_assert_cmpint(ahci_attach(d, 3, &cd), ==, 0);
-	} else if (d->cls == &fdc_class) {
-		g_assert_cmpint(fdc_attach(d, 0, b->host.blk, false), ==, 0);
-	}
-	if (d->cls->reset)
-		d->cls->reset(d);
-}
-
-static void save(struct dev *d, GByteArray *out)
-{
-	char err[200] = "";
-
-	if (d->cls->drain)
-		d->cls->drain(d);
-	if (dev_save(d, out, err, sizeof(err)))
-		g_error("%s: %s", d->cls->name, err);
-}
-
-static void load(struct dev *d, const GByteArray *a, bool good)
-{
-	char err[200] = "";
-	struct state_in in = {d->host.bus, a->data, a->len, err, sizeof(err)};
-	int rc = dev_load(d, &in);
-
-	if (good && rc)
-		g_error("%s: %s", d->cls->name, err);
-	if (rc)
-		g_assert_cmpstr(err, !=, "");
-}
-
 /* Save, load into a fresh one, save again: the same.  Then rubbish. */
 static void device_round(const struct dev_class *cls, GRand *rnd)
 {
 	g_autoptr(GByteArray) x = g_byte_array_new(), y = g_byte_array_new();
-	struct board b;
-	struct dev *d;
-	char err[200] = "";
+	struct state_rig r;
 
-	board_init(&b, 2);
-	b.host.blk = rig_image(1440 << 10, false);
-	b.host.dma = board_add(&b, "i8237");
-	b.host.vram_bytes = 1 << 20;
-	bus_lock(b.bus);
-	d = cls == &intc_class ? b.intc
-			       : dev_new(cls, "d", &b.host, err, sizeof(err));
-	if (!d)
-		goto out; /* needs more than this board has */
-	attach(&b, d);
-	decode(&b);
-	bus_unlock(b.bus);
-	poke(&b, rnd, 500);
-	bus_lock(b.bus);
-	bus_clock_pause(b.bus, true);
-	save(d, x);
+	if (!state_rig_init(&r, cls))
+		return;
+	poke(&r.b, rnd, 500);
+	state_rig_stand(&r, true);
+	save(r.d, x);
 	if (cls->reset)
-		cls->reset(d);
-	load(d, x, true);
-	save(d, y);
+		cls->reset(r.d);
+	load(r.d, x, true);
+	save(r.d, y);
 	g_assert_cmpmem(x->data, x->len, y->data, y->len);
 	for (unsigned i = 0; i < 300 && x->len > 4; i++) {
 		unsigned at = g_rand_int_range(rnd, 0, (int)x->len);
 		uint8_t was = x->data[at];
 
 		x->data[at] = g_rand_int(rnd);
-		load(d, x, false);
+		load(r.d, x, false);
 		x->data[at] = was;
 	}
-	bus_clock_pause(b.bus, false);
-	bus_unlock(b.bus);
-	poke(&b, rnd, 300);
-	bus_lock(b.bus);
-	if (d != b.intc)
-		dev_free(d);
-out:
-	bus_unlock(b.bus);
-	blk_close(b.host.blk);
-	board_fini(&b);
+	state_rig_stand(&r, false);
+	poke(&r.b, rnd, 300);
+	state_rig_fini(&r);
 }
 
 static void test_devices(void)
