@@ -26,6 +26,7 @@
 #include "dev/sound/ac97.h"
 #include "dev/sound/hda.h"
 #include "dev/sound/sb16.h"
+#include "dev/sound/speaker.h"
 #include "dev/storage/ahci.h"
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
@@ -83,6 +84,7 @@ const struct dev_class *const dev_table[] = {
 	&hda_class,
 	&nvme_class,
 	&sb16_class,
+	&speaker_class,
 	&virtio_blk_class,
 	&e1000_class,
 	&virtio_scsi_class,

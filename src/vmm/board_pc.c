@@ -119,7 +119,9 @@ static bool add_timers(struct machine *m, struct dev_host h, GError **err)
 		h.gsi = hpet_gsi(b->hpet);
 	}
 	b->rtc = board_add_class(m, &mc146818_class, "rtc", &h, err);
-	return b->rtc && board_add_class(m, &i8254_class, "pit", &h, err);
+	return b->rtc &&
+	       board_add_speaker(m, &h,
+		       board_add_class(m, &i8254_class, "pit", &h, err), err);
 }
 
 static uint64_t pc_low_max(const struct conf_machine *c)

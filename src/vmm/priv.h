@@ -397,6 +397,9 @@ bool sound_prepare(struct machine *m, GError **err);
 /* The mixer, before devices; the cards. */
 bool sound_init(struct machine *m, GError **err);
 bool board_add_sound(struct machine *m, const struct dev_host *h, GError **err);
+/* pit NULL: it could not be made. */
+bool board_add_speaker(struct machine *m, const struct dev_host *h,
+	struct dev *pit, GError **err);
 void sound_fini(struct machine *m); /* after the devices went */
 
 /* ---- the machine ---- */

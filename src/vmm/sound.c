@@ -7,6 +7,7 @@
 #include "audio/pulse.h"
 #include "conf/error.h"
 #include "dev/sound/sb16.h"
+#include "dev/sound/speaker.h"
 #include "vmm/priv.h"
 
 bool sound_prepare(struct machine *m, GError **err)
@@ -101,6 +102,22 @@ bool board_add_sound(struct machine *m, const struct dev_host *h, GError **err)
 				: !board_add(m, name, id, &card, err))
 			return false;
 	}
+	return true;
+}
+
+bool board_add_speaker(struct machine *m, const struct dev_host *h,
+	struct dev *pit, GError **err)
+{
+	struct dev *d;
+
+	if (!pit)
+		return false;
+	d = board_add_class(m, &speaker_class, "speaker", h, err);
+	if (!d)
+		return false;
+	bus_lock(m->bus);
+	speaker_attach(d, pit);
+	bus_unlock(m->bus);
 	return true;
 }
 

@@ -1,6 +1,8 @@
 /* dev-sound.c - sound cards: registers, engines, what is heard. */
 #include "audio-ear.h"
 #include "dev/misc/i8237.h"
+#include "dev/sound/speaker.h"
+#include "dev/timer/i8254.h"
 #include "disk-rig.h"
 
 #define TABLE  0x100000u
@@ -708,6 +710,94 @@ static void test_sb_fm(void)
 	sound_close(&s);
 }
 
+/* ---- loudspeaker ---- */
+
+static void test_speaker(void)
+{
+	struct sound_rig s;
+	struct dev *pit;
+
+	sound_open(&s, "speaker");
+	pit = board_add(&s.r.b, "i8254");
+	bus_lock(s.r.b.bus);
+	speaker_attach(s.dev, pit);
+	bus_unlock(s.r.b.bus);
+	/* 1000 Hz, but the line is off: nothing */
+	out(&s, 0x43, 1, 0xb6);
+	out(&s, 0x42, 1, 1193 & 0xff);
+	out(&s, 0x42, 1, 1193 >> 8);
+	out(&s, 0x61, 1, 1);
+	board_sleep(&s.r.b, 3000);
+	g_assert_false(s.ear->begun);
+	out(&s, 0x61, 1, 3);
+	UNTIL(&s, s.ear->n > 4800);
+	/* another tone from the next period on */
+	out(&s, 0x42, 1, 2386 & 0xff);
+	out(&s, 0x42, 1, 2386 >> 8);
+	UNTIL(&s, s.ear->n > 14400);
+	out(&s, 0x61, 1, 0);
+	UNTIL(&s, s.ear->idle);
+	/* a square's first harmonic is 4/pi of it */
+	g_assert_cmpfloat(ear_tone(s.ear, 0, 1193182 / 1193.0, 960, 3360), >,
+		0.9 * 4000 * 4 / G_PI);
+	g_assert_cmpfloat(ear_tone(s.ear, 0, 1193182 / 2386.0, 9600, 4800), >,
+		0.9 * 4000 * 4 / G_PI);
+	/* by hand: channel 2 stands, its output is high */
+	s.ear->idle = 0;
+	out(&s, 0x61, 1, 2);
+	UNTIL(&s, s.ear->idle);
+	/* the timer must not be gone before */
+	bus_lock(s.r.b.bus);
+	s.dev->cls->reset(s.dev);
+	i8254_set_speaker(pit, NULL, NULL);
+	bus_unlock(s.r.b.bus);
+	sound_close(&s);
+}
+
+/* How long the line is high, in all modes and while counts change. */
+static void test_speaker_high(void)
+{
+	static const struct {
+		uint8_t control;
+		uint16_t count;
+		unsigned of_1000; /* long after it began */
+	} cases[] = {
+		{0xb6, 1000, 500},
+		{0xb6, 1001, 500},
+		{0xb4, 1000, 999},
+		{0xb4, 2, 500},
+		{0xb0, 1000, 1000}, /* it has come to its end */
+		{0xb8, 1000, 1000},
+	};
+	struct sound_rig s;
+	struct dev *pit;
+
+	sound_open(&s, "i8254");
+	pit = s.dev;
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+		uint64_t from, high;
+
+		out(&s, 0x61, 1, 3);
+		out(&s, 0x43, 1, cases[i].control);
+		out(&s, 0x42, 1, cases[i].count & 0xff);
+		out(&s, 0x42, 1, cases[i].count >> 8);
+		from = bus_clock_ns(s.r.b.bus) * 12 / 10000 + 100000;
+		bus_lock(s.r.b.bus);
+		high = i8254_speaker_high(pit, from, from + 1001000);
+		g_assert_cmpuint(i8254_speaker_high(pit, from, from), ==, 0);
+		bus_unlock(s.r.b.bus);
+		g_assert_cmpuint(
+			(high + 1000) / 1001, >=, cases[i].of_1000 - 1);
+		g_assert_cmpuint(high / 1001, <=, cases[i].of_1000 + 1);
+		out(&s, 0x61, 1, 1);
+		bus_lock(s.r.b.bus);
+		g_assert_cmpuint(
+			i8254_speaker_high(pit, from, from + 100), ==, 0);
+		bus_unlock(s.r.b.bus);
+	}
+	sound_close(&s);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -721,5 +811,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/sound/sb16/play", test_sb_play);
 	g_test_add_func("/sound/sb16/other", test_sb_other);
 	g_test_add_func("/sound/sb16/fm", test_sb_fm);
+	g_test_add_func("/sound/speaker", test_speaker);
+	g_test_add_func("/sound/speaker-high", test_speaker_high);
 	return g_test_run();
 }

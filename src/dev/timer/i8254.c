@@ -48,6 +48,8 @@ struct i8254 {
 	uint64_t due;		/* the tick of the edge it waits for */
 	uint8_t port_61;	/* bits 3:1: speaker and what enables NMIs */
 	uint64_t fired;
+	void (*speaker)(void *opaque, bool done);
+	void *speaker_opaque;
 };
 
 static uint64_t i8254_now(const struct i8254 *p)
@@ -329,15 +331,26 @@ static void i8254_control(struct i8254 *p, uint8_t val)
 	i8254_changed(p, c);
 }
 
+static void i8254_tell_speaker(struct i8254 *p, bool done)
+{
+	if (p->speaker)
+		p->speaker(p->speaker_opaque, done);
+}
+
 static void i8254_write(
 	void *opaque, uint16_t port, unsigned size, uint32_t val)
 {
 	struct i8254 *p = opaque;
+	bool heard = (port & 3) == 2 || ((port & 3) == 3 && val >> 6 == 2);
 
+	if (heard)
+		i8254_tell_speaker(p, false);
 	if ((port & 3) == 3)
 		i8254_control(p, val);
 	else
 		i8254_write_count(p, &p->c[port & 3], val);
+	if (heard)
+		i8254_tell_speaker(p, true);
 }
 
 static uint32_t i8254_read(void *opaque, uint16_t port, unsigned size)
@@ -412,8 +425,73 @@ static void i8254_61_write(
 {
 	struct i8254 *p = opaque;
 
+	i8254_tell_speaker(p, false);
 	i8254_set_gate(p, &p->c[2], val & 1);
 	p->port_61 = val & 0x0e;
+	i8254_tell_speaker(p, true);
+}
+
+/* ---- the loudspeaker ---- */
+
+void i8254_set_speaker(
+	struct dev *d, void (*change)(void *opaque, bool done), void *opaque)
+{
+	struct i8254 *p = (struct i8254 *)d;
+
+	p->speaker = change;
+	p->speaker_opaque = opaque;
+}
+
+bool i8254_speaker_on(const struct dev *d)
+{
+	return ((const struct i8254 *)d)->port_61 & 2;
+}
+
+bool i8254_speaks(const struct dev *d)
+{
+	const struct i8254_counter *c = &((const struct i8254 *)d)->c[2];
+
+	return i8254_speaker_on(d) && i8254_periodic(c) && c->gate &&
+	       i8254_running(c);
+}
+
+/* Ticks of the first t since the count was loaded at which OUT is high. */
+static uint64_t i8254_high(const struct i8254_counter *c, uint64_t t)
+{
+	uint64_t half = (c->count + 1) / 2;
+
+	switch (c->mode) {
+	case 0:
+	case 1: return t > c->count ? t - c->count : 0;
+	case 2: return t - t / c->count;
+	case 3: return t / c->count * half + MIN(t % c->count, half);
+	}
+	return t;
+}
+
+uint64_t i8254_speaker_high(struct dev *d, uint64_t from, uint64_t to)
+{
+	struct i8254_counter *c = &((struct i8254 *)d)->c[2];
+	uint64_t sum = 0;
+
+	if (!i8254_speaker_on(d))
+		return 0;
+	while (from < to) {
+		bool moves = i8254_running(c) && !c->stopped &&
+			     (c->gate || i8254_by_trigger(c));
+		uint64_t end = to;
+
+		i8254_settle(c, from);
+		if (!moves || from < c->start)
+			return sum + (i8254_out(c, from) ? to - from : 0);
+		/* Another count takes over with the next period. */
+		if (c->next && i8254_periodic(c))
+			end = MIN(to, c->start + c->count);
+		sum += i8254_high(c, end - c->start) -
+		       i8254_high(c, from - c->start);
+		from = end;
+	}
+	return sum;
 }
 
 static const struct bus_io_ops i8254_ops = {
