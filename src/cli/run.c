@@ -325,7 +325,7 @@ const struct cli_flag cli_run_flags[] = {
 	{"disk", 0, "FILE",
 		"a disk; options format=raw|qcow2|vhd|vhdx|vdi|vmdk, "
 		"bus=virtio|nvme|scsi|sata|ide|usb (or a place: ide0:1, sata3, "
-		"scsi12, usb1), readonly, snapshot, serial=S",
+		"scsi12, usb1), hba=virtio|lsi (of scsi), readonly, snapshot, serial=S",
 		"@file", set_disk},
 	{"cdrom", 0, "FILE",
 		"a CD in its drive, or none for an empty one; options "

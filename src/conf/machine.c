@@ -178,8 +178,6 @@ static bool check_drive(
 			"the board q35 has no IDE for a %s", media);
 		return false;
 	}
-	if (d->bus == CONF_BUS_SCSI && d->hba == CONF_HBA_LSI)
-		return unsupported(err, "host adapter lsi", "leave hba= out");
 	if (d->media == CONF_MEDIA_DISK	       ? d->bus != CONF_BUS_FLOPPY
 		: d->media == CONF_MEDIA_CDROM ? cd
 					       : d->bus == CONF_BUS_FLOPPY)

@@ -30,6 +30,7 @@
 #include "dev/storage/ahci.h"
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
+#include "dev/storage/lsi.h"
 #include "dev/storage/nvme.h"
 #include "dev/timer/acpi_pm.h"
 #include "dev/timer/hpet.h"
@@ -82,6 +83,7 @@ const struct dev_class *const dev_table[] = {
 	&usb_cd_class,
 	&ac97_class,
 	&hda_class,
+	&lsi_class,
 	&nvme_class,
 	&sb16_class,
 	&speaker_class,

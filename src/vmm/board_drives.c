@@ -12,6 +12,7 @@
 #include "dev/storage/ahci.h"
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
+#include "dev/storage/lsi.h"
 #include "dev/storage/scsi.h"
 #include "dev/usb/storage.h"
 #include "dev/virtio/virtio_scsi.h"
@@ -105,15 +106,19 @@ static bool add_scsi(struct machine *m, struct board_drive *d, GError **err)
 		.readonly = d->conf->readonly,
 		.serial = d->conf->serial};
 	struct dev **hba = &m->board.scsi[d->conf->hba];
+	bool lsi = d->conf->hba == CONF_HBA_LSI;
+	unsigned slot = (unsigned)d->conf->slot;
 	int e;
 
 	if (!*hba)
-		*hba = board_add(m, "virtio-scsi", "scsi", &h, err);
+		*hba = lsi ? board_add(m, "lsi53c895a", "lsi", &h, err)
+			   : board_add(m, "virtio-scsi", "scsi", &h, err);
 	d->dev = *hba;
 	if (!d->dev)
 		return false;
 	bus_lock(m->bus);
-	e = virtio_scsi_attach(d->dev, (unsigned)d->conf->slot, &c);
+	e = lsi ? lsi_attach(d->dev, slot, &c)
+		: virtio_scsi_attach(d->dev, slot, &c);
 	bus_unlock(m->bus);
 	return e == 0 || attach_failed(d, e, err);
 }
@@ -185,7 +190,9 @@ static struct scsi_unit *scsi_of(const struct board_drive *d)
 	if (d->conf->bus == CONF_BUS_USB)
 		return usb_storage_unit(d->dev);
 	if (d->conf->bus == CONF_BUS_SCSI)
-		return virtio_scsi_unit(d->dev, slot);
+		return d->conf->hba == CONF_HBA_LSI
+			       ? lsi_unit(d->dev, slot)
+			       : virtio_scsi_unit(d->dev, slot);
 	return &(d->conf->bus == CONF_BUS_IDE ? ide_drive(d->dev, slot)
 					      : ahci_drive(d->dev, slot))
 			->scsi;
@@ -202,7 +209,8 @@ bool board_swap_medium(struct board_drive *d, struct blk *b, bool readonly,
 {
 	if (d->conf->media != CONF_MEDIA_FLOPPY) {
 		*old = scsi_change_medium(scsi_of(d), b);
-		if (d->conf->bus == CONF_BUS_SCSI)
+		if (d->conf->bus == CONF_BUS_SCSI &&
+			d->conf->hba == CONF_HBA_VIRTIO)
 			virtio_scsi_changed(d->dev, (unsigned)d->conf->slot);
 	} else if (fdc_change(d->dev, (unsigned)d->conf->slot, b, readonly,
 			   old) < 0) {

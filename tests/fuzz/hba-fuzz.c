@@ -5,6 +5,7 @@
  */
 #include "dev-fuzz.h"
 
+#include "dev/storage/lsi.h"
 #include "dev/storage/nvme.h"
 #include "dev/virtio/virtio_scsi.h"
 
@@ -381,10 +382,106 @@ static void nvme_round(struct fuzz *f)
 	}
 }
 
+/* ---- LSI 53C895A ---- */
+
+static void lsi_open(struct fuzz *f)
+{
+	struct scsi_conf c = {.id = "d"};
+
+	f->dev = board_add(&f->r.b, "lsi53c895a");
+	bus_lock(f->r.b.bus);
+	for (unsigned n = 0; n < 3; n++) {
+		c.cd = n == 1;
+		c.blk = f->media[n] = rig_image(DISK_BYTES, n == 1);
+		g_assert_cmpint(lsi_attach(f->dev, n, &c), ==, 0);
+	}
+	bus_unlock(f->r.b.bus);
+}
+
+static void lsi_awake(struct fuzz *f)
+{
+	config_write(f, devfn_of(f), 0x14, 4, FUZZ_MMIO);
+	config_write(f, devfn_of(f), 0x18, 4, FUZZ_MMIO + 0x10000);
+	config_write(f, devfn_of(f), 4, 2, 6);
+	mmio_write(f, 0x14, 1, 0x40);
+}
+
+static void lsi_insn(struct fuzz *f, uint32_t at, uint32_t op, uint32_t arg)
+{
+	uint32_t i[2] = {op, arg};
+
+	if (!below(f, 64))
+		i[0] = rnd(f);
+	if (!below(f, 64))
+		i[1] = address(f);
+	if (!below(f, 128))
+		i[0] ^= 1u << below(f, 32);
+	put(f, at, i, 8);
+}
+
+/* A command as drivers have it, with a slip here and there. */
+static void lsi_command(struct fuzz *f)
+{
+	uint32_t at = TABLES + below(f, 16) * 0x1000, mem = DATA;
+	uint32_t n = below(f, 0x4000), ph = below(f, 4) ? 1 : 0;
+	uint8_t msg[8] = {0xc0 | below(f, 2), 0x20, 7, 1, 3, 1, 12, 15};
+	uint8_t cdb[16];
+
+	if (!below(f, 8))
+		msg[below(f, 8)] = rnd(f);
+	put(f, mem, msg, sizeof(msg));
+	make_cdb(f, cdb);
+	put(f, mem + 16, cdb, sizeof(cdb));
+	lsi_insn(f, at, 0x41000000 | below(f, 4) << 16, at + 0x100);
+	lsi_insn(f, at + 8, 0x06000000 | (1 + below(f, 8)), mem);
+	lsi_insn(f, at + 16, 0x87830000, 8); /* no answer */
+	lsi_insn(f, at + 24, 0x07000005, mem + 64);
+	lsi_insn(f, at + 32, 0x0200000a, mem + 16);
+	lsi_insn(f, at + 40, ph << 24 | n, mem + 0x1000);
+	lsi_insn(f, at + 48, 0x03000001, mem + 65);
+	lsi_insn(f, at + 56, 0x07000001, mem + 66);
+	lsi_insn(f, at + 64, 0x60000048, 0);
+	lsi_insn(f, at + 72, 0x48000000, 0);
+	lsi_insn(f, at + 80, below(f, 2) ? 0x98080000 : 0x98180000, at);
+	lsi_insn(f, at + 88, 0x50000000, at);
+	mmio_write(f, 0x2c, 4, at);
+}
+
+static void lsi_junk(struct fuzz *f)
+{
+	uint32_t at = TABLES + 0x20000;
+
+	for (unsigned i = 0; i < 16; i++)
+		lsi_insn(f, at + 8 * i, rnd(f), address(f));
+	mmio_write(f, 0x2c, 4, at);
+}
+
+static void lsi_round(struct fuzz *f)
+{
+	switch (below(f, 16)) {
+	default: lsi_command(f); break;
+	case 0: lsi_junk(f); break;
+	case 1: mmio_write(f, below(f, 256), 1u << below(f, 3), rnd(f)); break;
+	case 2: mmio_write(f, 0x14, 1, below(f, 8) ? 0x20 : rnd(f)); break;
+	case 3:
+	case 4:
+	case 5:
+		bus_mmio_read(f->r.b.bus, NULL,
+			FUZZ_MMIO + (below(f, 2) ? 0x40 : below(f, 255)), 4);
+		break;
+	case 6:
+		if (!below(f, 4))
+			mmio_write(f, 0x56, 4, rnd(f));
+		break;
+	case 7: lsi_awake(f); break;
+	}
+}
+
 /* ---- all ---- */
 
 static const struct kind kinds[] = {
 	{"virtio-scsi", vs_open, vs_awake, vs_round},
+	{"lsi", lsi_open, lsi_awake, lsi_round},
 	{"nvme", nvme_open, nvme_awake, nvme_round},
 	{NULL},
 };
