@@ -92,9 +92,12 @@ static const struct cli_flag *find_flag(
 	return NULL;
 }
 
+/* A verb's first flag is taken before the rest, wherever it stands. */
+enum pass { FIRST, REST };
+
 /* *words stands at a flag; left standing at its last word. */
-static bool take_flag(
-	const struct cli_verb *v, void *ctx, char ***words, GError **err)
+static bool take_flag(const struct cli_verb *v, void *ctx, enum pass pass,
+	char ***words, GError **err)
 {
 	const char *word = **words;
 	const char *eq = strchr(word, '=');
@@ -118,7 +121,22 @@ static bool take_flag(
 		}
 		++*words;
 	}
+	if (pass == FIRST ? !v->first || strcmp(f->name, v->first)
+			  : v->first && !strcmp(f->name, v->first))
+		return true;
 	return f->set(ctx, value, err);
+}
+
+/* What comes wrong on the way the other pass says. */
+static bool take_first(
+	const struct cli_verb *v, void *ctx, char **words, GError **err)
+{
+	for (; *words && strcmp(*words, "--") != 0; words++)
+		if ((*words)[0] == '-' && (*words)[1] &&
+			find_flag(v, *words, strcspn(*words, "=")) &&
+			!take_flag(v, ctx, FIRST, &words, err))
+			return false;
+	return true;
 }
 
 bool cli_args_parse(const struct cli_verb *v, void *ctx, char **words,
@@ -126,6 +144,8 @@ bool cli_args_parse(const struct cli_verb *v, void *ctx, char **words,
 {
 	bool flags = true;
 
+	if (v->first && !take_first(v, ctx, words, err))
+		return false;
 	for (; *words; words++) {
 		const char *w = *words;
 
@@ -136,7 +156,7 @@ bool cli_args_parse(const struct cli_verb *v, void *ctx, char **words,
 			*help = true;
 			return true;
 		} else if (flags && w[0] == '-' && w[1]) {
-			if (!take_flag(v, ctx, &words, err))
+			if (!take_flag(v, ctx, REST, &words, err))
 				return false;
 		} else if (v->positional) {
 			if (!v->positional(ctx, w, err))

@@ -1,12 +1,14 @@
 /*
  * run.c - `vmeste run`: from flags to a machine.
  */
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/control.h"
 #include "cli/files.h"
 #include "cli/listen.h"
+#include "cli/os.h"
 #include "cli/ports.h"
 #include "cli/session.h"
 #include "cli/state.h"
@@ -19,7 +21,9 @@ struct run {
 	bool serial_stated;
 	bool source; /* something to boot was named */
 	bool named;
-	char *password; /* the file of the remote screen's */
+	bool sound_stated;
+	const struct conf_os *os; /* --os, or NULL */
+	char *password;		  /* the file of the remote screen's */
 };
 
 #define SETTER(name)                                                           \
@@ -214,6 +218,7 @@ SETTER(vga)
 
 SETTER(sound)
 {
+	((struct run *)ctx)->sound_stated = true;
 	return conf_sound_parse(MACHINE, v, err);
 }
 
@@ -235,6 +240,24 @@ SETTER(ioapic)
 SETTER(hpet)
 {
 	return conf_parse_bool(v, &MACHINE->hpet, err);
+}
+
+SETTER(rtc)
+{
+	int word;
+
+	if (!set_word(&word, &conf_rtc_words, v, err))
+		return false;
+	MACHINE->rtc = (enum conf_rtc)word;
+	return true;
+}
+
+SETTER(os)
+{
+	struct run *r = ctx;
+
+	r->os = cli_os_find(v, err);
+	return r->os && conf_os_apply(r->os, r->m, err);
 }
 
 SETTER(no_reboot)
@@ -295,6 +318,11 @@ SETTER(verbose)
 }
 
 const struct cli_flag cli_run_flags[] = {
+	{"os", 0, "OS",
+		"hardware that this guest system has drivers for, unless other "
+		"flags say otherwise: win98, debian12, ...; vmeste help os "
+		"lists them",
+		NULL, set_os},
 	{"engine", 0, "E",
 		"what runs the processors: auto (default), bt, kvm or interp; "
 		"options cache=SIZE (bt), irqchip=auto|kernel|user (kvm), "
@@ -387,6 +415,10 @@ const struct cli_flag cli_run_flags[] = {
 		"on off", set_ioapic},
 	{"hpet", 0, "on|off", "the HPET timer (default: on)", "on off",
 		set_hpet},
+	{"rtc", 0, "CLOCK",
+		"the battery-backed clock shows utc (default) or localtime, "
+		"as Windows, DOS and OS/2 want it",
+		"utc localtime", set_rtc},
 	{"no-reboot", 0, NULL, "end when the guest resets itself", NULL,
 		set_no_reboot},
 	{"timeout", 0, "TIME", "stop after this time, with status 6", NULL,
@@ -496,11 +528,31 @@ static bool listen_screen(struct run *r, GError **err)
 	       cli_listen(&m->screen, "--display", err);
 }
 
+/* What --os says of devices that come in lists. */
+static bool add_profile(struct run *r, GError **err)
+{
+	g_autofree char *min = conf_os_get(r->os, "min");
+	uint64_t bytes = 0;
+
+	if (min && !conf_parse_size(min, &bytes, err))
+		return false;
+	if (r->m->mem_bytes < bytes)
+		fprintf(stderr,
+			"note: %s does not run in less than %s of "
+			"memory\n",
+			r->os->name, min);
+	conf_os_add(r->os, r->m, !r->sound_stated);
+	return true;
+}
+
 static bool open_all(struct run *r, GError **err)
 {
 	struct conf_machine *m = r->m;
 
 	conf_drives_default(m);
+	conf_rtc_settle(m);
+	if (r->os && !add_profile(r, err))
+		return false;
 	return conf_machine_check(m, err) && conf_drives_place(m, err) &&
 	       conf_usb_place(m, err) && cli_ports_check(m, err) &&
 	       (!r->named || cli_control_listen(m, err)) &&

@@ -27,7 +27,8 @@ struct cli_verb {
 	const char *summary; /* one line */
 	const char *text;    /* paragraphs for --help and the man page */
 	const struct cli_flag *flags; /* ends with a NULL name; may be NULL */
-	const char *const *examples;  /* 2 to 4 pairs: command, what it does */
+	const char *first; /* a flag that is taken before all others, or NULL */
+	const char *const *examples; /* 2 to 4 pairs: command, what it does */
 	void *(*new_ctx)(void);
 	void (*free_ctx)(void *ctx);
 	bool (*positional)(void *ctx, const char *word, GError **err);

@@ -7,13 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/os.h"
 #include "conf/error.h"
 
 /* What help and completion take: up to two words. */
 struct words {
 	const char *word[2];
 	unsigned n;
-	bool man;
+	bool man, json;
 };
 
 static void *words_new(void)
@@ -40,6 +41,18 @@ static bool set_man(void *ctx, const char *value, GError **err)
 	return true;
 }
 
+static bool set_help_output(void *ctx, const char *value, GError **err)
+{
+	static const char *const words[] = {"table", "json", NULL};
+	static const struct conf_word_list formats = {"format", words};
+	int word;
+
+	if (!conf_parse_word(value, &formats, &word, err))
+		return false;
+	((struct words *)ctx)->json = word == 1;
+	return true;
+}
+
 static int unknown_verb(const char *word, GError **err)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new();
@@ -62,6 +75,10 @@ static int run_help(void *ctx, GError **err)
 	const struct words *w = ctx;
 	const struct cli_verb *v = w->n ? cli_verb_find(w->word[0]) : NULL;
 
+	if (w->n && !strcmp(w->word[0], "os")) {
+		cli_os_print(w->json);
+		return 0;
+	}
 	if (w->n && !v)
 		return unknown_verb(w->word[0], err);
 	if (v && w->man)
@@ -94,7 +111,10 @@ static int run_completion(void *ctx, GError **err)
 }
 
 static const struct cli_flag help_flags[] = {
-	{"man", 0, NULL, "print a man page instead", NULL, set_man}, {NULL}};
+	{"man", 0, NULL, "print a man page instead", NULL, set_man},
+	{"output", 'o', "FORMAT", "of os: table (default) or json",
+		"table json", set_help_output},
+	{NULL}};
 
 static const char *const run_examples[] = {
 	"vmeste run --kernel vmlinuz --initrd initrd.gz --append console=ttyS0",
@@ -178,7 +198,9 @@ static const char *const version_examples[] = {"vmeste version",
 	"Only the number", NULL};
 static const char *const help_examples[] = {"vmeste help run",
 	"Flags and examples of one verb",
-	"vmeste help --man run > vmeste-run.1", "The same as a man page", NULL};
+	"vmeste help --man run > vmeste-run.1", "The same as a man page",
+	"vmeste help os -o json", "Guest systems and what hardware they get",
+	NULL};
 static const char *const completion_examples[] = {
 	"source <(vmeste completion bash)", "Complete in this shell",
 	"vmeste completion fish > ~/.config/fish/completions/vmeste.fish",
@@ -200,6 +222,7 @@ const struct cli_verb cli_verbs[] = {
 			"Sizes are written 512M or 2G, times 60s or 10m. The "
 			"exit status is 0 if the guest powered off.",
 		.flags = cli_run_flags,
+		.first = "os",
 		.examples = run_examples,
 		.new_ctx = cli_run_new,
 		.free_ctx = cli_run_free,
@@ -466,10 +489,11 @@ const struct cli_verb cli_verbs[] = {
 	},
 	{
 		.name = "help",
-		.args = "[--man] [VERB]",
+		.args = "[FLAGS] [VERB | os]",
 		.summary = "print help, of one verb or of all",
 		.text = "Prints the list of verbs, or the flags and examples "
-			"of one verb.",
+			"of one verb. os: the guest systems that --os knows, and "
+			"the hardware that each gets.",
 		.flags = help_flags,
 		.examples = help_examples,
 		.new_ctx = words_new,

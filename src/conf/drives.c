@@ -130,10 +130,6 @@ bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
 {
 	static const char *const keys[] = {
 		"format", "bus", "hba", "readonly", "snapshot", "serial", NULL};
-	static const enum conf_bus default_bus[] = {
-		[CONF_MEDIA_DISK] = CONF_BUS_VIRTIO,
-		[CONF_MEDIA_CDROM] = CONF_BUS_IDE,
-		[CONF_MEDIA_FLOPPY] = CONF_BUS_FLOPPY};
 	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
 	struct conf_drive *d;
 
@@ -148,7 +144,7 @@ bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
 	d = conf_drive_new();
 	g_ptr_array_add(m->drives, d);
 	d->media = media;
-	d->bus = default_bus[media];
+	d->bus = m->default_bus[media];
 	d->readonly = media == CONF_MEDIA_CDROM;
 	/* An empty drive; a file of that name is ./none. */
 	if (media == CONF_MEDIA_DISK || strcmp(o->value, "none") != 0)

@@ -16,6 +16,7 @@ WORDS(irqchip, "irqchip", "auto", "kernel", "user");
 WORDS(hypervisor, "hypervisor", "kvm", "none");
 WORDS(board, "board", "pc", "q35");
 WORDS(firmware, "firmware", "bios", "uefi");
+WORDS(rtc, "clock", "utc", "localtime");
 WORDS(media, "medium", "disk", "cdrom", "floppy");
 WORDS(bus, "bus", "virtio", "ide", "sata", "scsi", "nvme", "usb", "floppy");
 WORDS(hba, "host adapter", "virtio", "lsi");
@@ -105,6 +106,9 @@ struct conf_machine *conf_machine_new(void)
 	m->sockets = m->cores = m->threads = 1;
 	m->mem_bytes = 512ull << 20;
 	m->acpi = m->ioapic = m->hpet = true;
+	m->default_bus[CONF_MEDIA_DISK] = CONF_BUS_VIRTIO;
+	m->default_bus[CONF_MEDIA_CDROM] = CONF_BUS_IDE;
+	m->default_bus[CONF_MEDIA_FLOPPY] = CONF_BUS_FLOPPY;
 	m->firmware_file.fd = m->nvram.fd = m->kernel.fd = m->initrd.fd = -1;
 	m->control.fd = m->gdb.fd = m->trace.fd = m->state.fd = -1;
 	m->vga_rom.fd = m->screen.fd = -1;
@@ -148,6 +152,16 @@ void conf_machine_free(struct conf_machine *m)
 	g_free(m->display_addr);
 	g_free(m->display_password);
 	g_free(m);
+}
+
+void conf_rtc_settle(struct conf_machine *m)
+{
+	g_autoptr(GDateTime) now = g_date_time_new_now_local();
+
+	m->rtc_offset_s = 0;
+	if (now && m->rtc == CONF_RTC_LOCALTIME)
+		m->rtc_offset_s = (int)(g_date_time_get_utc_offset(now) /
+					G_TIME_SPAN_SECOND);
 }
 
 unsigned conf_machine_ncpus(const struct conf_machine *m)

@@ -63,6 +63,11 @@ enum conf_firmware {
 	CONF_FIRMWARE_UEFI,
 };
 
+enum conf_rtc { /* what the battery-backed clock shows */
+	CONF_RTC_UTC,
+	CONF_RTC_LOCALTIME,
+};
+
 enum conf_media {
 	CONF_MEDIA_DISK,
 	CONF_MEDIA_CDROM,
@@ -157,8 +162,8 @@ enum conf_boot {
 extern const struct conf_word_list conf_engine_words, conf_irqchip_words,
 	conf_hypervisor_words, conf_board_words, conf_firmware_words,
 	conf_media_words, conf_bus_words, conf_hba_words, conf_format_words,
-	conf_nic_words, conf_serial_words, conf_display_words, conf_vga_words,
-	conf_pointer_words, conf_keyboard_words, conf_usb_words,
+	conf_nic_words, conf_rtc_words, conf_serial_words, conf_display_words,
+	conf_vga_words, conf_pointer_words, conf_keyboard_words, conf_usb_words,
 	conf_boot_words;
 
 struct conf_file {
@@ -215,11 +220,18 @@ struct conf_machine {
 
 	enum conf_board board;
 	bool acpi, ioapic, hpet; /* default on */
+	enum conf_rtc rtc;
+	int rtc_offset_s; /* the RTC's time minus UTC: conf_rtc_settle */
 	enum conf_firmware firmware;
 	struct conf_file firmware_file; /* its image */
 	/* UEFI's variables; not kept: a template, changes vanish. */
 	struct conf_file nvram;
 	bool nvram_keep;
+
+	/* What --disk, --cdrom, --floppy and --nic mean that do not say; of no
+	 * use to the machine. */
+	enum conf_bus default_bus[CONF_MEDIA_FLOPPY + 1];
+	enum conf_nic_model default_nic;
 
 	/* Direct kernel boot if kernel.path. */
 	struct conf_file kernel, initrd;
@@ -274,6 +286,9 @@ struct conf_machine *conf_machine_new(void);
 void conf_machine_free(struct conf_machine *m);
 
 unsigned conf_machine_ncpus(const struct conf_machine *m);
+
+/* Now, by the host's time zone. */
+void conf_rtc_settle(struct conf_machine *m);
 
 /* A controller if something hangs on USB and none was named; what names one
  * that is not there is an error. */

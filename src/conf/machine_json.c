@@ -11,6 +11,9 @@
 
 #include "conf/error.h"
 
+/* A day: numbers on the wire are not negative. */
+#define RTC_OFFSET_BIAS 86400
+
 /* ---- writing ---- */
 
 static void put_file(
@@ -183,6 +186,9 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	json_object_set_boolean_member(o, "acpi", m->acpi);
 	json_object_set_boolean_member(o, "ioapic", m->ioapic);
 	json_object_set_boolean_member(o, "hpet", m->hpet);
+	put_word(o, "rtc", &conf_rtc_words, (int)m->rtc);
+	json_object_set_int_member(
+		o, "rtc_offset_s", m->rtc_offset_s + RTC_OFFSET_BIAS);
 	put_word(o, "firmware", &conf_firmware_words, (int)m->firmware);
 	put_file(o, "firmware_file", &m->firmware_file, fds);
 	put_file(o, "nvram", &m->nvram, fds);
@@ -541,6 +547,10 @@ static void read_hardware(
 	m->acpi = get_bool(r, o, "acpi", true);
 	m->ioapic = get_bool(r, o, "ioapic", true);
 	m->hpet = get_bool(r, o, "hpet", true);
+	m->rtc = (enum conf_rtc)get_word(r, o, "rtc", &conf_rtc_words);
+	m->rtc_offset_s = (int)get_int(r, o, "rtc_offset_s",
+				  2 * RTC_OFFSET_BIAS, RTC_OFFSET_BIAS) -
+			  RTC_OFFSET_BIAS;
 	m->firmware = (enum conf_firmware)get_word(
 		r, o, "firmware", &conf_firmware_words);
 	get_file(r, o, "firmware_file", &m->firmware_file);

@@ -140,7 +140,7 @@ static bool nic_options(
 	struct conf_nic *n, const struct conf_options *o, GError **err)
 {
 	const char *mac = conf_options_get(o, "mac");
-	int model = CONF_NIC_VIRTIO;
+	int model = (int)n->model;
 
 	if (!word_option(o, "model", &conf_nic_words, &model, err))
 		return false;
@@ -173,6 +173,7 @@ bool conf_nic_parse(struct conf_machine *m, const char *text, GError **err)
 		return bad(err, "network", o->value,
 			"write --nic user or --nic none");
 	n = conf_nic_new();
+	n->model = m->default_nic;
 	g_ptr_array_add(m->nics, n);
 	return nic_options(n, o, err);
 }

@@ -317,6 +317,7 @@ static void set_cmos(struct machine *m)
 	bus_lock(m->bus);
 	mc146818_set_memory(m->board.rtc, ram->low, ram->bytes - ram->low);
 	mc146818_set_cpus(m->board.rtc, m->ncpus);
+	mc146818_set_offset(m->board.rtc, m->conf->rtc_offset_s);
 	mc146818_set_boot(m->board.rtc, order, true);
 	if (m->board.ide)
 		mc146818_set(m->board.rtc, 0x39, ide_translation(m));

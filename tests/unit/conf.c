@@ -8,6 +8,7 @@
 #include "conf/error.h"
 #include "conf/machine.h"
 #include "conf/options.h"
+#include "conf/os.h"
 
 static void test_size(void)
 {
@@ -87,6 +88,48 @@ static void test_sound(void)
 	g_assert_cmpuint(s->irq + s->dma + s->dma16, ==, 16);
 	s = &g_array_index(copy->sound, struct conf_sound, 1);
 	g_assert_cmphex(s->port, ==, 0x220);
+}
+
+static void test_os(void)
+{
+	static const struct {
+		const char *id, *key, *value;
+	} cases[] = {
+		{"win98", "rtc", "localtime"}, {"win98", "disk", "ide"},
+		{"debian12.7", "disk", "virtio"}, /* as debian12 */
+		{"msdos6.22", "usb", "off"},
+		{"linux2.4", "mem", "256M"}, /* other than its family's */
+	};
+	g_autoptr(conf_machine_auto) m = conf_machine_new();
+	struct conf_nic *n;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *v =
+			conf_os_get(conf_os_find(cases[i].id), cases[i].key);
+
+		g_assert_cmpstr(v, ==, cases[i].value);
+	}
+	g_assert_null(conf_os_find("win"));
+	g_assert_null(conf_os_find(""));
+	g_assert_true(conf_os_apply(conf_os_find("win7"), m, NULL));
+	g_assert_cmpint(m->board, ==, CONF_BOARD_Q35);
+	g_assert_cmpint(m->hypervisor, ==, CONF_HYPERVISOR_NONE);
+	g_assert_true(conf_nic_parse(m, "user", NULL));
+	n = g_ptr_array_index(m->nics, 0);
+	g_assert_cmpint(n->model, ==, CONF_NIC_E1000);
+	g_assert_cmpuint(m->nusb, ==, 0);
+	conf_os_add(conf_os_find("win7"), m, true);
+	g_assert_cmpuint(m->nusb + m->sound->len, ==, 2);
+	/* each row can be applied */
+	for (const struct conf_os *os = conf_os_list; os->id; os++) {
+		g_autoptr(conf_machine_auto) each = conf_machine_new();
+
+		g_assert_true(conf_os_apply(os, each, NULL));
+		conf_os_add(os, each, true);
+		g_assert_true(conf_machine_check(each, NULL));
+		g_assert_true(each->nusb || each->usb_off ||
+			      strstr(os->family, "usb=off"));
+	}
 }
 
 static void test_time(void)
@@ -315,6 +358,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/conf/size", test_size);
 	g_test_add_func("/conf/time", test_time);
+	g_test_add_func("/conf/os", test_os);
 	g_test_add_func("/conf/drive", test_drive);
 	g_test_add_func("/conf/places", test_places);
 	g_test_add_func("/conf/nic", test_nic);

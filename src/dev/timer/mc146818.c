@@ -391,6 +391,11 @@ void mc146818_set(struct dev *d, uint8_t addr, uint8_t val)
 		r->cmos[addr] = val;
 }
 
+void mc146818_set_offset(struct dev *d, int seconds)
+{
+	((struct mc146818 *)d)->diff_ns = seconds * (int64_t)NS_PER_S;
+}
+
 static void mc146818_set16(struct dev *d, uint8_t addr, uint64_t val)
 {
 	if (val > 0xffff)

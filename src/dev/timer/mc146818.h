@@ -12,6 +12,9 @@ extern const struct dev_class mc146818_class;
  * reset. */
 void mc146818_set(struct dev *d, uint8_t addr, uint8_t val);
 
+/* Let the time of day be the host's UTC and so much. */
+void mc146818_set_offset(struct dev *d, int seconds);
+
 /* Does bit 7 of port 0x70 hold the NMI line back?  Lock held. */
 bool mc146818_nmi_masked(struct dev *d);
 
