@@ -269,11 +269,20 @@ static struct wire_msg *answer_check(struct wire_msg *msg, GError **err)
 struct wire_msg *cli_control_ask(int sock, const char *type, JsonObject *body,
 	int fd, int timeout_ms, GError **err)
 {
+	const int fds[2] = {fd, -1};
+
+	return cli_control_ask_fds(sock, type, body, fds, timeout_ms, err);
+}
+
+struct wire_msg *cli_control_ask_fds(int sock, const char *type,
+	JsonObject *body, const int fds[2], int timeout_ms, GError **err)
+{
+	unsigned nfds = fds[0] < 0 ? 0 : fds[1] < 0 ? 1 : 2;
 	struct pollfd p = {.fd = sock, .events = POLLIN};
 	struct wire_msg *m;
 	int n;
 
-	if (!wire_send(sock, type, body, &fd, fd >= 0, err))
+	if (!wire_send(sock, type, body, fds, nfds, err))
 		return NULL;
 	do
 		n = poll(&p, 1, timeout_ms);

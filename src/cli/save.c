@@ -10,19 +10,40 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <glib-unix.h>
+
 #include "cli/control.h"
 #include "cli/verb.h"
 #include "conf/error.h"
 
 #define GONE_MS 60000 /* to end, when all is written */
 
+struct save {
+	struct cli_words words; /* machine, file */
+	bool running;
+};
+
 void *cli_save_new(void)
 {
-	struct cli_words *w = g_new0(struct cli_words, 1);
+	struct save *s = g_new0(struct save, 1);
 
-	w->max = 2;
-	return w;
+	s->words.max = 2;
+	return s;
 }
+
+static bool set_running(void *ctx, const char *v, GError **err)
+{
+	((struct save *)ctx)->running = true;
+	return true;
+}
+
+const struct cli_flag cli_save_flags[] = {
+	{"running", 0, NULL,
+		"let the machine go on meanwhile and after; it stands for a "
+		"moment only, and may not write to disks",
+		NULL, set_running},
+	{NULL},
+};
 
 static bool wait_gone(int sock, GError **err)
 {
@@ -35,27 +56,92 @@ static bool wait_gone(int sock, GError **err)
 	return false;
 }
 
-static bool save_ask(
-	int sock, int fd, const char *temp, const char *file, GError **err)
+static void say(uint64_t bytes, uint64_t ns, uint64_t stood_ns)
+{
+	g_autofree char *stood =
+		stood_ns ? g_strdup_printf("; the machine stood for %.1f ms",
+				   (double)stood_ns * 1e-6)
+			 : NULL;
+
+	fprintf(stderr, "vmeste: %.1f MB in %.2f s%s\n", (double)bytes * 1e-6,
+		(double)ns * 1e-9, stood ? stood : "");
+}
+
+/* It ends. */
+static bool save_end(int sock, int fd, GError **err)
 {
 	g_autoptr(wire_msg_auto) m =
 		cli_control_ask(sock, "save", NULL, fd, -1, err);
 
 	if (!m || !wait_gone(sock, err))
 		return false;
-	if (fsync(fd) || rename(temp, file)) {
-		conf_error_set_errno(err, errno, NULL, "cannot write %s", file);
-		return false;
-	}
-	fprintf(stderr, "vmeste: %.1f MB in %.2f s\n",
-		(double)wire_msg_int(m, "bytes", 0) * 1e-6,
-		(double)wire_msg_int(m, "ns", 0) * 1e-9);
+	say((uint64_t)wire_msg_int(m, "bytes", 0),
+		(uint64_t)wire_msg_int(m, "ns", 0), 0);
 	return true;
+}
+
+/* What the process says that writes the state: vmm/priv.h has the same. */
+struct snapshot_result {
+	uint64_t ok, bytes, ns;
+	char message[232];
+};
+
+static bool snapshot_wait(int from, uint64_t stood_ns, GError **err)
+{
+	struct snapshot_result r = {0};
+	ssize_t n = read(from, &r, sizeof(r));
+
+	if (n == sizeof(r) && r.ok) {
+		say(r.bytes, r.ns, stood_ns);
+		return true;
+	}
+	r.message[sizeof(r.message) - 1] = '\0';
+	if (n == sizeof(r))
+		g_set_error_literal(
+			err, CONF_ERROR, CONF_ERROR_FAILED, r.message);
+	else
+		conf_error_set(err, CONF_ERROR_FAILED,
+			"the process that wrote it was killed", NULL,
+			"the state is not whole");
+	return false;
+}
+
+/* It goes on. */
+static bool save_running(int sock, int fd, GError **err)
+{
+	g_autoptr(wire_msg_auto) m = NULL;
+	JsonObject *body = json_object_new();
+	int result[2], fds[2] = {fd, -1};
+	bool ok;
+
+	if (!g_unix_open_pipe(result, FD_CLOEXEC, err))
+		return false;
+	fds[1] = result[1];
+	json_object_set_boolean_member(body, "running", TRUE);
+	m = cli_control_ask_fds(sock, "save", body, fds, -1, err);
+	close(result[1]);
+	ok = m &&
+	     snapshot_wait(result[0], (uint64_t)wire_msg_int(m, "ns", 0), err);
+	close(result[0]);
+	return ok;
+}
+
+static bool save_ask(
+	const struct save *s, int sock, int fd, const char *temp, GError **err)
+{
+	if (!(s->running ? save_running : save_end)(sock, fd, err))
+		return false;
+	if (!fsync(fd) && !rename(temp, s->words.word[1]))
+		return true;
+	conf_error_set_errno(
+		err, errno, NULL, "cannot write %s", s->words.word[1]);
+	return false;
 }
 
 int cli_save(void *ctx, GError **err)
 {
-	const struct cli_words *w = ctx;
+	const struct save *s = ctx;
+	const struct cli_words *w = &s->words;
 	g_autofree char *temp = g_strdup_printf("%s.XXXXXX", w->word[1]);
 	int sock, fd;
 	bool ok;
@@ -77,7 +163,7 @@ int cli_save(void *ctx, GError **err)
 		close(sock);
 		return conf_error_status(*err);
 	}
-	ok = save_ask(sock, fd, temp, w->word[1], err);
+	ok = save_ask(s, sock, fd, temp, err);
 	if (!ok)
 		unlink(temp);
 	close(fd);

@@ -116,6 +116,7 @@ extern const struct cli_flag cli_dump_flags[];
 
 void *cli_save_new(void);
 int cli_save(void *ctx, GError **err);
+extern const struct cli_flag cli_save_flags[];
 
 /* Driving a machine by its screen: screen.c. */
 void *cli_screen_new(void);

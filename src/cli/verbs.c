@@ -160,7 +160,8 @@ static const char *const detach_examples[] = {
 	"vmeste detach web disk1", "Pull it out", NULL};
 static const char *const save_examples[] = {"vmeste save web web.state",
 	"All of it into a file; then it ends", "vmeste run --state web.state",
-	"And goes on where it was", NULL};
+	"And goes on where it was", "vmeste save --running web web.state",
+	"It hardly notices", NULL};
 static const char *const stop_examples[] = {"vmeste stop web",
 	"Press the power button and wait until the guest has powered off",
 	"vmeste stop --now web", "Pull the plug", NULL};
@@ -397,8 +398,9 @@ const struct cli_verb cli_verbs[] = {
 	},
 	{
 		.name = "save",
-		.args = "NAME FILE",
+		.args = "[FLAGS] NAME FILE",
 		.summary = "write a running machine into a file and end it",
+		.flags = cli_save_flags,
 		.text = "The file has its memory, processors, devices and settings; vmeste run --state FILE goes on from there, with the same disks. The guest's clock catches up with the time that has passed. Whoever can write the file decides what the machine does: keep it as you keep its disks.",
 		.examples = save_examples,
 		.new_ctx = cli_save_new,

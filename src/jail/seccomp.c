@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sched.h>
+#include <signal.h>
 #include <seccomp.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -108,6 +109,11 @@ static void add_checked(scmp_filter_ctx f, bool kvm)
 	allow_arg(f, SCMP_SYS(clone),
 		SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
 	seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	/* ... and fork(), by which a running machine is saved: what comes of
+	 * it lives in this jail. */
+	allow_arg(f, SCMP_SYS(clone),
+		SCMP_A0(SCMP_CMP_EQ,
+			CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD));
 	add_fcntls(f);
 	add_ioctls(f, kvm);
 	/* fstat() of the C library; no path is looked at. */

@@ -212,8 +212,12 @@ static bool do_save(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
 	struct save_figures f;
+	int fd = q->nfds ? q->fds[0] : -1;
+	int result = q->nfds > 1 ? q->fds[1] : -1;
 
-	if (!machine_save(c->m, q->nfds == 1 ? q->fds[0] : -1, &f, err))
+	if (!(member_bool(q, "running")
+			    ? machine_snapshot(c->m, fd, result, &f, err)
+			    : machine_save(c->m, fd, &f, err)))
 		return false;
 	json_object_set_int_member(a, "bytes", (gint64)f.bytes);
 	json_object_set_int_member(a, "ns", (gint64)f.ns);

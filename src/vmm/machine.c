@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "conf/error.h"
 #include "cpu/kvm/kvm.h"
@@ -220,6 +221,8 @@ void machine_free(struct machine *m)
 	if (m->bus)
 		bus_free(m->bus);
 	change_fini(m);
+	if (m->snapshot)
+		close(m->snapshot);
 	pthread_mutex_destroy(&m->failure_lock);
 	g_free(m);
 }

@@ -260,10 +260,14 @@ bool model_from_text(struct x86_cpu_model *m, const char *text, const bool *can,
 
 /* What other threads do for devices has ended when it returns.  Held. */
 void state_drain(struct machine *m);
-/* part is called for each; false if it, or a device, fails.  Held, drained. */
-bool state_save_parts(struct machine *m,
-	bool (*part)(void *opaque, const char *name, const GByteArray *a),
-	void *opaque, GError **err);
+/* Is everything there that saving needs? */
+bool state_can(const struct machine *m, GError **err);
+/* The clock and processors; devices.  part is called for each; false if it
+ * fails.  Held, drained. */
+typedef bool state_part_fn(void *opaque, const char *name, const GByteArray *a);
+bool state_save_processors(
+	struct machine *m, state_part_fn *part, void *opaque);
+bool state_save_devices(struct machine *m, state_part_fn *part, void *opaque);
 /* Reset, memory loaded, not yet run. */
 struct save_parts;
 bool state_load_parts(
@@ -286,6 +290,18 @@ struct save_figures {
  * on.  Loop. */
 bool machine_save(
 	struct machine *m, int fd, struct save_figures *f, GError **err);
+/*
+ * The same while it goes on: f->ns is how long it stood.  The file is written
+ * by a process of its own, which then writes a struct snapshot_result into the
+ * pipe result_fd.
+ */
+struct snapshot_result {
+	uint64_t ok, bytes, ns;
+	char message[232];
+};
+
+bool machine_snapshot(struct machine *m, int fd, int result_fd,
+	struct save_figures *f, GError **err);
 /* Out of conf.state, instead of power-on. */
 bool machine_load(struct machine *m, GError **err);
 
@@ -413,6 +429,7 @@ struct machine {
 	struct x86_cpu_model model;
 	uint64_t tsc_hz;	   /* this host's */
 	struct catch_up *catch_up; /* or NULL */
+	int snapshot;		   /* pipe from whoever writes one, 0: nobody */
 	struct cpu_vm *vm;
 	unsigned ncpus;
 	uint32_t apic_ids[BUS_MAX_CPUS];

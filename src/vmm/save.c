@@ -4,6 +4,7 @@
  * The file begins with the machine's description, by which the client makes it
  * again; then come the parts (state.c) and memory.
  */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -122,7 +123,8 @@ static bool save_held(
 
 	if (!o)
 		return false;
-	ok = state_save_parts(m, put_part, o, err) &&
+	ok = state_save_processors(m, put_part, o) &&
+	     state_save_devices(m, put_part, o) &&
 	     save_out_ram(o, &ram, threads());
 	f->bytes = save_out_bytes(o);
 	/* Whatever failed before stands in *err already. */
@@ -130,20 +132,27 @@ static bool save_held(
 	       flush_disks(m, err);
 }
 
+static bool is_file(int fd, GError **err)
+{
+	struct stat st;
+
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode))
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
+		"no file to save the machine to");
+	return false;
+}
+
 bool machine_save(
 	struct machine *m, int fd, struct save_figures *f, GError **err)
 {
 	gint64 start = g_get_monotonic_time();
-	struct stat st;
 	bool ok;
 
 	*f = (struct save_figures){0};
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-		conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
-			"no file to save the machine to");
+	if (!is_file(fd, err))
 		return false;
-	}
-	if (!disks_stay(m, err))
+	if (!disks_stay(m, err) || !state_can(m, err))
 		return false;
 	machine_hold(m, MACHINE_HOLD_SAVE);
 	state_drain(m);
@@ -153,6 +162,177 @@ bool machine_save(
 		machine_quit(m, 0, NULL);
 	else
 		machine_release(m, MACHINE_HOLD_SAVE);
+	return ok;
+}
+
+/* ---- while it goes on ---- */
+
+/*
+ * fork() is the copy: the child has all memory as it was at that moment, the
+ * kernel copies the pages that the guest then writes.  The child has this one
+ * thread, which holds the bus lock, and touches nothing of the host's but the
+ * two descriptors.
+ */
+
+static gint64 now_us(void)
+{
+	return g_get_monotonic_time();
+}
+
+static bool disks_rest(const struct machine *m, GError **err)
+{
+	for (unsigned i = 0; i < m->board.ndrives; i++) {
+		const struct board_drive *d = &m->board.drive[i];
+
+		if (!d->blk || d->blk->readonly)
+			continue;
+		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
+			"the guest goes on writing to it, and the state would "
+			"not fit it any more",
+			"save without --running, or give it ,readonly",
+			"the machine cannot be saved with %s while it runs",
+			d->name);
+		return false;
+	}
+	return true;
+}
+
+/* Does the one before still write? */
+static bool snapshot_busy(struct machine *m)
+{
+	char c;
+
+	if (m->snapshot && read(m->snapshot, &c, 1) == 0) {
+		close(m->snapshot);
+		m->snapshot = 0;
+	}
+	return m->snapshot != 0;
+}
+
+struct taken {
+	GPtrArray *names, *bytes;
+};
+
+static bool keep_part(void *opaque, const char *name, const GByteArray *a)
+{
+	struct taken *t = opaque;
+	GByteArray *b = g_byte_array_sized_new(a->len);
+
+	g_byte_array_append(b, a->data, a->len);
+	g_ptr_array_add(t->names, g_strdup(name));
+	g_ptr_array_add(t->bytes, b);
+	return true;
+}
+
+/* The child's life. */
+G_GNUC_NORETURN static void snapshot_write(struct machine *m,
+	const struct taken *t, const char *settings, int fd, int result_fd)
+{
+	struct snapshot_result r = {0};
+	struct save_ram ram = memory(m);
+	gint64 start = now_us();
+	GError *err = NULL;
+	struct save_out *o = save_out_new(fd, settings, &err);
+	bool ok = o;
+
+	for (guint i = 0; ok && i < t->names->len; i++)
+		ok = save_out_part(o, g_ptr_array_index(t->names, i),
+			g_ptr_array_index(t->bytes, i));
+	ok = ok && state_save_devices(m, put_part, o) &&
+	     save_out_ram(o, &ram, MAX(threads() / 2, 1u));
+	if (o) {
+		r.bytes = save_out_bytes(o);
+		ok = save_out_end(o, &err) && ok;
+	}
+	r.ok = ok;
+	r.ns = (uint64_t)(now_us() - start) * 1000;
+	g_strlcpy(r.message, err ? err->message : "a device failed",
+		sizeof(r.message));
+	ok = write(result_fd, &r, sizeof(r)) == sizeof(r);
+	_exit(!ok);
+}
+
+/* In the child: whoever waits for the machine's end must not wait for us. */
+static void keep_only(int fd, int result_fd, int pipe_fd)
+{
+	int keep[3] = {fd, result_fd, pipe_fd}, from = 0;
+
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned k = i + 1; k < 3; k++)
+			if (keep[k] < keep[i]) {
+				int x = keep[i];
+
+				keep[i] = keep[k];
+				keep[k] = x;
+			}
+	for (unsigned i = 0; i < 3; i++) {
+		if (keep[i] > from)
+			close_range((unsigned)from, (unsigned)keep[i] - 1, 0);
+		from = keep[i] + 1;
+	}
+	close_range((unsigned)from, ~0u, 0);
+}
+
+static bool snapshot_fork(struct machine *m, const struct taken *t,
+	const char *settings, const int fds[2], GError **err)
+{
+	int busy[2];
+	pid_t pid;
+
+	if (pipe2(busy, O_CLOEXEC | O_NONBLOCK)) {
+		conf_error_set_errno(err, errno, NULL, "cannot make a pipe");
+		return false;
+	}
+	bus_lock(m->bus);
+	pid = fork();
+	if (!pid) {
+		keep_only(fds[0], fds[1], busy[1]);
+		snapshot_write(m, t, settings, fds[0], fds[1]);
+	}
+	bus_unlock(m->bus);
+	close(busy[1]);
+	if (pid > 0) {
+		m->snapshot = busy[0];
+		return true;
+	}
+	conf_error_set_errno(err, errno,
+		"save without --running, or give the host more memory",
+		"cannot copy the machine's memory");
+	close(busy[0]);
+	return false;
+}
+
+bool machine_snapshot(struct machine *m, int fd, int result_fd,
+	struct save_figures *f, GError **err)
+{
+	struct taken t = {0};
+	g_autofree char *settings = NULL;
+	const int fds[2] = {fd, result_fd};
+	gint64 start;
+	bool ok;
+
+	*f = (struct save_figures){0};
+	if (!is_file(fd, err) || !disks_rest(m, err) || !state_can(m, err))
+		return false;
+	if (snapshot_busy(m)) {
+		conf_error_set(err, CONF_ERROR_CONFLICT, NULL,
+			"wait until it is done",
+			"another state of the machine is being written");
+		return false;
+	}
+	settings = settings_text(m);
+	t.names = g_ptr_array_new_with_free_func(g_free);
+	t.bytes = g_ptr_array_new_with_free_func(
+		(GDestroyNotify)g_byte_array_unref);
+	start = now_us();
+	machine_hold(m, MACHINE_HOLD_SAVE);
+	state_drain(m);
+	ok = state_save_processors(m, keep_part, &t) &&
+	     snapshot_fork(m, &t, settings, fds, err);
+	machine_release(m, MACHINE_HOLD_SAVE);
+	f->ns = (uint64_t)(now_us() - start) * 1000;
+	g_ptr_array_unref(t.names);
+	g_ptr_array_unref(t.bytes);
 	return ok;
 }
 

@@ -175,41 +175,51 @@ static void cpu_give(struct machine *m, unsigned n, struct saved_cpu *c)
 
 /* ---- saving ---- */
 
-typedef bool part_fn(void *opaque, const char *name, const GByteArray *a);
-
-static bool can_save(const struct machine *m, GError **err)
+bool state_can(const struct machine *m, GError **err)
 {
-	if (!m->run.irqchip)
-		return true;
-	conf_error_set(err, CONF_ERROR_UNSUPPORTED,
-		"the host's kernel has its interrupt controllers",
-		"start the machine with --engine kvm,irqchip=user",
-		"the machine cannot be saved");
-	return false;
+	g_autofree char *why = NULL;
+
+	if (m->run.irqchip) {
+		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
+			"the host's kernel has its interrupt controllers",
+			"start the machine with --engine kvm,irqchip=user",
+			"the machine cannot be saved");
+		return false;
+	}
+	for (unsigned i = 0; i < m->board.ndevs && !why; i++) {
+		const struct dev *d = m->board.dev[i];
+
+		if (!d->cls->state)
+			why = g_strdup_printf(
+				"the device %s (%s) cannot be saved yet", d->id,
+				d->cls->name);
+	}
+	if (why)
+		conf_error_set(err, CONF_ERROR_UNSUPPORTED, why,
+			"start it without this device",
+			"the machine cannot be saved");
+	return !why;
 }
 
-static bool save_devices(
-	struct machine *m, part_fn *part, void *opaque, GError **err)
+bool state_save_devices(struct machine *m, state_part_fn *part, void *opaque)
 {
-	for (unsigned i = 0; i < m->board.ndevs; i++) {
+	bool ok = true;
+
+	bus_lock(m->bus);
+	for (unsigned i = 0; ok && i < m->board.ndevs; i++) {
 		struct dev *d = m->board.dev[i];
 		g_autofree char *name = g_strdup_printf("device %s", d->id);
 		g_autoptr(GByteArray) a = g_byte_array_new();
 		char text[160] = "";
 
-		if (dev_save(d, a, text, sizeof(text)) < 0) {
-			conf_error_set(err, CONF_ERROR_UNSUPPORTED, text, NULL,
-				"the machine cannot be saved");
-			return false;
-		}
-		if (!part(opaque, name, a))
-			return false;
+		ok = dev_save(d, a, text, sizeof(text)) == 0 &&
+		     part(opaque, name, a);
 	}
-	return true;
+	bus_unlock(m->bus);
+	return ok;
 }
 
-static bool save_locked(
-	struct machine *m, part_fn *part, void *opaque, GError **err)
+bool state_save_processors(struct machine *m, state_part_fn *part, void *opaque)
 {
 	struct saved_clock clock = {.ns = bus_clock_ns(m->bus),
 		.real_ns = real_ns(),
@@ -219,6 +229,7 @@ static bool save_locked(
 	struct saved_cpu *c = aligned_alloc(64, sizeof(*c));
 	bool ok;
 
+	bus_lock(m->bus);
 	state_save(&clock_state, &clock, m->bus, a);
 	ok = part(opaque, "clock", a);
 	for (unsigned i = 0; ok && i < m->ncpus; i++) {
@@ -230,8 +241,9 @@ static bool save_locked(
 		state_save(&cpu_state, c, m->bus, a);
 		ok = part(opaque, name, a);
 	}
+	bus_unlock(m->bus);
 	free(c);
-	return ok && save_devices(m, part, opaque, err);
+	return ok;
 }
 
 void state_drain(struct machine *m)
@@ -243,19 +255,6 @@ void state_drain(struct machine *m)
 			if (m->board.dev[i]->cls->drain)
 				m->board.dev[i]->cls->drain(m->board.dev[i]);
 	bus_unlock(m->bus);
-}
-
-bool state_save_parts(
-	struct machine *m, part_fn *part, void *opaque, GError **err)
-{
-	bool ok;
-
-	if (!can_save(m, err))
-		return false;
-	bus_lock(m->bus);
-	ok = save_locked(m, part, opaque, err);
-	bus_unlock(m->bus);
-	return ok;
 }
 
 /* ---- loading ---- */
@@ -391,7 +390,7 @@ bool state_load_parts(
 	bool ok;
 
 	memset(c, 0, bytes);
-	if (!can_save(m, err)) {
+	if (!state_can(m, err)) {
 		free(c);
 		return false;
 	}
