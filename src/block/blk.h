@@ -89,6 +89,11 @@ void blk_close(struct blk *b);
  * NULL and *err. */
 struct blk *blk_raw_open(int fd, bool readonly, GError **err);
 
+/* Its flushes do nothing from now on: for files that nobody relies on yet. */
+void blk_raw_no_sync(struct blk *b);
+/* Bytes that the file takes up on the host; 0 if that is not known. */
+uint64_t blk_raw_used(struct blk *b);
+
 /* Writes go to an unlinked temporary file; the base stays untouched
  * (the run flag `snapshot`).  base owned afterwards; fd: empty, writable. */
 struct blk *blk_cow_open(struct blk *base, int fd, GError **err);

@@ -264,16 +264,19 @@ static int chunk_compare(const void *a, const void *b)
 
 static bool dmg_setup(struct dmg *d, GError **err)
 {
-	uint8_t k[512];
+	uint8_t end[1024], *k = end + 512;
 	g_autofree char *xml = NULL;
 	uint64_t at, len;
-	int rc = d->lower->size < 512
-			 ? -EINVAL
-			 : blk_pread(d->lower, k, 512, d->lower->size - 512);
+	int rc = d->lower->size < 1024 ? -EINVAL
+				       : blk_pread(d->lower, end, 1024,
+						 d->lower->size - 1024);
 
 	if (rc)
 		return image_errno(err, rc, "dmg", "trailer");
-	if (memcmp(k, "koly", 4)) {
+	/* The file may end anywhere in its last sector. */
+	while (k > end && memcmp(k, "koly\0\0\0\4\0\0\2", 12))
+		k--;
+	if (k == end) {
 		g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_INVAL,
 			"this is not a dmg image\n"
 			"  fix:  say which format it has: format=raw");
@@ -326,7 +329,10 @@ static struct blk *dmg_open(struct image_open *how, GError **err)
 
 static bool dmg_probe(const uint8_t *head, const uint8_t *tail)
 {
-	return !memcmp(tail, "koly", 4);
+	for (unsigned i = 0; i < 500; i++)
+		if (!memcmp(tail + i, "koly", 4))
+			return true;
+	return false;
 }
 
 const struct image_format image_dmg = {

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "block/bytes.h"
+
 const struct image_format *const image_formats[] = {&image_raw, &image_qcow2,
 	&image_vhd, &image_vhdx, &image_vdi, &image_vmdk, &image_parallels,
 	&image_dmg, NULL};
@@ -228,4 +230,31 @@ void image_uuid(uint8_t id[16])
 			id[i] = (uint8_t)g_random_int();
 	id[6] = (id[6] & 0x0f) | 0x40;
 	id[8] = (id[8] & 0x3f) | 0x80;
+}
+
+char *image_utf16_get(const uint8_t *p, size_t bytes, bool big_endian)
+{
+	g_autofree gunichar2 *u = g_new0(gunichar2, bytes / 2 + 1);
+
+	for (size_t i = 0; i < bytes / 2; i++)
+		u[i] = big_endian ? get_be16(p + 2 * i) : get_le16(p + 2 * i);
+	return g_utf16_to_utf8(u, (glong)(bytes / 2), NULL, NULL, NULL);
+}
+
+uint8_t *image_utf16_put(const char *text, bool big_endian, size_t *len)
+{
+	glong n = 0;
+	g_autofree gunichar2 *u = g_utf8_to_utf16(text, -1, NULL, &n, NULL);
+	uint8_t *p = u ? g_malloc0((size_t)n * 2 + 2) : NULL;
+
+	*len = 0;
+	if (!u)
+		return NULL;
+	*len = (size_t)n * 2;
+	for (glong i = 0; i < n; i++)
+		if (big_endian)
+			put_be16(p + 2 * i, u[i]);
+		else
+			put_le16(p + 2 * i, u[i]);
+	return p;
 }

@@ -125,6 +125,12 @@ bool image_bad(GError **err, const char *format, const char *what);
 bool image_cannot(GError **err, const char *format, const char *what);
 bool image_errno(GError **err, int rc, const char *format, const char *what);
 
+/* UTF-16 as it lies in files; no library that must be loaded.  Up to a zero;
+ * NULL: it is none. */
+char *image_utf16_get(const uint8_t *p, size_t bytes, bool big_endian);
+/* len: bytes; free it; NULL: text is no UTF-8. */
+uint8_t *image_utf16_put(const char *text, bool big_endian, size_t *len);
+
 /* Random bytes of a version 4 UUID (RFC 4122). */
 void image_uuid(uint8_t id[16]);
 

@@ -224,7 +224,11 @@ static int qcow2_read_run(struct qcow2 *q, const struct iovec *iov, int n,
 	uint64_t off, const struct qcow2_run *r)
 {
 	switch (r->kind) {
-	case Q_DATA: return blk_preadv_clamped(q->lower, iov, n, r->off);
+	case Q_DATA:
+		/* The file may end inside its last cluster, not before. */
+		if (qcow2_align(q, r->off + r->len - 1) >= q->lower->size)
+			return -EIO;
+		return blk_preadv_clamped(q->lower, iov, n, r->off);
 	case Q_PACKED: return qcow2_read_packed(q, iov, n, off, r);
 	case Q_HOLE:
 		if (q->blk.backing)

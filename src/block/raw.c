@@ -25,6 +25,7 @@ struct raw {
 	struct blk blk;
 	int fd;
 	bool device;
+	bool no_sync;
 	atomic_bool no_punch, no_zero; /* found out by trying */
 };
 
@@ -107,7 +108,7 @@ static int raw_flush(struct blk *b)
 {
 	struct raw *r = (struct raw *)b;
 
-	return fdatasync(r->fd) ? -errno : 0;
+	return !r->no_sync && fdatasync(r->fd) ? -errno : 0;
 }
 
 static int raw_fallocate(struct raw *r, int mode, uint64_t off, uint64_t len)
@@ -226,6 +227,18 @@ static const struct blk_ops raw_ops = {
 	.resize = raw_resize,
 	.map = raw_map,
 };
+
+void blk_raw_no_sync(struct blk *b)
+{
+	((struct raw *)b)->no_sync = true;
+}
+
+uint64_t blk_raw_used(struct blk *b)
+{
+	struct stat st;
+
+	return fstat(((struct raw *)b)->fd, &st) ? 0 : st.st_blocks * 512ull;
+}
 
 static bool raw_writable(int fd)
 {

@@ -101,6 +101,17 @@ static void vhd_set_full(const struct vhd *v, uint64_t block)
 		__ATOMIC_RELEASE);
 }
 
+/* Does a block at off lie over the header or the table? */
+static bool vhd_in_tables(const struct vhd *v, uint64_t off)
+{
+	uint64_t end = off + v->bitmap + v->m.block;
+	uint64_t table = get_be64(v->head + HEAD_TABLE);
+	uint64_t bytes = get_be32(v->head + HEAD_ENTRIES) * 4ull;
+
+	return (off < v->head_off + 1024 && v->head_off < end) ||
+	       (off < table + bytes && table < end);
+}
+
 static struct bmap_spot vhd_decode(
 	const struct bmap *m, uint64_t block, uint64_t entry)
 {
@@ -110,7 +121,8 @@ static struct bmap_spot vhd_decode(
 	if (entry == VHD_NONE)
 		return s;
 	s.off = entry * 512 + v->bitmap;
-	if (entry * 512 < m->data_min || s.off + m->block > m->lower->size)
+	if (entry * 512 < m->data_min || vhd_in_tables(v, entry * 512) ||
+		s.off + m->block > m->lower->size)
 		s.kind = BMAP_BAD;
 	else
 		s.kind = v->type == VHD_DIFF && !vhd_full(v, block) ? BMAP_PART
@@ -363,7 +375,7 @@ static bool vhd_setup_dynamic(
 	end = table + get_be32(v->head + HEAD_ENTRIES) * 4ull;
 	if (table % 512 || end < table || !bmap_table_at(m, table, 1024))
 		return image_bad(err, "vhd", "its block table is not whole");
-	m->data_min = at + 1024;
+	m->data_min = 512; /* header and table may lie anywhere */
 	v->full = g_try_malloc0(m->nblocks / 8 + 1);
 	if (!v->full)
 		return image_errno(err, -ENOMEM, "vhd", "table");

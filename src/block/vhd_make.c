@@ -67,17 +67,6 @@ static void make_footer(uint8_t *f, struct image_create *c, uint32_t type)
 
 /* ---- names of parents ---- */
 
-static char *from_utf16(const uint8_t *p, size_t bytes, const char *order)
-{
-	return g_convert((const char *)p, (gssize)bytes, "UTF-8", order, NULL,
-		NULL, NULL);
-}
-
-static char *to_utf16(const char *text, const char *order, gsize *bytes)
-{
-	return g_convert(text, -1, order, "UTF-8", NULL, bytes, NULL);
-}
-
 /* A name as Windows writes it, as ours. */
 static char *vhd_unix_name(char *name)
 {
@@ -103,7 +92,7 @@ static void add_locator(
 	if (code == CODE_MAC)
 		name = g_filename_from_uri((const char *)data, NULL, NULL);
 	else
-		name = from_utf16(data, len, "UTF-16LE");
+		name = image_utf16_get(data, len, false);
 	if (name && *name && strlen(name) < LOCATOR_MAX)
 		g_ptr_array_add(names, vhd_unix_name(name));
 	else
@@ -122,7 +111,7 @@ static GPtrArray *parent_names(struct vhd *v)
 		for (unsigned i = 0; i < 8; i++)
 			add_locator(v, v->head + HEAD_LOCATORS + 24 * i,
 				codes[k], names);
-	name = from_utf16(v->head + HEAD_PARENT_NAME, 512, "UTF-16BE");
+	name = image_utf16_get(v->head + HEAD_PARENT_NAME, 512, true);
 	if (name && *name)
 		g_ptr_array_add(names, vhd_unix_name(name));
 	else
@@ -164,11 +153,11 @@ static int put_locator(struct blk *lower, uint8_t *l, uint32_t code,
 	const char *name, uint64_t at)
 {
 	g_autofree char *dos = g_strdelimit(g_strdup(name), "/", '\\');
-	g_autofree char *text = NULL;
+	g_autofree uint8_t *text = NULL;
 	uint8_t room[LOCATOR_BYTES] = {0};
-	gsize len = 0;
+	size_t len = 0;
 
-	text = to_utf16(dos, "UTF-16LE", &len);
+	text = image_utf16_put(dos, false, &len);
 	if (!text || len > LOCATOR_BYTES)
 		return -ENAMETOOLONG;
 	memcpy(room, text, len);
@@ -185,16 +174,17 @@ static int put_parent(struct blk *lower, uint8_t *h,
 {
 	const struct vhd *p = vhd_of(c->parent);
 	g_autofree char *base = g_path_get_basename(c->backing);
-	g_autofree char *text = NULL, *relative = NULL;
+	g_autofree uint8_t *text = NULL;
+	g_autofree char *relative = NULL;
 	uint8_t *l = h + HEAD_LOCATORS;
-	gsize len = 0;
+	size_t len = 0;
 	int rc = 0;
 
 	memcpy(h + HEAD_PARENT_UUID, p->foot + FOOT_UUID, 16);
 	memcpy(h + HEAD_PARENT_TIME, p->foot + FOOT_TIME, 4);
 	memset(h + HEAD_PARENT_NAME, 0, 512);
 	memset(l, 0, 8 * 24);
-	text = to_utf16(base, "UTF-16BE", &len);
+	text = image_utf16_put(base, true, &len);
 	if (text)
 		memcpy(h + HEAD_PARENT_NAME, text, MIN(len, 510));
 	if (!g_path_is_absolute(c->backing)) {

@@ -18,12 +18,6 @@
 
 /* ---- parents ---- */
 
-static char *from_utf16(const uint8_t *p, size_t bytes)
-{
-	return g_convert((const char *)p, (gssize)bytes, "UTF-8", "UTF-16LE",
-		NULL, NULL, NULL);
-}
-
 static void guid_text(const uint8_t *g, char out[39])
 {
 	snprintf(out, 39, "{%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x}",
@@ -55,7 +49,8 @@ static char *locator_text(
 	uint32_t off = get_le32(e + (value ? 4 : 0));
 	uint32_t n = get_le16(e + (value ? 10 : 8));
 
-	return off <= len && n <= len - off ? from_utf16(l + off, n) : NULL;
+	return off <= len && n <= len - off ? image_utf16_get(l + off, n, false)
+					    : NULL;
 }
 
 /* Section 2.6.2.6.  names: relative before absolute. */
@@ -101,9 +96,8 @@ bool vhdx_load_locator(struct vhdx *v, GPtrArray *names, GError **err)
 
 static uint32_t put_text(uint8_t *l, uint32_t at, const char *text)
 {
-	gsize len = 0;
-	g_autofree char *u =
-		g_convert(text, -1, "UTF-16LE", "UTF-8", NULL, &len, NULL);
+	size_t len = 0;
+	g_autofree uint8_t *u = image_utf16_put(text, false, &len);
 
 	if (u && at + len <= LOCATOR_MAX)
 		memcpy(l + at, u, len);

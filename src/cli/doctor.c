@@ -47,7 +47,7 @@ void *cli_doctor_new(void)
 static bool ask_engines(GPtrArray *list)
 {
 	g_autoptr(GError) err = NULL;
-	g_autofree char *vm = cli_spawn_find(&err), *out = NULL;
+	g_autofree char *vm = cli_spawn_find("vmeste-vm", &err), *out = NULL;
 	char *argv[] = {vm, (char *)(uintptr_t) "--doctor", NULL};
 	g_autoptr(JsonNode) node = NULL;
 	int ws = 0;

@@ -382,6 +382,21 @@ void cli_files_remove(const struct conf_machine *m)
 	remove_socket(&m->debugcon);
 }
 
+int cli_files_open_image(const char *path, bool writable, GError **err)
+{
+	struct conf_file f = {.fd = -1, .path = g_strdup(path)};
+	int fd = -1;
+
+	if (open_file(&f, "image", writable ? O_RDWR : O_RDONLY,
+		    "check the path", err) &&
+		lock_image(&f, writable, err)) {
+		fd = f.fd;
+		f.fd = -1;
+	}
+	conf_file_clear(&f);
+	return fd;
+}
+
 /* ---- files that images name ---- */
 
 /* The UUID of a VDI as 32 digits, as far as it is one. */

@@ -18,6 +18,9 @@ bool cli_files_open_drive(struct conf_drive *d, GError **err);
 /* Removes what cli_files_open put into the file system (sockets). */
 void cli_files_remove(const struct conf_machine *m);
 
+/* An image of its own: with a lock, as machines take it.  -1 and *err. */
+int cli_files_open_image(const char *path, bool writable, GError **err);
+
 /* A file that an image names: a backing file, or an extent. */
 struct cli_named {
 	const char *top;  /* the image that the user named */

@@ -95,6 +95,22 @@ void cli_help_verb(const struct cli_verb *v)
 		printf("  # %s\n  %s\n", e[1], e[0]);
 }
 
+void cli_help_noun(const char *noun)
+{
+	size_t len = strlen(noun);
+
+	printf("usage: vmeste %s VERB [FLAGS] [ARGUMENTS]\n\n", noun);
+	for (const struct cli_verb *v = cli_verbs; v->name; v++)
+		if (!strncmp(v->name, noun, len) && v->name[len] == ' ')
+			printf("  %-12s %s\n", v->name + len + 1, v->summary);
+	printf("\nExamples:\n  # flags and examples of one of them\n");
+	for (const struct cli_verb *v = cli_verbs; v->name; v++)
+		if (!strncmp(v->name, noun, len) && v->name[len] == ' ') {
+			printf("  vmeste %s --help\n", v->name);
+			break;
+		}
+}
+
 void cli_help_all(void)
 {
 	puts("usage: vmeste VERB [FLAGS] [ARGUMENTS]\n");
@@ -176,9 +192,11 @@ static void man_status(void)
 void cli_man_verb(const struct cli_verb *v)
 {
 	g_auto(GStrv) paras = g_strsplit(v->text, "\n", -1);
+	g_auto(GStrv) words = g_strsplit(v->name, " ", -1);
+	g_autofree char *page = g_strjoinv("\\-", words);
 
-	printf(".TH VMESTE\\-%s 1\n.SH NAME\n", v->name);
-	printf("vmeste\\-%s \\- ", v->name);
+	printf(".TH VMESTE\\-%s 1\n.SH NAME\n", page);
+	printf("vmeste\\-%s \\- ", page);
 	man_line(v->summary);
 	printf(".SH SYNOPSIS\n.B vmeste %s\n", v->name);
 	man_line(v->args);

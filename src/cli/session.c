@@ -334,7 +334,7 @@ static bool start(struct session *s, GError **err)
 		return false;
 	}
 	s->sock = sv[0];
-	s->pid = cli_spawn_vm(sv[1], err);
+	s->pid = cli_spawn("vmeste-vm", sv[1], err);
 	close(sv[1]);
 	return s->pid > 0;
 }

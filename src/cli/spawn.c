@@ -1,5 +1,5 @@
 /*
- * spawn.c - find and start vmeste-vm.
+ * spawn.c - find and start vmeste-vm and vmeste-disk.
  */
 #include "cli/spawn.h"
 
@@ -14,20 +14,20 @@
 
 extern char **environ;
 
-char *cli_spawn_find(GError **err)
+char *cli_spawn_find(const char *program, GError **err)
 {
 	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
 	g_autofree char *dir = self ? g_path_get_dirname(self) : g_strdup("/");
-	g_autofree char *beside = g_build_filename(dir, "vmeste-vm", NULL);
-	g_autofree char *libexec = g_build_filename(
-		dir, "..", "libexec", "vmeste", "vmeste-vm", NULL);
+	g_autofree char *beside = g_build_filename(dir, program, NULL);
+	g_autofree char *libexec =
+		g_build_filename(dir, "..", "libexec", "vmeste", program, NULL);
 
 	if (!access(beside, X_OK))
 		return g_steal_pointer(&beside);
 	if (!access(libexec, X_OK))
 		return g_steal_pointer(&libexec);
 	conf_error_set(err, CONF_ERROR_NOT_FOUND,
-		"it runs the machine and stands beside vmeste or in "
+		"it does the work and stands beside vmeste or in "
 		"libexec/vmeste",
 		"build or install vmeste again", "no program %s", beside);
 	return NULL;
@@ -47,10 +47,11 @@ static void set_attributes(posix_spawnattr_t *attr)
 		attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 }
 
-pid_t cli_spawn_vm(int sock, GError **err)
+pid_t cli_spawn(const char *program, int sock, GError **err)
 {
-	g_autofree char *path = cli_spawn_find(err);
-	char *argv[] = {(char[]){"vmeste-vm"}, NULL};
+	g_autofree char *path = cli_spawn_find(program, err);
+	g_autofree char *name = g_strdup(program);
+	char *argv[] = {name, NULL};
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t attr;
 	pid_t pid = -1;

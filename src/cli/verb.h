@@ -51,6 +51,7 @@ const char *cli_nearest(const char *word, const char *const *names);
 
 void cli_help_overview(void); /* six lines */
 void cli_help_all(void);
+void cli_help_noun(const char *noun); /* its verbs */
 void cli_help_verb(const struct cli_verb *v);
 void cli_man_main(void);
 void cli_man_verb(const struct cli_verb *v);
@@ -77,6 +78,24 @@ void cli_run_free(void *ctx);
 bool cli_run_positional(void *ctx, const char *word, GError **err);
 int cli_run(void *ctx, GError **err);
 extern const struct cli_flag cli_run_flags[];
+
+/* Of disk images: disk.c. */
+void *cli_disk_new_1(void); /* plain words at most */
+void *cli_disk_new_2(void);
+void cli_disk_ctx_free(void *ctx);
+int cli_disk_create(void *ctx, GError **err);
+int cli_disk_info(void *ctx, GError **err);
+int cli_disk_map(void *ctx, GError **err);
+int cli_disk_check(void *ctx, GError **err);
+int cli_disk_compare(void *ctx, GError **err);
+int cli_disk_convert(void *ctx, GError **err);
+int cli_disk_compact(void *ctx, GError **err);
+int cli_disk_resize(void *ctx, GError **err);
+int cli_disk_rebase(void *ctx, GError **err);
+extern const struct cli_flag cli_disk_create_flags[], cli_disk_info_flags[],
+	cli_disk_map_flags[], cli_disk_check_flags[], cli_disk_compare_flags[],
+	cli_disk_convert_flags[], cli_disk_compact_flags[],
+	cli_disk_resize_flags[], cli_disk_rebase_flags[];
 
 void *cli_doctor_new(void);
 int cli_doctor(void *ctx, GError **err);

@@ -53,6 +53,17 @@ static bool set_help_output(void *ctx, const char *value, GError **err)
 	return true;
 }
 
+/* Verbs of two words, as "disk create", begin with a noun. */
+static bool is_noun(const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const struct cli_verb *v = cli_verbs; v->name; v++)
+		if (!strncmp(v->name, word, len) && v->name[len] == ' ')
+			return true;
+	return false;
+}
+
 static int unknown_verb(const char *word, GError **err)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new();
@@ -73,10 +84,18 @@ static int unknown_verb(const char *word, GError **err)
 static int run_help(void *ctx, GError **err)
 {
 	const struct words *w = ctx;
-	const struct cli_verb *v = w->n ? cli_verb_find(w->word[0]) : NULL;
+	g_autofree char *both =
+		w->n > 1 ? g_strconcat(w->word[0], " ", w->word[1], NULL)
+			 : NULL;
+	const struct cli_verb *v =
+		w->n ? cli_verb_find(both ? both : w->word[0]) : NULL;
 
 	if (w->n && !strcmp(w->word[0], "os")) {
 		cli_os_print(w->json);
+		return 0;
+	}
+	if (w->n == 1 && is_noun(w->word[0])) {
+		cli_help_noun(w->word[0]);
 		return 0;
 	}
 	if (w->n && !v)
@@ -194,6 +213,41 @@ static const char *const wait_examples[] = {
 static const char *const mouse_examples[] = {"vmeste mouse web 320 200 click",
 	"Move there and click", "vmeste mouse web 10 10 press 90 90 release",
 	"Drag", NULL};
+static const char *const disk_create_examples[] = {"vmeste disk create xp.vhd",
+	"A dynamic VHD of 127 GB, which takes no room yet",
+	"vmeste disk create --backing xp.vhd clone.vhd",
+	"A linked clone: only what differs is written to it", NULL};
+static const char *const disk_info_examples[] = {"vmeste disk info xp.vhd",
+	"Format, sizes, backing file, snapshots inside",
+	"vmeste disk info -o json xp.vhd", "The same for a program", NULL};
+static const char *const disk_map_examples[] = {"vmeste disk map clone.qcow2",
+	"Which stretches are data, and in which file of the chain",
+	"vmeste disk map -o json clone.qcow2", "The same for a program", NULL};
+static const char *const disk_check_examples[] = {"vmeste disk check xp.vdi",
+	"Are its tables sound?", "vmeste disk check --repair xp.qcow2",
+	"Mend them; nothing else may use the image meanwhile", NULL};
+static const char *const disk_compare_examples[] = {
+	"vmeste disk compare xp.vhd xp.qcow2", "Do both show the same disk?",
+	"vmeste disk compare a.img b.img && echo same", "In a script", NULL};
+static const char *const disk_convert_examples[] = {
+	"vmeste disk convert xp.vhd xp.qcow2",
+	"The same disk in another format",
+	"vmeste disk convert -c big.raw small.qcow2", "Compressed",
+	"vmeste disk convert --kind stream xp.vdi xp.vmdk",
+	"As OVA files have it", NULL};
+static const char *const disk_compact_examples[] = {
+	"vmeste disk compact xp.vhd", "Without the blocks that are all zeros",
+	"vmeste disk compact -q xp.vdi", "Without a progress bar", NULL};
+static const char *const disk_resize_examples[] = {
+	"vmeste disk resize xp.vhd 200G", "Let the disk be that large",
+	"vmeste disk resize xp.qcow2 +10G", "Or larger by so much", NULL};
+static const char *const disk_rebase_examples[] = {
+	"vmeste disk rebase --backing new.qcow2 clone.qcow2",
+	"Stand on another image, showing the same as before",
+	"vmeste disk rebase clone.qcow2",
+	"Stand on none: take over all that shone through",
+	"vmeste disk rebase --unsafe --backing moved.vhd clone.vhd",
+	"The backing file has another name now", NULL};
 static const char *const version_examples[] = {"vmeste version",
 	"Print the version", "vmeste version | cut -d' ' -f2",
 	"Only the number", NULL};
@@ -467,6 +521,114 @@ const struct cli_verb cli_verbs[] = {
 		.run = cli_mouse,
 	},
 	{
+		.name = "disk create",
+		.args = "[FLAGS] FILE [SIZE]",
+		.summary = "make a disk image",
+		.text = "The format is what FILE ends with: .vhd, .vhdx, .vdi, .vmdk, .qcow2, or raw. SIZE is written 20G; a VHD that states none has 127 GB. With --backing the new image shows what that one shows and takes up what is written; its name is stored as given, relative to the new image.",
+		.flags = cli_disk_create_flags,
+		.examples = disk_create_examples,
+		.new_ctx = cli_disk_new_2,
+		.free_ctx = cli_disk_ctx_free,
+		.positional = cli_words_positional,
+		.run = cli_disk_create,
+	},
+	{
+		.name = "disk info",
+		.args = "[FLAGS] FILE",
+		.summary = "tell what a disk image is",
+		.text = "Looks at the file itself, not at its backing files. Without --format the format is guessed from the file's bytes, for the eye only: machines and all other verbs go by the name or what is stated.",
+		.flags = cli_disk_info_flags,
+		.examples = disk_info_examples,
+		.new_ctx = cli_disk_new_1,
+		.free_ctx = cli_disk_ctx_free,
+		.positional = cli_words_positional,
+		.run = cli_disk_info,
+	},
+	{
+		.name = "disk map",
+		.args = "[FLAGS] FILE",
+		.summary = "list which parts of a disk image hold data",
+		.text = "One line per stretch: start and length, how many backing files down it lies (0: in FILE), and where in that file.",
+		.flags = cli_disk_map_flags,
+		.examples = disk_map_examples,
+		.new_ctx = cli_disk_new_1,
+		.free_ctx = cli_disk_ctx_free,
+		.positional = cli_words_positional,
+		.run = cli_disk_map,
+	},
+	{
+		.name = "disk check",
+		.args = "[--repair] FILE",
+		.summary = "check a disk image's tables and mend them",
+		.text = "Errors can cost data and exit with status 1; blocks that nothing uses only cost room. --repair mends both. What a power cut leaves is room at worst.",
+		.flags = cli_disk_check_flags,
+		.examples = disk_check_examples,
+		.new_ctx = cli_disk_new_1,
+		.free_ctx = cli_disk_ctx_free,
+		.positional = cli_words_positional,
+		.run = cli_disk_check,
+	},
+	{
+		.name = "disk compare",
+		.args = "[FLAGS] FILE FILE",
+		.summary = "compare what two disk images show",
+		.text = "Status 1 and the first byte that differs, if one does. A longer disk is the same if its further bytes are zeros.",
+		.flags = cli_disk_compare_flags,
+		.examples = disk_compare_examples,
+		.new_ctx = cli_disk_new_2,
+		.free_ctx = cli_disk_ctx_free,
+		.positional = cli_words_positional,
+		.run = cli_disk_compare,
+	},
+	{
+		.name = "disk convert",
+		.args = "[FLAGS] SOURCE FILE",
+		.summary = "copy a disk image into another format",
+		.text = "Reads through the source's backing files and leaves zeros out. FILE has its name only when all is done; what is broken off leaves nothing.",
+		.flags = cli_disk_convert_flags,
+		.examples = disk_convert_examples,
+		.new_ctx = cli_disk_new_2,
+		.free_ctx = cli_disk_ctx_free,
+		.positional = cli_words_positional,
+		.run = cli_disk_convert,
+	},
+	{
+		.name = "disk compact",
+		.args = "[FLAGS] FILE",
+		.summary = "give back what a disk image does not need",
+		.text = "Writes the image anew beside itself, without blocks that are all zeros, and puts it in the old one's place; a child stays a child. The image gets a new identity: children of it need vmeste disk rebase --unsafe.",
+		.flags = cli_disk_compact_flags,
+		.examples = disk_compact_examples,
+		.new_ctx = cli_disk_new_1,
+		.free_ctx = cli_disk_ctx_free,
+		.positional = cli_words_positional,
+		.run = cli_disk_compact,
+	},
+	{
+		.name = "disk resize",
+		.args = "[FLAGS] FILE [+]SIZE",
+		.summary = "make a disk larger or smaller",
+		.text = "In place where the format can, else by writing the image anew. The guest's partitions stay as they are.",
+		.flags = cli_disk_resize_flags,
+		.examples = disk_resize_examples,
+		.new_ctx = cli_disk_new_2,
+		.free_ctx = cli_disk_ctx_free,
+		.positional = cli_words_positional,
+		.run = cli_disk_resize,
+	},
+	{
+		.name = "disk rebase",
+		.args = "[FLAGS] FILE",
+		.summary = "let a disk image stand on another backing file",
+		.text = "Copies into FILE what would look different, then changes the name. --unsafe changes the name only: for a backing file that was moved, or whose content is known to be the same.",
+		.flags = cli_disk_rebase_flags,
+		.examples = disk_rebase_examples,
+		.new_ctx = cli_disk_new_1,
+		.free_ctx = cli_disk_ctx_free,
+		.positional = cli_words_positional,
+		.run = cli_disk_rebase,
+	},
+	{
 		.name = "doctor",
 		.args = "[FLAGS]",
 		.summary = "check what this host can do and how to mend it",
@@ -554,8 +716,10 @@ static int run_verb(const struct cli_verb *v, char **words, GError **err)
 int cli_main(int argc, char **argv)
 {
 	g_autoptr(GError) err = NULL;
+	g_autofree char *both = NULL;
 	const struct cli_verb *v;
 	const char *name;
+	char **words;
 	int status;
 
 	if (argc < 2) {
@@ -567,8 +731,17 @@ int cli_main(int argc, char **argv)
 		name = "help";
 	if (!strcmp(name, "--version"))
 		name = "version";
+	words = argv + 2;
+	if (is_noun(name) && argc > 2 && argv[2][0] != '-') {
+		both = g_strconcat(name, " ", argv[2], NULL);
+		name = both;
+		words++;
+	} else if (is_noun(name)) {
+		cli_help_noun(name);
+		return argc > 2 ? 0 : CONF_ERROR_USAGE;
+	}
 	v = cli_verb_find(name);
-	status = v ? run_verb(v, argv + 2, &err) : unknown_verb(name, &err);
+	status = v ? run_verb(v, words, &err) : unknown_verb(name, &err);
 	if (err)
 		cli_error_print(err);
 	if (fflush(stdout) || ferror(stdout)) {

@@ -1,0 +1,45 @@
+/*
+ * disk.h - one job on images, done by vmeste-disk (disk/job.h there says what
+ * is spoken).
+ */
+#ifndef CLI_DISK_H
+#define CLI_DISK_H
+
+#include <signal.h>
+
+#include "conf/machine.h"
+#include "wire/wire.h"
+
+struct cli_disk_job {
+	JsonObject *body;   /* of the request; consumed by cli_disk_run */
+	JsonObject *images; /* in it */
+	GArray *fds;	    /* int */
+	const char *top;    /* the image that may name files */
+	bool top_writable;
+	const char *target; /* the file that is made, or NULL */
+	bool sync;	    /* it must be on the medium before it is named */
+	GPtrArray *made;    /* char *: temporary names, final names, by turns */
+	int sigfd;	    /* those that cancel come here from the start */
+	sigset_t signals;   /* the mask before */
+	bool bar;	    /* show how far it is */
+	void (*rows)(void *opaque, JsonArray *rows);
+	void *opaque;
+};
+
+struct cli_disk_job *cli_disk_new(const char *what);
+/* Removes what was made and not kept. */
+void cli_disk_free(struct cli_disk_job *j);
+
+/* The image at path in a role, opened and locked.  format NULL: by name. */
+bool cli_disk_add(struct cli_disk_job *j, const char *role, const char *path,
+	const char *format, bool writable, GError **err);
+/* A new file, which gets its name only when all is done. */
+bool cli_disk_add_new(struct cli_disk_job *j, const char *path,
+	const char *format, bool replace, GError **err);
+
+/* The last message, or NULL and *err (also when the job failed). */
+struct wire_msg *cli_disk_run(struct cli_disk_job *j, GError **err);
+/* Give what was made its final names. */
+bool cli_disk_keep(struct cli_disk_job *j, GError **err);
+
+#endif

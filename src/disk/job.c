@@ -1,0 +1,240 @@
+/*
+ * job.c - taking a job, opening its images, telling how far it is.
+ */
+#include "disk/job.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/error.h"
+
+#define TELL_US 100000
+
+static const struct {
+	const char *name;
+	bool (*run)(struct disk_job *j, GError **err);
+} jobs[] = {{"create", disk_create}, {"info", disk_info}, {"map", disk_map},
+	{"check", disk_check}, {"compare", disk_compare},
+	{"convert", disk_convert}, {"compact", disk_compact},
+	{"resize", disk_resize}, {"rebase", disk_rebase}};
+
+/* ---- the request ---- */
+
+const char *disk_arg(const struct disk_job *j, const char *key)
+{
+	return wire_msg_string(j->msg, key);
+}
+
+uint64_t disk_arg_size(const struct disk_job *j, const char *key)
+{
+	return (uint64_t)MAX(wire_msg_int(j->msg, key, 0), 0);
+}
+
+bool disk_arg_bool(const struct disk_job *j, const char *key)
+{
+	return json_object_get_boolean_member_with_default(
+		j->msg->body, key, FALSE);
+}
+
+static JsonObject *role_of(const struct disk_job *j, const char *role)
+{
+	JsonNode *n = json_object_get_member(j->msg->body, "images");
+	JsonObject *all =
+		n && JSON_NODE_HOLDS_OBJECT(n) ? json_node_get_object(n) : NULL;
+
+	n = all ? json_object_get_member(all, role) : NULL;
+	return n && JSON_NODE_HOLDS_OBJECT(n) ? json_node_get_object(n) : NULL;
+}
+
+bool disk_has(const struct disk_job *j, const char *role)
+{
+	return role_of(j, role) != NULL;
+}
+
+const char *disk_path(const struct disk_job *j, const char *role)
+{
+	JsonObject *o = role_of(j, role);
+
+	return o ? json_object_get_string_member_with_default(o, "path", NULL)
+		 : NULL;
+}
+
+const struct image_format *disk_format(
+	const struct disk_job *j, const char *role, GError **err)
+{
+	JsonObject *o = role_of(j, role);
+	const char *name = o ? json_object_get_string_member_with_default(
+				       o, "format", NULL)
+			     : NULL;
+	const struct image_format *f = image_format_find(name);
+
+	if (!f)
+		conf_error_set(err, CONF_ERROR_USAGE, NULL,
+			"one of raw, qcow2, vhd, vhdx, vdi, vmdk, parallels, "
+			"dmg",
+			"unknown format '%s'", name ? name : "");
+	return f;
+}
+
+/* ---- files ---- */
+
+struct blk *disk_file(struct disk_job *j, const char *role, GError **err)
+{
+	JsonObject *o = role_of(j, role);
+	gint64 i =
+		o ? json_object_get_int_member_with_default(o, "fd", -1) : -1;
+	bool lazy = o && json_object_get_boolean_member_with_default(
+				 o, "lazy", FALSE);
+	bool write = o && json_object_get_boolean_member_with_default(
+				  o, "write", FALSE);
+	struct blk *b;
+
+	if (i < 0 || i >= j->msg->nfds || j->msg->fds[i] < 0) {
+		conf_error_set(err, CONF_ERROR_FAILED, NULL, NULL,
+			"the client sent no file as %s", role);
+		return NULL;
+	}
+	b = blk_raw_open(j->msg->fds[i], !write, err);
+	j->msg->fds[i] = -1;
+	if (b && lazy)
+		blk_raw_no_sync(b);
+	return b;
+}
+
+/* struct image_source: ask the client. */
+static int open_named(void *opaque, const char *from, const char *name,
+	bool writable, char **path, GError **err)
+{
+	struct disk_job *j = opaque;
+	JsonObject *body = json_object_new();
+	g_autoptr(wire_msg_auto) answer = NULL;
+	const char *text;
+	int fd = -1;
+
+	json_object_set_string_member(body, "name", name);
+	json_object_set_boolean_member(body, "write", writable);
+	json_object_set_boolean_member(body, "make", !from);
+	if (from)
+		json_object_set_string_member(body, "image", from);
+	if (!wire_send(j->sock, "open", body, NULL, 0, err))
+		return -1;
+	answer = wire_recv(j->sock, err);
+	if (answer && !strcmp(answer->type, "opened") && answer->nfds == 1) {
+		fd = answer->fds[0];
+		answer->fds[0] = -1;
+		*path = g_strdup(wire_msg_string(answer, "path"));
+	} else if (!err || !*err) {
+		text = answer ? wire_msg_string(answer, "error") : NULL;
+		g_set_error(err, CONF_ERROR,
+			answer ? (int)wire_msg_int(answer, "code", 1) : 1, "%s",
+			text ? text : "the client is gone");
+	}
+	return fd;
+}
+
+struct image_source disk_source(struct disk_job *j)
+{
+	return (struct image_source){open_named, j};
+}
+
+struct blk *disk_image(
+	struct disk_job *j, const char *role, unsigned how, GError **err)
+{
+	JsonObject *o = role_of(j, role);
+	const struct image_format *f = disk_format(j, role, err);
+	const struct image_source source = disk_source(j);
+	struct image_open open = {.source = &source,
+		.path = disk_path(j, role),
+		.no_backing = how & DISK_ALONE,
+		.repair = how & DISK_REPAIR};
+	struct blk *b;
+
+	if (!f)
+		return NULL;
+	open.readonly =
+		!json_object_get_boolean_member_with_default(o, "write", FALSE);
+	open.snapshot =
+		json_object_get_string_member_with_default(o, "snapshot", NULL);
+	open.lower = disk_file(j, role, err);
+	b = open.lower ? image_open(f, &open, err) : NULL;
+	if (!b)
+		g_prefix_error(err, "%s: ", disk_path(j, role));
+	return b;
+}
+
+struct blk *disk_open_made(struct disk_job *j, const char *role,
+	struct blk *lower, bool alone, GError **err)
+{
+	const struct image_source source = disk_source(j);
+	struct image_open open = {.lower = lower,
+		.source = &source,
+		.path = disk_path(j, role),
+		.no_backing = alone};
+
+	return image_open(disk_format(j, role, NULL), &open, err);
+}
+
+/* ---- telling ---- */
+
+void disk_progress(struct disk_job *j, uint64_t done, uint64_t total)
+{
+	gint64 now = g_get_monotonic_time();
+	JsonObject *body;
+
+	if (now - j->told_us < TELL_US)
+		return;
+	j->told_us = now;
+	body = json_object_new();
+	json_object_set_int_member(body, "done", (gint64)done);
+	json_object_set_int_member(body, "total", (gint64)total);
+	wire_send(j->sock, "progress", body, NULL, 0, NULL);
+}
+
+void disk_note(struct disk_job *j, const char *text)
+{
+	JsonObject *body = json_object_new();
+
+	json_object_set_string_member(body, "text", text);
+	wire_send(j->sock, "note", body, NULL, 0, NULL);
+}
+
+bool disk_errno(GError **err, int rc, const char *what)
+{
+	conf_error_set_errno(err, -rc, NULL, "%s", what);
+	return false;
+}
+
+static int job_run(struct disk_job *j, GError **err)
+{
+	const char *what = disk_arg(j, "what");
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(jobs); i++)
+		if (!g_strcmp0(what, jobs[i].name))
+			return jobs[i].run(j, err) ? j->status
+			       : err && *err	   ? conf_error_status(*err)
+						   : CONF_ERROR_FAILED;
+	conf_error_set(err, CONF_ERROR_FAILED, NULL, NULL, "unknown job");
+	return CONF_ERROR_FAILED;
+}
+
+int disk_serve(int sock, void (*shut_door)(void))
+{
+	struct disk_job j = {.sock = sock, .result = json_object_new()};
+	g_autoptr(GError) err = NULL;
+	JsonObject *body = json_object_new();
+	int status = CONF_ERROR_FAILED;
+
+	j.msg = wire_recv(sock, &err);
+	shut_door();
+	if (j.msg)
+		status = job_run(&j, &err);
+	json_object_set_int_member(body, "status", status);
+	if (err)
+		json_object_set_string_member(body, "message", err->message);
+	json_object_set_object_member(body, "result", j.result);
+	wire_send(sock, "done", body, NULL, 0, NULL);
+	if (j.msg)
+		wire_msg_free(j.msg);
+	return status;
+}
