@@ -104,6 +104,11 @@ SETTER(cpus)
 	return conf_cpus_parse(MACHINE, v, err);
 }
 
+SETTER(cpu_limit)
+{
+	return conf_parse_share(v, &MACHINE->cpu_limit, err);
+}
+
 SETTER(mem)
 {
 	return conf_parse_size(v, &MACHINE->mem_bytes, err);
@@ -336,6 +341,10 @@ const struct cli_flag cli_run_flags[] = {
 		"kvm none", set_hypervisor},
 	{"cpus", 0, "N", "processors, 1 to 64, or sockets=,cores=,threads=",
 		NULL, set_cpus},
+	{"cpu-limit", 0, "SHARE",
+		"share of the time that each processor may run, for software "
+		"that needs a slow machine: 10%, 0.5%; vmeste set changes it",
+		NULL, set_cpu_limit},
 	{"mem", 'm', "SIZE", "memory (default: 512M)", NULL, set_mem},
 	{"board", 0, "B", "pc (default) or q35", "pc q35", set_board},
 	{"firmware", 0, "F",

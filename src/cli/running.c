@@ -95,25 +95,37 @@ int cli_reset(void *ctx, GError **err)
 	return request(running_open(ctx, 1, err), "reset", NULL, err);
 }
 
+/* KEY=VALUE as the request wants it. */
+static bool set_body(JsonObject *body, const char *word, GError **err)
+{
+	unsigned share;
+
+	if (g_str_has_prefix(word, "engine=")) {
+		json_object_set_string_member(body, "engine", word + 7);
+		return true;
+	}
+	if (g_str_has_prefix(word, "cpu-limit=")) {
+		if (!conf_parse_share(word + 10, &share, err))
+			return false;
+		json_object_set_int_member(body, "cpu_limit", share);
+		return true;
+	}
+	conf_error_set(err, CONF_ERROR_USAGE, NULL,
+		"write engine=bt, engine=interp, engine=kvm or cpu-limit=50%",
+		"'%s' cannot be set", word);
+	return false;
+}
+
 int cli_set(void *ctx, GError **err)
 {
 	struct running *r = ctx;
 	int sock = running_open(r, 2, err);
-	const char *eq = sock < 0 ? NULL : strchr(r->words.word[1], '=');
-	JsonObject *body;
+	JsonObject *body = json_object_new();
 
-	if (sock >= 0 &&
-		(!eq || strncmp(r->words.word[1], "engine=", 7) != 0)) {
-		conf_error_set(err, CONF_ERROR_USAGE, NULL,
-			"write engine=bt, engine=interp or engine=kvm",
-			"'%s' cannot be set", r->words.word[1]);
+	if (sock >= 0 && !set_body(body, r->words.word[1], err)) {
 		close(sock);
 		sock = -1;
 	}
-	if (sock < 0)
-		return status_of(err);
-	body = json_object_new();
-	json_object_set_string_member(body, "engine", eq + 1);
 	return request(sock, "set", body, err);
 }
 

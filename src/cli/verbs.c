@@ -156,7 +156,9 @@ static const char *const stat_examples[] = {"vmeste stat web",
 	"vmeste stat web -o json | jq '.counters'", "For a program", NULL};
 static const char *const set_examples[] = {"vmeste set web engine=interp",
 	"Let the reference interpreter go on with the guest",
-	"vmeste set web engine=bt", "And the translator again", NULL};
+	"vmeste set web engine=bt", "And the translator again",
+	"vmeste set game cpu-limit=5%",
+	"Let its processors run a twentieth of the time", NULL};
 static const char *const dump_examples[] = {"vmeste dump web web.core",
 	"All memory and registers, by physical address",
 	"vmeste dump --virtual web k.core && gdb vmlinux k.core",
@@ -335,7 +337,9 @@ const struct cli_verb cli_verbs[] = {
 		.name = "set",
 		.args = "NAME KEY=VALUE",
 		.summary = "change a running machine",
-		.text = "engine=bt, engine=interp or engine=kvm makes another engine go on with the guest, which does not notice. For engine=kvm, and from it, the machine must have been started with --engine E,change=on.",
+		.text = "engine=bt, engine=interp or engine=kvm makes another engine go on with the guest, which does not notice. For engine=kvm, and from it, the machine must have been started with --engine E,change=on.\n"
+			"cpu-limit=SHARE gives each processor so much of the "
+			"time, cpu-limit=off all of it.",
 		.examples = set_examples,
 		.new_ctx = cli_running_new,
 		.free_ctx = cli_words_free,

@@ -22,6 +22,7 @@
 #include "conf/sound.h"
 
 #define CONF_MAX_CPUS	64
+#define CONF_LIMIT_FULL 10000 /* hundredths of a percent */
 #define CONF_MAX_DRIVES 32
 #define CONF_MAX_NICS	8
 #define CONF_MAX_SERIAL 4
@@ -217,6 +218,7 @@ struct conf_machine {
 	enum conf_hypervisor hypervisor;
 	unsigned sockets, cores, threads; /* product 1..CONF_MAX_CPUS */
 	uint64_t mem_bytes;		  /* multiple of 1 MiB */
+	unsigned cpu_limit; /* of CONF_LIMIT_FULL of the time; 0: all */
 
 	enum conf_board board;
 	bool acpi, ioapic, hpet; /* default on */

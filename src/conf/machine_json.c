@@ -182,6 +182,7 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	json_object_set_int_member(o, "cores", m->cores);
 	json_object_set_int_member(o, "threads", m->threads);
 	json_object_set_int_member(o, "mem_bytes", (gint64)m->mem_bytes);
+	json_object_set_int_member(o, "cpu_limit", m->cpu_limit);
 	put_word(o, "board", &conf_board_words, (int)m->board);
 	json_object_set_boolean_member(o, "acpi", m->acpi);
 	json_object_set_boolean_member(o, "ioapic", m->ioapic);
@@ -534,6 +535,7 @@ static void read_cpu(struct reader *r, JsonObject *o, struct conf_machine *m)
 	if (!conf_machine_ncpus(m) || conf_machine_ncpus(m) > CONF_MAX_CPUS)
 		reader_fail(r, "cores");
 	m->mem_bytes = get_int(r, o, "mem_bytes", 1ull << 40, m->mem_bytes);
+	m->cpu_limit = (unsigned)get_int(r, o, "cpu_limit", CONF_LIMIT_FULL, 0);
 	if (m->mem_bytes < 1 << 20 || m->mem_bytes & 0xfffff)
 		reader_fail(r, "mem_bytes");
 }

@@ -92,6 +92,26 @@ bool conf_parse_uint(const char *text, const char *what, unsigned min,
 	return true;
 }
 
+bool conf_parse_share(const char *text, unsigned *out, GError **err)
+{
+	char *end;
+	double v;
+
+	*out = 0;
+	if (!strcmp(text, "off") || !strcmp(text, "100%"))
+		return true;
+	v = g_ascii_strtod(text, &end) * 100;
+	if (g_ascii_isdigit(*text) && end != text && !strcmp(end, "%") &&
+		v >= 1 && v <= 10000) {
+		*out = (unsigned)(v + 0.5);
+		return true;
+	}
+	conf_error_set(err, CONF_ERROR_USAGE,
+		"it is the share of time that a processor may run",
+		"write off, or from 0.01% to 100%", "bad limit '%s'", text);
+	return false;
+}
+
 bool conf_parse_bool(const char *text, bool *out, GError **err)
 {
 	static const char *const words[] = {

@@ -17,6 +17,8 @@ bool conf_parse_time(const char *text, uint64_t *ms, GError **err);
 /* Decimal in [min, max]; what names the thing in the message. */
 bool conf_parse_uint(const char *text, const char *what, unsigned min,
 	unsigned max, unsigned *out, GError **err);
+/* "50%", "0.5%" in hundredths of a percent, 1 to 10000; "off": 0. */
+bool conf_parse_share(const char *text, unsigned *out, GError **err);
 bool conf_parse_bool(const char *text, bool *out, GError **err);
 
 /* "512M", "1.5G": what conf_parse_size takes back.  Free with g_free. */

@@ -190,10 +190,13 @@ static bool do_set(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
 	const char *engine = wire_msg_string(q, "engine");
+	gint64 limit = wire_msg_int(q, "cpu_limit", -1);
 
+	if (limit >= 0 && limit <= CONF_LIMIT_FULL)
+		return limit_set(c->m, (unsigned)limit, err);
 	if (!engine) {
-		conf_error_set(err, CONF_ERROR_USAGE, NULL, "set engine=NAME",
-			"nothing to set");
+		conf_error_set(err, CONF_ERROR_USAGE, NULL,
+			"set engine=NAME or cpu-limit=SHARE", "nothing to set");
 		return false;
 	}
 	return vmm_machine_set_engine(c->m, engine, err);

@@ -205,6 +205,7 @@ void machine_free(struct machine *m)
 {
 	clock_fini(m);
 	control_fini(m);
+	limit_fini(m);
 	screen_fini(m);
 	debugger_fini(m);
 	trace_stop(m);
@@ -315,7 +316,7 @@ bool machine_start(struct machine *m, GError **err)
 	if (!debugger_init(m, err) || !trace_init(m, err))
 		return false;
 	machine_go(m);
-	return true;
+	return limit_set(m, m->conf->cpu_limit, err);
 }
 
 static void machine_end(struct machine *m, int status, const char *message)

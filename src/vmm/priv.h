@@ -180,6 +180,7 @@ struct vcpu {
 	bool started, parked; /* parked: run_lock */
 	bool wait_sipi;	      /* own thread */
 	bool held;	      /* by the debugger, while others run */
+	bool resting;	      /* by limit.c: run_lock */
 	bool stopped;	      /* by the debugger's wish: see stop */
 	unsigned looked;      /* runloop.looks when last looked at: run_lock */
 	struct cpu_break stop;
@@ -223,6 +224,15 @@ void runloop_halt_soon(struct machine *m);
 /* Give processor n the state at its next start.  While paused. */
 void runloop_set_state(
 	struct machine *m, unsigned n, const struct x86_state *s);
+
+/* Processor n stands, or runs if it may. */
+void runloop_rest(struct machine *m, unsigned n, bool rest);
+
+/* ---- limit.c ---- */
+
+/* Processors run for so much of the time (of CONF_LIMIT_FULL; 0: all). */
+bool limit_set(struct machine *m, unsigned share, GError **err);
+void limit_fini(struct machine *m);
 
 /* ---- change.c ---- */
 
@@ -435,6 +445,7 @@ struct machine {
 	uint32_t apic_ids[BUS_MAX_CPUS];
 	struct board board;
 	struct runloop run;
+	struct limit *limit; /* or NULL */
 	struct boot boot;
 	struct console *consoles[CONF_MAX_SERIAL + 2];
 	unsigned nconsoles;

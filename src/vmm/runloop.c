@@ -3,7 +3,8 @@
  *
  * What holds: while run.want is not RUN_GO every processor that is not parked
  * has BUS_EV_STOP set, so it comes back soon and parks.  Only runloop_go clears
- * that event.  A processor's state is touched by its own thread only.
+ * that event, and runloop_rest while want is RUN_GO.  A processor's state is
+ * touched by its own thread only.
  */
 #include <string.h>
 #include <sys/prctl.h>
@@ -127,18 +128,19 @@ static void vcpu_apply(struct vcpu *v)
 	g_free(s);
 }
 
-/* Show the state to who asked for it. */
-static void vcpu_look(struct vcpu *v)
+/* Show the state to who asked for it: did somebody? */
+static bool vcpu_look(struct vcpu *v)
 {
 	struct runloop *r = &v->machine->run;
 
 	if (!r->look || v->looked == r->looks)
-		return;
+		return false;
 	v->looked = r->looks;
 	if (v->fresh)
 		r->look[v->index] = *v->fresh;
 	else
 		v->machine->engine->get(v->cpu, &r->look[v->index]);
+	return true;
 }
 
 /* Park while asked to.  False: the thread shall end. */
@@ -148,10 +150,13 @@ static bool vcpu_obey(struct vcpu *v)
 	bool quit;
 
 	pthread_mutex_lock(&r->lock);
-	while (r->want == RUN_PAUSED || (v->held && r->want == RUN_GO)) {
-		vcpu_look(v);
-		v->parked = true;
-		pthread_cond_broadcast(&r->cond);
+	while (r->want == RUN_PAUSED ||
+		((v->held || v->resting) && r->want == RUN_GO)) {
+		/* others that stand here must not wake each other for ever */
+		if (vcpu_look(v) | !v->parked) {
+			v->parked = true;
+			pthread_cond_broadcast(&r->cond);
+		}
 		pthread_cond_wait(&r->cond, &r->lock);
 	}
 	v->parked = false;
@@ -198,6 +203,23 @@ static void set_want(struct machine *m, enum run_want want)
 			bus_cpu_raise(r->vcpu[i].bc, BUS_EV_STOP);
 	}
 	pthread_cond_broadcast(&r->cond);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void runloop_rest(struct machine *m, unsigned n, bool rest)
+{
+	struct runloop *r = &m->run;
+	struct vcpu *v = &r->vcpu[n];
+
+	pthread_mutex_lock(&r->lock);
+	if (rest && !v->parked) {
+		bus_cpu_raise(v->bc, BUS_EV_STOP);
+	} else if (!rest && v->resting) {
+		if (r->want == RUN_GO)
+			bus_cpu_clear(v->bc, BUS_EV_STOP);
+		pthread_cond_broadcast(&r->cond);
+	}
+	v->resting = rest;
 	pthread_mutex_unlock(&r->lock);
 }
 
