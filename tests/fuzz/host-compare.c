@@ -197,9 +197,10 @@ static uint32_t flags_in_frame(const struct host_judge *j,
 }
 
 /*
- * FXSAVE and kin are many accesses, none of which may be the one that crosses
- * the end of a segment of 4 GiB.  SDM vol. 3, 5.3: in those, accesses beyond
- * the end "may or may not cause the indicated exceptions".
+ * FXSAVE and kin, and what is accessed by elements, are many accesses, none of
+ * which may be the one that crosses the end of a segment of 4 GiB.  SDM vol.
+ * 3, 5.3: in those, accesses beyond the end "may or may not cause the indicated
+ * exceptions".
  */
 static bool may_wrap(const struct host_case *k, const struct host_fault *h,
 	const struct host_fault *e)
@@ -210,7 +211,7 @@ static bool may_wrap(const struct host_case *k, const struct host_fault *h,
 		(e->vector != X86_GP && e->vector != X86_SSF))
 		return false;
 	return k->mode == 4 && h->rip == e->rip && decode_at(k, h->rip, &i) &&
-	       (i.op == X86_OP_FXSAVE || i.op == X86_OP_FXRSTOR ||
+	       (i.op == X86_OP_FXSAVE || i.op == X86_OP_FXRSTOR || i.aaa ||
 		       i.def->attr & X86_AT_X87) &&
 	       host_segs.base[i.seg];
 }
