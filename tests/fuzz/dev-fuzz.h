@@ -86,6 +86,7 @@ struct kind {
 	void (*open)(struct fuzz *f);  /* make it */
 	void (*awake)(struct fuzz *f); /* as a driver finds it after a reset */
 	void (*round)(struct fuzz *f); /* do something to it */
+	void (*close)(struct fuzz *f); /* after it has gone; may be NULL */
 };
 
 static inline void fuzz_reset(struct fuzz *f)
@@ -154,6 +155,8 @@ static inline int fuzz_main(int argc, char **argv, const struct kind *kinds)
 	fuzz_rounds(&f, k, rounds);
 	f.dev->cls->describe(f.dev, text, sizeof(text));
 	board_fini(&f.r.b);
+	if (k->close)
+		k->close(&f);
 	for (unsigned i = 0; i < G_N_ELEMENTS(f.media); i++)
 		blk_close(f.media[i]);
 	g_free(f.own);
