@@ -27,7 +27,9 @@
 #include "cpu/kvm/kvm.h"
 #include "dev/input/i8042.h"
 #include "dev/irq/intc.h"
+#include "dev/misc/i8237.h"
 #include "dev/misc/port92.h"
+#include "dev/sound/sb16.h"
 #include "dev/pci/i440fx.h"
 #include "dev/pci/pci.h"
 #include "dev/pci/piix3.h"
@@ -193,6 +195,8 @@ static void make_board(struct harness *h)
 	acpi_pm_set_base(add(&acpi_pm_class, &host), ACPI_PM_BASE);
 	add(&i8042_class, &host);
 	add(&port92_class, &host);
+	host.dma = add(&i8237_class, &host);
+	add(&sb16_class, &host);
 	bus_set_a20(h->bus, true);
 	bus_io_claim(h->bus, 0xe9, 1, &ports, h);
 	bus_io_claim(h->bus, 0xf4, 2, &ports, h);
