@@ -124,7 +124,7 @@ static bool take_flag(const struct cli_verb *v, void *ctx, enum pass pass,
 	if (pass == FIRST ? !v->first || strcmp(f->name, v->first)
 			  : v->first && !strcmp(f->name, v->first))
 		return true;
-	return f->set(ctx, value, err);
+	return v->flag ? v->flag(ctx, f, value, err) : f->set(ctx, value, err);
 }
 
 /* What comes wrong on the way the other pass says. */

@@ -88,7 +88,10 @@ void cli_help_verb(const struct cli_verb *v)
 	printf("usage: vmeste %s %s\n\n", v->name, v->args);
 	print_paragraphs(v->text);
 	puts("Flags:");
-	print_flags(v->flags);
+	if (v->flags_of)
+		printf("  those of vmeste %s\n", v->flags_of);
+	else
+		print_flags(v->flags);
 	puts("  -h, --help              this text");
 	puts("\nExamples:");
 	for (const char *const *e = v->examples; *e; e += 2)
@@ -206,7 +209,10 @@ void cli_man_verb(const struct cli_verb *v)
 		man_line(paras[i]);
 	}
 	puts(".SH OPTIONS");
-	for (const struct cli_flag *f = v->flags; f && f->name; f++)
+	if (v->flags_of)
+		printf("Those of\n.BR vmeste\\-%s (1).\n", v->flags_of);
+	for (const struct cli_flag *f = v->flags; !v->flags_of && f && f->name;
+		f++)
 		man_flag(f);
 	man_status();
 	man_examples(v->examples);

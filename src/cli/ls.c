@@ -2,11 +2,14 @@
  * ls.c - `vmeste ls`: the machines that run.
  */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/control.h"
+#include "cli/stored.h"
 #include "cli/verb.h"
 #include "conf/error.h"
+#include "node/folder.h"
 
 #define ANSWER_MS 2000
 
@@ -50,6 +53,10 @@ static JsonObject *ls_ask(const char *name)
 				   sock, "status", NULL, -1, ANSWER_MS, NULL);
 	const char *state = m ? wire_msg_string(m, "state") : NULL;
 	const char *engine = m ? wire_msg_string(m, "engine") : NULL;
+	pid_t pid = sock < 0 ? 0 : node_pid(name);
+
+	if (!pid && sock >= 0)
+		pid = cli_control_pid(sock); /* transient */
 
 	json_object_set_string_member(o, "name", name);
 	json_object_set_string_member(o, "state", state ? state : "silent");
@@ -60,11 +67,58 @@ static JsonObject *ls_ask(const char *name)
 		o, "mem_bytes", m ? wire_msg_int(m, "mem_bytes", 0) : 0);
 	json_object_set_int_member(
 		o, "uptime_ns", m ? wire_msg_int(m, "uptime_ns", 0) : 0);
-	json_object_set_int_member(
-		o, "pid", sock < 0 ? 0 : cli_control_pid(sock));
+	json_object_set_int_member(o, "pid", pid);
 	if (sock >= 0)
 		close(sock);
 	return o;
+}
+
+/* One that does not run, from its settings. */
+static JsonObject *ls_stored(const char *name)
+{
+	JsonObject *o = json_object_new();
+	void *run = cli_run_new();
+	const struct conf_machine *m = cli_run_machine(run);
+	bool ok = cli_run_stored(run, name, NULL, NULL);
+
+	json_object_set_string_member(o, "name", name);
+	json_object_set_string_member(
+		o, "state", ok ? cli_stored_state(name) : "broken");
+	json_object_set_string_member(o, "engine", "-");
+	json_object_set_int_member(o, "cpus", ok ? conf_machine_ncpus(m) : 0);
+	json_object_set_int_member(
+		o, "mem_bytes", ok ? (gint64)m->mem_bytes : 0);
+	json_object_set_int_member(o, "uptime_ns", 0);
+	json_object_set_int_member(o, "pid", 0);
+	cli_run_free(run);
+	return o;
+}
+
+static gint by_name(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Those that run, and those that have a folder. */
+static GPtrArray *ls_names(GHashTable **running, GError **err)
+{
+	GPtrArray *names = cli_control_names(err);
+	g_autoptr(GPtrArray) stored = names ? node_names(err) : NULL;
+
+	if (!stored)
+		return NULL;
+	*running = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	for (guint i = 0; i < names->len; i++)
+		g_hash_table_add(
+			*running, g_strdup(g_ptr_array_index(names, i)));
+	for (guint i = 0; i < stored->len; i++) {
+		const char *name = g_ptr_array_index(stored, i);
+
+		if (!g_hash_table_contains(*running, name))
+			g_ptr_array_add(names, g_strdup(name));
+	}
+	g_ptr_array_sort(names, by_name);
+	return names;
 }
 
 static void ls_row(JsonObject *o)
@@ -96,18 +150,23 @@ static void ls_json(JsonArray *list)
 int cli_ls(void *ctx, GError **err)
 {
 	const struct ls *l = ctx;
-	g_autoptr(GPtrArray) names = cli_control_names(err);
+	g_autoptr(GHashTable) running = NULL;
+	g_autoptr(GPtrArray) names = ls_names(&running, err);
 	JsonArray *list;
 
 	if (!names)
 		return err && *err ? conf_error_status(*err) : 1;
 	list = json_array_new();
 	for (guint i = 0; i < names->len; i++) {
+		const char *name = g_ptr_array_index(names, i);
+
 		if (l->output == LS_NAME)
-			puts(g_ptr_array_index(names, i));
+			puts(name);
 		else
 			json_array_add_object_element(
-				list, ls_ask(g_ptr_array_index(names, i)));
+				list, g_hash_table_contains(running, name)
+					      ? ls_ask(name)
+					      : ls_stored(name));
 	}
 	if (l->output == LS_JSON)
 		ls_json(list);

@@ -12,6 +12,7 @@
 #include "cli/ports.h"
 #include "cli/session.h"
 #include "cli/state.h"
+#include "cli/stored.h"
 #include "cli/verb.h"
 #include "conf/error.h"
 #include "conf/options.h"
@@ -24,6 +25,8 @@ struct run {
 	bool sound_stated;
 	const struct conf_os *os; /* --os, or NULL */
 	char *password;		  /* the file of the remote screen's */
+	char *stored;		  /* a machine that has a folder */
+	GPtrArray *given;	  /* struct node_setting: the flags, in order */
 };
 
 #define SETTER(name)                                                           \
@@ -468,6 +471,7 @@ void *cli_run_new(void)
 	struct run *r = g_new0(struct run, 1);
 
 	r->m = conf_machine_new();
+	r->given = node_setting_array();
 	return r;
 }
 
@@ -475,15 +479,78 @@ void cli_run_free(void *ctx)
 {
 	conf_machine_free(MACHINE);
 	g_free(((struct run *)ctx)->password);
+	g_free(((struct run *)ctx)->stored);
+	g_ptr_array_unref(((struct run *)ctx)->given);
 	g_free(ctx);
 }
 
 bool cli_run_positional(void *ctx, const char *word, GError **err)
 {
-	conf_error_set(err, CONF_ERROR_UNSUPPORTED, NULL,
-		"use --kernel or --disk for a transient machine",
-		"machine by name '%s': not supported yet", word);
-	return false;
+	struct run *r = ctx;
+
+	if (r->stored) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
+			"one machine at a time: '%s'", word);
+		return false;
+	}
+	r->stored = g_strdup(word);
+	return cli_control_name_ok(word, err);
+}
+
+bool cli_run_flag(
+	void *ctx, const struct cli_flag *f, const char *value, GError **err)
+{
+	node_setting_append(((struct run *)ctx)->given, f->name, value);
+	return f->set(ctx, value, err);
+}
+
+/* All settings but a profile, or that only. */
+static bool apply(
+	struct run *r, const GPtrArray *settings, bool os, GError **err)
+{
+	for (guint i = 0; i < settings->len; i++) {
+		const struct node_setting *s = g_ptr_array_index(settings, i);
+		const struct cli_flag *f = cli_run_flags;
+
+		if (os != !strcmp(s->flag, "os"))
+			continue;
+		while (f->name && strcmp(f->name, s->flag))
+			f++;
+		if (!f->name) {
+			conf_error_set(err, CONF_ERROR_UNSUPPORTED, NULL, NULL,
+				"this vmeste knows no setting '%s'", s->flag);
+			return false;
+		}
+		if (!f->set(r, s->value, err)) {
+			g_prefix_error(err, "--%s: ", s->flag);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool cli_run_apply(void *ctx, const GPtrArray *settings, GError **err)
+{
+	return apply(ctx, settings, true, err) &&
+	       apply(ctx, settings, false, err);
+}
+
+bool cli_run_stored(
+	void *ctx, const char *name, const GPtrArray *flags, GError **err)
+{
+	struct run *r = ctx;
+	g_autoptr(GPtrArray) settings = cli_stored_settings(name, err);
+
+	for (guint i = 0; settings && flags && i < flags->len; i++) {
+		const struct node_setting *s = g_ptr_array_index(flags, i);
+
+		node_setting_append(settings, s->flag, s->value);
+	}
+	if (!settings || !cli_run_apply(r, settings, err))
+		return false;
+	set_string(&r->m->name, name);
+	r->named = true;
+	return true;
 }
 
 /* The password's first line. */
@@ -554,16 +621,23 @@ static bool add_profile(struct run *r, GError **err)
 	return true;
 }
 
+bool cli_run_check(void *ctx, GError **err)
+{
+	struct run *r = ctx;
+
+	conf_drives_default(r->m);
+	conf_rtc_settle(r->m);
+	if (r->os && !add_profile(r, err))
+		return false;
+	return conf_machine_check(r->m, err) && conf_drives_place(r->m, err) &&
+	       conf_usb_place(r->m, err);
+}
+
 static bool open_all(struct run *r, GError **err)
 {
 	struct conf_machine *m = r->m;
 
-	conf_drives_default(m);
-	conf_rtc_settle(m);
-	if (r->os && !add_profile(r, err))
-		return false;
-	return conf_machine_check(m, err) && conf_drives_place(m, err) &&
-	       conf_usb_place(m, err) && cli_ports_check(m, err) &&
+	return cli_run_check(r, err) && cli_ports_check(m, err) &&
 	       (!r->named || cli_control_listen(m, err)) &&
 	       (!m->gdb.path || cli_listen(&m->gdb, "--gdb", err)) &&
 	       listen_screen(r, err) && cli_files_open(m, err);
@@ -590,38 +664,71 @@ static bool come_back(struct run *r, GError **err)
 	return true;
 }
 
-int cli_run(void *ctx, GError **err)
+/* Where the first serial port goes if nobody said so. */
+static void default_serial(struct run *r, const char *socket)
+{
+	struct conf_serial *s = conf_serial_new();
+
+	if (socket) {
+		s->kind = CONF_SERIAL_UNIX;
+		s->file.path = g_strdup(socket);
+	} else if (r->m->console.kind != CONF_SERIAL_STDIO &&
+		   r->m->debugcon.kind != CONF_SERIAL_STDIO) {
+		/* one line only may have standard input */
+		s->kind = CONF_SERIAL_STDIO;
+	}
+	g_ptr_array_add(r->m->serial, s);
+}
+
+bool cli_run_open(void *ctx, const char *socket, GError **err)
 {
 	struct run *r = ctx;
-	int status;
 
 	if (!r->source) {
 		conf_error_set(err, CONF_ERROR_USAGE,
 			"none of --kernel, --disk, --cdrom, --floppy is given",
 			"'vmeste run --help' ends with examples",
 			"nothing to boot");
-		return CONF_ERROR_USAGE;
+		return false;
 	}
 	if (r->m->state.path && !come_back(r, err))
-		return conf_error_status(*err);
-	if (!r->serial_stated && r->m->state.fd < 0) {
-		struct conf_serial *s = conf_serial_new();
+		return false;
+	if (!r->serial_stated && r->m->state.fd < 0)
+		default_serial(r, socket);
+	if (open_all(r, err)) {
+		cli_files_absolute(r->m);
+		return true;
+	}
+	cli_run_close(r);
+	cli_files_remove(r->m);
+	return false;
+}
 
-		/* One line only may have standard input. */
-		s->kind =
-			r->m->console.kind == CONF_SERIAL_STDIO ||
-					r->m->debugcon.kind == CONF_SERIAL_STDIO
-				? CONF_SERIAL_NONE
-				: CONF_SERIAL_STDIO;
-		g_ptr_array_add(r->m->serial, s);
-	}
-	if (!open_all(r, err)) {
-		remove_sockets(r->m);
-		cli_files_remove(r->m);
+void cli_run_close(void *ctx)
+{
+	remove_sockets(MACHINE);
+}
+
+struct conf_machine *cli_run_machine(void *ctx)
+{
+	return MACHINE;
+}
+
+static int run_transient(struct run *r, GError **err)
+{
+	int status;
+
+	if (!cli_run_open(r, NULL, err))
 		return err ? conf_error_status(*err) : CONF_ERROR_FAILED;
-	}
-	cli_files_absolute(r->m);
 	status = cli_session_run(r->m, err);
-	remove_sockets(r->m);
+	cli_run_close(r);
 	return status;
+}
+
+int cli_run(void *ctx, GError **err)
+{
+	struct run *r = ctx;
+
+	return r->stored ? cli_stored_run(r->stored, r->given, err)
+			 : run_transient(r, err);
 }

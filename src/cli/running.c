@@ -4,12 +4,15 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/control.h"
+#include "cli/stored.h"
 #include "cli/verb.h"
 #include "conf/error.h"
+#include "node/folder.h"
 
 #define ANSWER_MS 10000
 #define STOP_MS	  60000
@@ -116,9 +119,8 @@ static bool set_body(JsonObject *body, const char *word, GError **err)
 	return false;
 }
 
-int cli_set(void *ctx, GError **err)
+static int set_running(struct running *r, GError **err)
 {
-	struct running *r = ctx;
 	int sock = running_open(r, 2, err);
 	JsonObject *body = json_object_new();
 
@@ -127,6 +129,31 @@ int cli_set(void *ctx, GError **err)
 		sock = -1;
 	}
 	return request(sock, "set", body, err);
+}
+
+/* A machine that has a folder keeps it; what can change at once does. */
+static int set_stored(struct running *r, GError **err)
+{
+	const char *name = r->words.word[0], *what = r->words.word[1];
+	bool runs = strcmp(cli_stored_state(name), "running") == 0;
+	int status = cli_stored_set(name, what, err);
+
+	if (status || !runs)
+		return status;
+	if (!strncmp(what, "engine=", 7) || !strncmp(what, "cpu-limit=", 10))
+		return set_running(r, err);
+	fprintf(stderr, "vmeste: '%s' runs; this counts from its next start\n",
+		name);
+	return 0;
+}
+
+int cli_set(void *ctx, GError **err)
+{
+	struct running *r = ctx;
+
+	return r->words.n == 2 && node_exists(r->words.word[0])
+		       ? set_stored(r, err)
+		       : set_running(r, err);
 }
 
 /* Until the machine closes the socket, which it does by ending. */
@@ -166,4 +193,25 @@ int cli_stop(void *ctx, GError **err)
 		gone = wait_gone(sock, r->timeout_ms, err);
 	close(sock);
 	return gone ? 0 : status_of(err);
+}
+
+int cli_restart(void *ctx, GError **err)
+{
+	struct running *r = ctx;
+	g_autoptr(GError) e = NULL;
+
+	/* without a folder there is nothing to start it from */
+	if (r->words.n == 1 && !node_exists(r->words.word[0])) {
+		conf_error_set(err, CONF_ERROR_NOT_FOUND, NULL,
+			"vmeste ls lists the machines; vmeste reset presses "
+			"the button of one that is transient",
+			"there is no machine '%s' with a folder",
+			r->words.word[0]);
+		return CONF_ERROR_NOT_FOUND;
+	}
+	if (cli_stop(ctx, &e) && e->code != CONF_ERROR_NOT_FOUND) {
+		g_propagate_error(err, g_steal_pointer(&e));
+		return status_of(err);
+	}
+	return cli_stored_start(r->words.word[0], err);
 }

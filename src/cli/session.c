@@ -40,6 +40,8 @@ struct session {
 	bool exit_seen; /* the machine said how it ended */
 	int status;
 	char *message; /* of it, or NULL */
+	void (*on_started)(void *);
+	void *opaque;
 };
 
 /* ---- the terminal ---- */
@@ -158,6 +160,8 @@ static void on_running(struct session *s, const struct wire_msg *msg)
 	const char *engine = wire_msg_string(msg, "engine");
 	const char *why = wire_msg_string(msg, "why");
 
+	if (!s->started && s->on_started)
+		s->on_started(s->opaque);
 	s->started = true;
 	if (s->m->verbose && engine) {
 		g_autofree char *text = g_strdup_printf("engine %s%s%s", engine,
@@ -341,7 +345,14 @@ static bool start(struct session *s, GError **err)
 
 int cli_session_run(struct conf_machine *m, GError **err)
 {
-	struct session s = {.m = m, .sock = -1};
+	return cli_session_run_with(m, NULL, NULL, err);
+}
+
+int cli_session_run_with(struct conf_machine *m, void (*started)(void *),
+	void *opaque, GError **err)
+{
+	struct session s = {
+		.m = m, .sock = -1, .on_started = started, .opaque = opaque};
 	struct terminal t;
 	sigset_t old;
 	int status = CONF_ERROR_FAILED, ws;

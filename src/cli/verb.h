@@ -28,10 +28,14 @@ struct cli_verb {
 	const char *text;    /* paragraphs for --help and the man page */
 	const struct cli_flag *flags; /* ends with a NULL name; may be NULL */
 	const char *first; /* a flag that is taken before all others, or NULL */
+	const char *flags_of; /* NULL, or the verb whose help lists them */
 	const char *const *examples; /* 2 to 4 pairs: command, what it does */
 	void *(*new_ctx)(void);
 	void (*free_ctx)(void *ctx);
 	bool (*positional)(void *ctx, const char *word, GError **err);
+	/* Instead of the flags' own functions, if there is one. */
+	bool (*flag)(void *ctx, const struct cli_flag *f, const char *value,
+		GError **err);
 	/* Returns the exit status; *err is printed if set. */
 	int (*run)(void *ctx, GError **err);
 };
@@ -96,6 +100,27 @@ extern const struct cli_flag cli_disk_create_flags[], cli_disk_info_flags[],
 	cli_disk_map_flags[], cli_disk_check_flags[], cli_disk_compare_flags[],
 	cli_disk_convert_flags[], cli_disk_compact_flags[],
 	cli_disk_resize_flags[], cli_disk_rebase_flags[];
+
+/* Machines that live in folders: stored.c, running.c, console.c. */
+bool cli_run_flag(
+	void *ctx, const struct cli_flag *f, const char *value, GError **err);
+void *cli_create_new(void);
+void cli_create_free(void *ctx);
+bool cli_create_positional(void *ctx, const char *word, GError **err);
+bool cli_create_flag(
+	void *ctx, const struct cli_flag *f, const char *value, GError **err);
+int cli_create(void *ctx, GError **err);
+void *cli_stored_new(void);
+void *cli_stored_new2(void); /* of two names */
+int cli_start(void *ctx, GError **err);
+int cli_restart(void *ctx, GError **err);
+int cli_show(void *ctx, GError **err);
+int cli_edit(void *ctx, GError **err);
+int cli_rm(void *ctx, GError **err);
+int cli_rename(void *ctx, GError **err);
+void *cli_console_new(void);
+int cli_console(void *ctx, GError **err);
+extern const struct cli_flag cli_rm_flags[], cli_show_flags[];
 
 void *cli_doctor_new(void);
 int cli_doctor(void *ctx, GError **err);

@@ -144,6 +144,32 @@ static const char *const run_examples[] = {
 	"Throw changes away at exit; reach the guest's port 80 on 8080",
 	"vmeste run --engine interp --kernel memtest.bin --timeout 10m",
 	"Use the reference interpreter and give up after ten minutes", NULL};
+static const char *const create_examples[] = {
+	"vmeste create web --mem 1G --disk 20G --cdrom debian.iso --nic user",
+	"A machine with a disk of 20G in its folder; vmeste start web runs it",
+	"vmeste create old --disk /var/vm/old.vhd,format=vhd,bus=ide",
+	"Around an image that stays where it is", NULL};
+static const char *const start_examples[] = {"vmeste start web",
+	"Boot it in the background", "vmeste start web && vmeste console web",
+	"And look at its console", NULL};
+static const char *const restart_examples[] = {"vmeste restart web",
+	"Let the guest shut down, then boot it with its settings of now",
+	"vmeste restart --now web", "Without asking the guest", NULL};
+static const char *const console_examples[] = {"vmeste console web",
+	"The first serial port in this terminal; Ctrl-A x leaves",
+	"echo uptime | vmeste console web", "Type for a script", NULL};
+static const char *const show_examples[] = {"vmeste show web",
+	"State, folder and settings", "vmeste show -o json web | jq .state",
+	"For a program", NULL};
+static const char *const edit_examples[] = {"vmeste edit web",
+	"machine.xml in $EDITOR; kept if it makes a machine",
+	"EDITOR=nano vmeste edit web", "In an editor of one's choice", NULL};
+static const char *const rm_examples[] = {"vmeste rm web",
+	"After a question, the machine is gone with its disks",
+	"vmeste rm --yes web", "In a script", NULL};
+static const char *const rename_examples[] = {"vmeste rename web www",
+	"Its folder is called so, too",
+	"vmeste stop web && vmeste rename web www", "It must not run", NULL};
 static const char *const doctor_examples[] = {"vmeste doctor",
 	"What this host can do, and how to mend what it cannot",
 	"vmeste doctor -o json", "The same for a program", NULL};
@@ -267,10 +293,13 @@ static const char *const completion_examples[] = {
 const struct cli_verb cli_verbs[] = {
 	{
 		.name = "run",
-		.args = "[FLAGS]",
+		.args = "[FLAGS] [NAME]",
 		.summary = "start a machine and attach to it",
 		.text = "Starts a transient machine, gone at exit, from "
-			"--kernel, --disk, --cdrom or --floppy.\n"
+			"--kernel, --disk, --cdrom or --floppy. With NAME, the "
+			"machine that vmeste create has made: flags are for "
+			"this run only; if there is none of that name, it is "
+			"made with them.\n"
 			"With --serial stdio (the default) standard output "
 			"carries exactly the guest's bytes; everything else "
 			"goes to standard error. On a terminal, Ctrl-A x "
@@ -284,13 +313,108 @@ const struct cli_verb cli_verbs[] = {
 		.new_ctx = cli_run_new,
 		.free_ctx = cli_run_free,
 		.positional = cli_run_positional,
+		.flag = cli_run_flag,
 		.run = cli_run,
+	},
+	{
+		.name = "create",
+		.args = "[FLAGS] NAME",
+		.summary = "make a machine that stays",
+		.text = "Makes a folder with the machine's settings, which are the flags of vmeste run but those of a single run. --disk SIZE makes a new disk of that size in the folder. docs/machines.md tells what is in it.",
+		.flags = cli_run_flags,
+		.flags_of = "run",
+		.examples = create_examples,
+		.new_ctx = cli_create_new,
+		.free_ctx = cli_create_free,
+		.positional = cli_create_positional,
+		.flag = cli_create_flag,
+		.run = cli_create,
+	},
+	{
+		.name = "start",
+		.args = "NAME",
+		.summary = "run a machine in the background",
+		.text = "Boots a machine that has a folder and returns when its guest runs. Its first serial port is vmeste console, unless its settings say otherwise. What it has to say goes to logs/vmeste.log in its folder.",
+		.examples = start_examples,
+		.new_ctx = cli_stored_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_start,
+	},
+	{
+		.name = "restart",
+		.args = "[--now] NAME",
+		.summary = "stop a machine and start it again",
+		.text = "As vmeste stop and vmeste start, so changed settings count. A machine that does not run is started.",
+		.flags = cli_stop_flags,
+		.examples = restart_examples,
+		.new_ctx = cli_running_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_restart,
+	},
+	{
+		.name = "console",
+		.args = "NAME",
+		.summary = "use the serial port of a machine in the background",
+		.text = "Connects this terminal with the first serial port of a machine that vmeste start runs. Ctrl-A x leaves, Ctrl-A Ctrl-A sends a Ctrl-A. One at a time may use it.",
+		.examples = console_examples,
+		.new_ctx = cli_console_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_console,
+	},
+	{
+		.name = "show",
+		.args = "[FLAGS] NAME",
+		.summary = "show a machine's settings and state",
+		.text = "Shows the settings of a machine that has a folder, whether it runs, and how it ended last.",
+		.flags = cli_show_flags,
+		.examples = show_examples,
+		.new_ctx = cli_stored_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_show,
+	},
+	{
+		.name = "edit",
+		.args = "NAME",
+		.summary = "change a machine's settings in an editor",
+		.text = "Opens a copy of machine.xml in $VISUAL or $EDITOR (else vi) and keeps it if it makes a machine. It counts from the next start.",
+		.examples = edit_examples,
+		.new_ctx = cli_stored_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_edit,
+	},
+	{
+		.name = "rename",
+		.args = "NAME NEWNAME",
+		.summary = "give a machine another name",
+		.text = "Renames the folder and what machine.xml says. The machine must not run.",
+		.examples = rename_examples,
+		.new_ctx = cli_stored_new2,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_rename,
+	},
+	{
+		.name = "rm",
+		.args = "[--yes] NAME",
+		.summary = "remove a machine with its disks",
+		.text = "Removes the folder of a machine and all that is in it; images elsewhere stay. The machine must not run.",
+		.flags = cli_rm_flags,
+		.examples = rm_examples,
+		.new_ctx = cli_stored_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_rm,
 	},
 	{
 		.name = "ls",
 		.args = "[FLAGS]",
-		.summary = "list running machines",
-		.text = "Lists the machines of this user that run and have a name (vmeste run --name).",
+		.summary = "list machines",
+		.text = "Lists the machines of this user: those that have a folder (vmeste create) and those that run and have a name (vmeste run --name). A machine whose process was killed is crashed; one whose settings cannot be used is broken.",
 		.flags = cli_ls_flags,
 		.examples = ls_examples,
 		.new_ctx = cli_ls_new,
@@ -336,8 +460,8 @@ const struct cli_verb cli_verbs[] = {
 	{
 		.name = "set",
 		.args = "NAME KEY=VALUE",
-		.summary = "change a running machine",
-		.text = "engine=bt, engine=interp or engine=kvm makes another engine go on with the guest, which does not notice. For engine=kvm, and from it, the machine must have been started with --engine E,change=on.\n"
+		.summary = "change a machine",
+		.text = "KEY is a flag of vmeste run that may be given once; a machine with a folder keeps the value, and an empty one is the default. It counts from the next start. Of a running machine these change at once: engine=bt, engine=interp or engine=kvm makes another engine go on with the guest, which does not notice. For engine=kvm, and from it, the machine must have been started with --engine E,change=on.\n"
 			"cpu-limit=SHARE gives each processor so much of the "
 			"time, cpu-limit=off all of it.",
 		.examples = set_examples,

@@ -165,8 +165,7 @@ bool conf_parse_word(const char *text, const struct conf_word_list *list,
 	return false;
 }
 
-/* Up to the next single comma; ",," stands for one comma in the text. */
-static char *take_item(const char **pos)
+char *conf_options_item(const char **pos)
 {
 	GString *s = g_string_new(NULL);
 	const char *p = *pos;
@@ -222,7 +221,7 @@ struct conf_options *conf_options_parse(
 	o->keys = g_ptr_array_new_with_free_func(g_free);
 	o->values = g_ptr_array_new_with_free_func(g_free);
 	for (bool first = true; *pos || first; first = false) {
-		g_autofree char *item = take_item(&pos);
+		g_autofree char *item = conf_options_item(&pos);
 
 		if (first && !is_keyed(item, allowed))
 			o->value = g_steal_pointer(&item);

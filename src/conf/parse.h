@@ -46,6 +46,10 @@ struct conf_options {
 	GPtrArray *values;
 };
 
+/* What stands before the next comma, a double one made single; *pos goes behind
+ * it.  Free with g_free. */
+char *conf_options_item(const char **pos);
+
 /* allowed: NULL-terminated keys. */
 struct conf_options *conf_options_parse(
 	const char *text, const char *const *allowed, GError **err);

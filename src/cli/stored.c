@@ -1,0 +1,671 @@
+/*
+ * stored.c - `vmeste create`, `start`, `restart`, `show`, `rm`, `rename`,
+ * `edit`: machines that live in folders.
+ */
+#include "cli/stored.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/control.h"
+#include "cli/session.h"
+#include "cli/verb.h"
+#include "conf/error.h"
+#include "node/folder.h"
+
+static int status_of(GError **err)
+{
+	return err && *err ? conf_error_status(*err) : CONF_ERROR_FAILED;
+}
+
+static struct node_settings *stored_read(const char *name, GError **err)
+{
+	g_autofree char *path = node_path(name, "machine.xml");
+
+	if (!cli_control_name_ok(name, err))
+		return NULL;
+	if (node_exists(name))
+		return node_settings_read(path, err);
+	conf_error_set(err, CONF_ERROR_NOT_FOUND, NULL,
+		"vmeste ls lists the machines; vmeste create makes one",
+		"there is no machine '%s'", name);
+	return NULL;
+}
+
+GPtrArray *cli_stored_settings(const char *name, GError **err)
+{
+	g_autoptr(node_settings_auto) s = stored_read(name, err);
+	g_autofree char *dir = node_dir(name);
+
+	return s ? node_settings_list(s, dir) : NULL;
+}
+
+const char *cli_stored_state(const char *name)
+{
+	switch (node_state(name)) {
+	case NODE_RUNNING: return "running";
+	case NODE_CRASHED: return "crashed";
+	case NODE_OFF: break;
+	}
+	return "off";
+}
+
+/* Do the settings make a machine? */
+static bool settings_check(const GPtrArray *settings, GError **err)
+{
+	void *run = cli_run_new();
+	bool ok = cli_run_apply(run, settings, err) && cli_run_check(run, err);
+
+	cli_run_free(run);
+	return ok;
+}
+
+/* ---- create ---- */
+
+struct create {
+	char *name;
+	GPtrArray *given;
+	unsigned ndisks; /* to be made: of so many bytes */
+	uint64_t bytes[CONF_MAX_DRIVES];
+};
+
+void *cli_create_new(void)
+{
+	struct create *c = g_new0(struct create, 1);
+
+	c->given = node_setting_array();
+	return c;
+}
+
+void cli_create_free(void *ctx)
+{
+	struct create *c = ctx;
+
+	g_free(c->name);
+	g_ptr_array_unref(c->given);
+	g_free(c);
+}
+
+bool cli_create_positional(void *ctx, const char *word, GError **err)
+{
+	struct create *c = ctx;
+
+	if (c->name) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
+			"one machine at a time: '%s'", word);
+		return false;
+	}
+	c->name = g_strdup(word);
+	return cli_control_name_ok(word, err);
+}
+
+/* --disk 20G makes an image of that size in the folder. */
+static char *create_disk(struct create *c, const char *value)
+{
+	const char *pos = value;
+	g_autofree char *item = conf_options_item(&pos);
+	uint64_t bytes;
+
+	if (!g_ascii_isdigit(*item) || !conf_parse_size(item, &bytes, NULL) ||
+		g_file_test(item, G_FILE_TEST_EXISTS) || !bytes ||
+		c->ndisks == CONF_MAX_DRIVES)
+		return g_strdup(value);
+	c->bytes[c->ndisks] = bytes;
+	return g_strdup_printf(
+		"disks/disk%u.img%s%s", c->ndisks++, *pos ? "," : "", pos);
+}
+
+bool cli_create_flag(
+	void *ctx, const struct cli_flag *f, const char *value, GError **err)
+{
+	struct create *c = ctx;
+	g_autofree char *disk =
+		strcmp(f->name, "disk") ? NULL : create_disk(c, value);
+	g_autofree char *cwd = g_get_current_dir();
+	g_autoptr(node_settings_auto) try = node_settings_new("");
+	g_autoptr(GPtrArray) list = NULL;
+
+	/* through the document, which makes paths absolute */
+	if (!node_settings_add(try, f->name, disk ? disk : value,
+		    c->ndisks && disk && strcmp(disk, value) ? NULL : cwd, err))
+		return false;
+	list = node_settings_list(try, NULL);
+	for (guint i = 0; i < list->len; i++) {
+		const struct node_setting *s = g_ptr_array_index(list, i);
+
+		node_setting_append(c->given, s->flag, s->value);
+	}
+	return true;
+}
+
+static bool make_disks(const struct create *c, GError **err)
+{
+	for (unsigned i = 0; i < c->ndisks; i++) {
+		g_autofree char *file = g_strdup_printf("disks/disk%u.img", i);
+		g_autofree char *path = node_path(c->name, file);
+		int fd = open(
+			path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+		if (fd < 0 || ftruncate(fd, (off_t)c->bytes[i])) {
+			conf_error_set_errno(
+				err, errno, NULL, "cannot make %s", path);
+			if (fd >= 0)
+				close(fd);
+			return false;
+		}
+		close(fd);
+	}
+	return true;
+}
+
+/* In a folder that is there: settings last, for they make it a machine. */
+static bool create_in(const struct create *c, GError **err)
+{
+	g_autoptr(node_settings_auto) s = node_settings_new(c->name);
+	g_autofree char *path = node_path(c->name, "machine.xml");
+
+	for (guint i = 0; i < c->given->len; i++) {
+		const struct node_setting *one = g_ptr_array_index(c->given, i);
+
+		if (!node_settings_add(s, one->flag, one->value, NULL, err))
+			return false;
+	}
+	return make_disks(c, err) && node_settings_write(s, path, err);
+}
+
+static int create(struct create *c, GError **err)
+{
+	if (!c->name) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL,
+			"'vmeste create --help' ends with examples",
+			"a machine needs a name");
+		return CONF_ERROR_USAGE;
+	}
+	if (!settings_check(c->given, err) || !node_create(c->name, err))
+		return status_of(err);
+	if (create_in(c, err))
+		return 0;
+	node_discard(c->name);
+	return status_of(err);
+}
+
+int cli_create(void *ctx, GError **err)
+{
+	return create(ctx, err);
+}
+
+/* ---- running ---- */
+
+/* A machine and the right to run it. */
+struct started {
+	void *run;
+	int lock;
+};
+
+static bool stored_open(struct started *s, const char *name,
+	const GPtrArray *flags, const char *socket, GError **err)
+{
+	s->run = cli_run_new();
+	s->lock = -1;
+	if (!cli_run_stored(s->run, name, flags, err))
+		return false;
+	s->lock = node_begin(name, err);
+	if (s->lock < 0)
+		return false;
+	if (socket)
+		unlink(socket); /* of one that was killed */
+	return cli_run_open(s->run, socket, err);
+}
+
+static void stored_close(struct started *s, const char *name, int status,
+	const GError *e, bool opened)
+{
+	if (opened)
+		cli_run_close(s->run);
+	if (s->lock >= 0)
+		node_end(name, s->lock, status, e ? e->message : NULL);
+	cli_run_free(s->run);
+}
+
+static bool create_missing(
+	const char *name, const GPtrArray *flags, GError **err)
+{
+	struct create *c = cli_create_new();
+	bool ok = true;
+
+	for (guint i = 0; ok && i < flags->len; i++) {
+		const struct node_setting *s = g_ptr_array_index(flags, i);
+		const struct cli_flag f = {.name = s->flag};
+
+		if (node_setting_known(s->flag))
+			ok = cli_create_flag(c, &f, s->value, err);
+	}
+	c->name = g_strdup(name);
+	ok = ok && !create(c, err);
+	cli_create_free(c);
+	return ok;
+}
+
+/* Those that are not kept; all, if the machine has been there before. */
+static GPtrArray *flags_now(const GPtrArray *flags, bool made)
+{
+	GPtrArray *now = node_setting_array();
+
+	for (guint i = 0; i < flags->len; i++) {
+		const struct node_setting *s = g_ptr_array_index(flags, i);
+
+		if (!made || !node_setting_known(s->flag))
+			node_setting_append(now, s->flag, s->value);
+	}
+	return now;
+}
+
+int cli_stored_run(const char *name, const GPtrArray *flags, GError **err)
+{
+	bool made = !node_exists(name);
+	g_autoptr(GPtrArray) now = flags_now(flags, made);
+	g_autoptr(GError) e = NULL;
+	struct started s;
+	bool opened;
+	int status;
+
+	if (made && !create_missing(name, flags, err))
+		return status_of(err);
+	opened = stored_open(&s, name, now, NULL, &e);
+	status = opened ? cli_session_run(cli_run_machine(s.run), &e)
+			: conf_error_status(e);
+	stored_close(&s, name, status, e, opened);
+	if (e)
+		g_propagate_error(err, g_steal_pointer(&e));
+	return status;
+}
+
+/* What the process in the background says: nothing but an end of file means
+ * that it runs. */
+static void say_started(void *opaque)
+{
+	close(*(int *)opaque);
+	*(int *)opaque = -1;
+}
+
+static void say_failed(int fd, int status, const char *message)
+{
+	g_autofree char *text = g_strdup_printf("%d\n%s", status, message);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		return; /* nobody waits any more */
+}
+
+static void detach(const char *name)
+{
+	g_autofree char *log = node_path(name, "logs/vmeste.log");
+	int in = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	setsid();
+	if (chdir("/"))
+		return;
+	dup2(in, 0);
+	dup2(out < 0 ? in : out, 1);
+	dup2(out < 0 ? in : out, 2);
+}
+
+static void background(struct started *s, const char *name, int ready)
+{
+	g_autoptr(GError) e = NULL;
+	int status;
+
+	detach(name);
+	node_runs(s->lock, getpid());
+	status = cli_session_run_with(
+		cli_run_machine(s->run), say_started, &ready, &e);
+	if (e) {
+		fprintf(stderr, "vmeste: %s\n", e->message);
+		say_failed(ready, status, e->message);
+	}
+	stored_close(s, name, status, e, true);
+	_exit(0);
+}
+
+static int wait_started(int fd, GError **err)
+{
+	GString *text = g_string_new(NULL);
+	char buf[512], *line;
+	int status = 0;
+	ssize_t n;
+
+	while ((n = read(fd, buf, sizeof(buf))) > 0 ||
+		(n < 0 && errno == EINTR))
+		if (n > 0)
+			g_string_append_len(text, buf, n);
+	line = strchr(text->str, '\n');
+	if (line) {
+		status = CLAMP(atoi(text->str), 1, 255);
+		g_set_error_literal(err, CONF_ERROR, status, line + 1);
+	}
+	g_string_free(text, TRUE);
+	return status;
+}
+
+int cli_stored_start(const char *name, GError **err)
+{
+	g_autofree char *socket = cli_control_path(name, ".serial");
+	struct started s;
+	int ready[2], status;
+	pid_t pid;
+
+	if (!stored_open(&s, name, NULL, socket, err)) {
+		stored_close(
+			&s, name, status_of(err), err ? *err : NULL, false);
+		return status_of(err);
+	}
+	pid = pipe2(ready, O_CLOEXEC) ? -1 : fork();
+	if (pid < 0) {
+		conf_error_set_errno(
+			err, errno, NULL, "cannot start a process");
+		stored_close(&s, name, CONF_ERROR_FAILED, NULL, true);
+		return CONF_ERROR_FAILED;
+	}
+	if (!pid) {
+		close(ready[0]);
+		background(&s, name, ready[1]);
+	}
+	close(ready[1]);
+	close(s.lock); /* the other process has it, too */
+	cli_run_free(s.run);
+	status = wait_started(ready[0], err);
+	close(ready[0]);
+	return status;
+}
+
+/* ---- verbs with a name or two ---- */
+
+struct stored {
+	struct cli_words words;
+	bool yes;
+	int output;
+};
+
+void *cli_stored_new(void)
+{
+	struct stored *s = g_new0(struct stored, 1);
+
+	s->words.max = 1;
+	return s;
+}
+
+void *cli_stored_new2(void)
+{
+	struct stored *s = cli_stored_new();
+
+	s->words.max = 2;
+	return s;
+}
+
+static bool stored_words(const struct stored *s, const char *what, GError **err)
+{
+	if (s->words.n == s->words.max)
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE, NULL,
+		"vmeste ls lists the machines", "%s", what);
+	return false;
+}
+
+int cli_start(void *ctx, GError **err)
+{
+	struct stored *s = ctx;
+
+	if (!stored_words(s, "which machine?", err))
+		return CONF_ERROR_USAGE;
+	return cli_stored_start(s->words.word[0], err);
+}
+
+static bool set_yes(void *ctx, const char *v, GError **err)
+{
+	((struct stored *)ctx)->yes = true;
+	return true;
+}
+
+static bool set_output(void *ctx, const char *v, GError **err)
+{
+	static const char *const words[] = {"text", "json", "xml", NULL};
+	static const struct conf_word_list list = {"output format", words};
+
+	return conf_parse_word(v, &list, &((struct stored *)ctx)->output, err);
+}
+
+const struct cli_flag cli_rm_flags[] = {
+	{"yes", 'y', NULL, "do not ask", NULL, set_yes},
+	{NULL},
+};
+
+const struct cli_flag cli_show_flags[] = {
+	{"output", 'o', "FORMAT", "text (default), json or xml",
+		"text json xml", set_output},
+	{NULL},
+};
+
+static bool confirmed(const char *name, GError **err)
+{
+	g_autofree char *dir = node_dir(name);
+	char answer[8] = "";
+
+	if (!isatty(0) || !isatty(2)) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"its disks go with it, and there is no terminal to ask",
+			"add --yes", "not removed");
+		return false;
+	}
+	fprintf(stderr, "Remove %s with its disks? [y/N] ", dir);
+	if (fgets(answer, sizeof(answer), stdin) &&
+		(*answer == 'y' || *answer == 'Y'))
+		return true;
+	conf_error_set(err, CONF_ERROR_FAILED, NULL, NULL, "not removed");
+	return false;
+}
+
+int cli_rm(void *ctx, GError **err)
+{
+	struct stored *s = ctx;
+	const char *name = s->words.word[0];
+
+	if (!stored_words(s, "which machine?", err))
+		return CONF_ERROR_USAGE;
+	if (!cli_control_name_ok(name, err) ||
+		(node_exists(name) && !s->yes && !confirmed(name, err)) ||
+		!node_remove(name, err))
+		return status_of(err);
+	return 0;
+}
+
+int cli_rename(void *ctx, GError **err)
+{
+	struct stored *s = ctx;
+	const char *name = s->words.word[0], *to = s->words.word[1];
+	g_autoptr(node_settings_auto) x = NULL;
+	g_autofree char *path = NULL;
+
+	if (!stored_words(s, "give a machine and its new name", err))
+		return CONF_ERROR_USAGE;
+	x = stored_read(name, err);
+	if (!x || !cli_control_name_ok(to, err) || !node_rename(name, to, err))
+		return status_of(err);
+	path = node_path(to, "machine.xml");
+	node_settings_rename(x, to);
+	return node_settings_write(x, path, err) ? 0 : status_of(err);
+}
+
+/* ---- show ---- */
+
+static void show_text(const char *name, const GPtrArray *list)
+{
+	g_autofree char *dir = node_dir(name);
+	g_autofree char *message = NULL;
+	int status;
+
+	printf("%-12s %s\n%-12s %s\n%-12s %s\n", "name", name, "state",
+		cli_stored_state(name), "folder", dir);
+	if (node_last(name, &status, &message))
+		printf("%-12s status %d%s%s\n", "last run", status,
+			message ? ": " : "", message ? message : "");
+	for (guint i = 0; i < list->len; i++) {
+		const struct node_setting *s = g_ptr_array_index(list, i);
+
+		printf("%-12s %s\n", s->flag, s->value);
+	}
+}
+
+static void show_json(const char *name, const GPtrArray *list)
+{
+	g_autoptr(JsonNode) node = json_node_new(JSON_NODE_OBJECT);
+	JsonObject *o = json_object_new(), *one;
+	JsonArray *settings = json_array_new();
+	g_autofree char *dir = node_dir(name);
+	g_autofree char *text = NULL;
+	g_autofree char *message = NULL;
+	int status;
+
+	json_object_set_string_member(o, "name", name);
+	json_object_set_string_member(o, "state", cli_stored_state(name));
+	json_object_set_string_member(o, "folder", dir);
+	if (node_last(name, &status, &message)) {
+		json_object_set_int_member(o, "last_status", status);
+		json_object_set_string_member(
+			o, "last_message", message ? message : "");
+	}
+	for (guint i = 0; i < list->len; i++) {
+		const struct node_setting *s = g_ptr_array_index(list, i);
+
+		one = json_object_new();
+		json_object_set_string_member(one, "setting", s->flag);
+		json_object_set_string_member(one, "value", s->value);
+		json_array_add_object_element(settings, one);
+	}
+	json_object_set_array_member(o, "settings", settings);
+	json_node_take_object(node, o);
+	text = json_to_string(node, TRUE);
+	puts(text);
+}
+
+int cli_show(void *ctx, GError **err)
+{
+	struct stored *s = ctx;
+	const char *name = s->words.word[0];
+	g_autoptr(GPtrArray) list = NULL;
+	g_autofree char *path = NULL;
+	g_autofree char *text = NULL;
+
+	if (!stored_words(s, "which machine?", err))
+		return CONF_ERROR_USAGE;
+	list = cli_stored_settings(name, err);
+	if (!list)
+		return status_of(err);
+	path = node_path(name, "machine.xml");
+	if (s->output == 2 && g_file_get_contents(path, &text, NULL, err))
+		fputs(text, stdout);
+	else if (s->output == 1)
+		show_json(name, list);
+	else if (!s->output)
+		show_text(name, list);
+	return err && *err ? status_of(err) : 0;
+}
+
+/* ---- changing settings ---- */
+
+static bool set_one(struct node_settings *x, const char *what, GError **err)
+{
+	const char *eq = strchr(what, '=');
+	g_autofree char *flag =
+		eq ? g_strndup(what, (gsize)(eq - what)) : g_strdup(what);
+	g_autofree char *cwd = g_get_current_dir();
+
+	if (!eq || !node_setting_known(flag)) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL,
+			"write KEY=VALUE with a flag of vmeste run as key, for "
+			"example mem=2G",
+			"'%s' cannot be set", what);
+		return false;
+	}
+	if (node_setting_repeats(flag)) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"a machine may have several",
+			"change them by vmeste edit NAME", "'%s' cannot be set",
+			flag);
+		return false;
+	}
+	if (eq[1])
+		return node_settings_add(x, flag, eq + 1, cwd, err);
+	node_settings_drop(x, flag);
+	return true;
+}
+
+/* Keep what is a machine. */
+static int store(const char *name, struct node_settings *x, GError **err)
+{
+	g_autofree char *path = node_path(name, "machine.xml");
+	g_autofree char *dir = node_dir(name);
+	g_autoptr(GPtrArray) list = node_settings_list(x, dir);
+
+	return settings_check(list, err) && node_settings_write(x, path, err)
+		       ? 0
+		       : status_of(err);
+}
+
+int cli_stored_set(const char *name, const char *what, GError **err)
+{
+	g_autoptr(node_settings_auto) x = stored_read(name, err);
+
+	if (!x || !set_one(x, what, err))
+		return status_of(err);
+	return store(name, x, err);
+}
+
+static bool edit_file(const char *path, GError **err)
+{
+	const char *editor = g_getenv("VISUAL");
+	g_autofree char *line = NULL;
+	g_auto(GStrv) words = NULL;
+	int ws = 0;
+
+	if (!editor || !*editor)
+		editor = g_getenv("EDITOR");
+	line = g_strdup_printf("%s \"$1\"", editor && *editor ? editor : "vi");
+	words = g_strsplit("sh -c X sh F", " ", 0);
+	g_free(words[2]);
+	words[2] = g_steal_pointer(&line);
+	g_free(words[4]);
+	words[4] = g_strdup(path);
+	return g_spawn_sync(NULL, words, NULL,
+		       G_SPAWN_SEARCH_PATH | G_SPAWN_CHILD_INHERITS_STDIN, NULL,
+		       NULL, NULL, NULL, &ws, err) &&
+	       g_spawn_check_wait_status(ws, err);
+}
+
+int cli_edit(void *ctx, GError **err)
+{
+	struct stored *s = ctx;
+	const char *name = s->words.word[0];
+	g_autoptr(node_settings_auto) x = NULL;
+	g_autofree char *copy = NULL;
+
+	if (!stored_words(s, "which machine?", err))
+		return CONF_ERROR_USAGE;
+	x = stored_read(name, err);
+	if (!x)
+		return status_of(err);
+	copy = node_path(name, "machine.xml.edited");
+	if (!node_settings_write(x, copy, err) || !edit_file(copy, err))
+		return status_of(err);
+	node_settings_free(x);
+	x = node_settings_read(copy, err);
+	if (!x || store(name, x, err)) {
+		fprintf(stderr, "vmeste: what you wrote is in %s\n", copy);
+		return status_of(err);
+	}
+	unlink(copy);
+	return 0;
+}

@@ -1,0 +1,34 @@
+/*
+ * stored.h - machines that live in folders (node/folder.h), between the verbs
+ * that use them, and what `vmeste run` does, in parts.
+ */
+#ifndef CLI_STORED_H
+#define CLI_STORED_H
+
+#include "conf/machine.h"
+#include "node/settings.h"
+
+/* What its machine.xml says: an array of struct node_setting *. */
+GPtrArray *cli_stored_settings(const char *name, GError **err);
+/* Run it here, with these flags too; made with them if it is not there. */
+int cli_stored_run(const char *name, const GPtrArray *flags, GError **err);
+/* In the background; returns when its guest runs. */
+int cli_stored_start(const char *name, GError **err);
+/* Change one setting for good: "mem=2G", or back to its default: "mem=". */
+int cli_stored_set(const char *name, const char *what, GError **err);
+/* "off", "running", "crashed" */
+const char *cli_stored_state(const char *name);
+
+/* ctx is of cli_run_new. */
+bool cli_run_apply(void *ctx, const GPtrArray *settings, GError **err);
+/* What machine.xml says, and the flags (or NULL). */
+bool cli_run_stored(
+	void *ctx, const char *name, const GPtrArray *flags, GError **err);
+bool cli_run_check(void *ctx, GError **err); /* opens nothing */
+/* Files, sockets, ports.  socket: where the first serial port goes if that is
+ * not said; NULL: here. */
+bool cli_run_open(void *ctx, const char *socket, GError **err);
+void cli_run_close(void *ctx);
+struct conf_machine *cli_run_machine(void *ctx);
+
+#endif
