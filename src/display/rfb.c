@@ -12,7 +12,9 @@
  */
 #include "display/rfb.h"
 
+#include <poll.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -26,6 +28,8 @@
 #define MAX_CLIENTS  8
 #define FRAME_US     30000
 #define QUIET_FRAMES 8
+#define WEBSOCKET_MS 100
+#define MAX_LOST     1000 /* 46 KB each at most */
 #define NKEYS	     (DISPLAY_KEY_PAUSE + 1)
 
 #define ENCODING_EXT_KEY (-258)
@@ -44,6 +48,9 @@ struct rfb {
 	GSource *listener, *tick;
 	unsigned clients;
 	unsigned quiet; /* drawings without a change */
+	/* WebSockets that ended before they were clients: the library may have
+	 * lost some memory by each. */
+	unsigned lost;
 	bool down[NKEYS];
 };
 
@@ -275,13 +282,18 @@ static rfbProtocolExtension rfb_ext = {
 static void rfb_client_check(struct client *c)
 {
 	struct rfb *r;
+	void *ws;
 
 	if (!c || c->cl->sock >= 0)
 		return;
 	r = c->r;
 	g_source_destroy(c->source);
 	g_source_unref(c->source);
+	/* The library forgets this one. */
+	ws = c->cl->wsctx;
+	c->cl->wsctx = NULL;
 	rfbClientConnectionGone(c->cl);
+	free(ws);
 	g_free(c);
 	rfb_release_keys(r);
 	if (!--r->clients)
@@ -316,16 +328,30 @@ static void rfb_client_add(struct rfb *r, rfbClientPtr cl)
 	r->clients++;
 }
 
+/* As the library sees it: a viewer that speaks RFB waits for us to begin. */
+static bool rfb_is_websocket(int conn)
+{
+	struct pollfd p = {.fd = conn, .events = POLLIN};
+	char b[4];
+
+	return poll(&p, 1, WEBSOCKET_MS) > 0 &&
+	       recv(conn, b, sizeof(b), MSG_PEEK) == sizeof(b) &&
+	       !memcmp(b, "GET ", 4);
+}
+
 static gboolean rfb_accept(gint fd, GIOCondition cond, gpointer opaque)
 {
 	struct rfb *r = opaque;
 	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	rfbClientPtr cl;
+	bool ws;
 
 	if (conn < 0)
 		return G_SOURCE_CONTINUE;
+	ws = rfb_is_websocket(conn);
 	/* The library waits by select(). */
-	if (r->clients >= MAX_CLIENTS || conn >= FD_SETSIZE) {
+	if (r->clients >= MAX_CLIENTS || conn >= FD_SETSIZE ||
+		(ws && r->lost >= MAX_LOST)) {
 		close(conn);
 		return G_SOURCE_CONTINUE;
 	}
@@ -333,6 +359,8 @@ static gboolean rfb_accept(gint fd, GIOCondition cond, gpointer opaque)
 	cl = rfbNewClient(r->screen, conn);
 	if (cl)
 		rfb_client_add(r, cl);
+	else
+		r->lost += ws;
 	r->quiet = 0;
 	g_source_set_ready_time(r->tick, 0);
 	return G_SOURCE_CONTINUE;
