@@ -19,7 +19,7 @@
 /* Nothing that came after 1998. */
 #define OLD                                                                    \
 	PC ",acpi=off,ioapic=off,hpet=off,hypervisor=none,usb=off,cpus=1,"     \
-	   "cpu=pentium3,nic=pcnet/e1000,sound=ac97"
+	   "cpu=pentium3,nic=pcnet/e1000,sound=sb16"
 #define DOS	 OLD ",cpu=pentium,nic=ne2000-isa/e1000,rtc=localtime,mem=16M,min=1M"
 #define WIN9X	 OLD ",usb=uhci,rtc=localtime,mem=128M,min=24M"
 #define WINNT	 OLD ",rtc=localtime,mem=64M,min=16M"
