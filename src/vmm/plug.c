@@ -60,6 +60,7 @@ bool plug_input(
 	d = board_plug_usb(m, k->cls, k->name, &h, controller, err);
 	bus_lock(m->bus);
 	*k->at = d;
+	m->board.usb_moved |= d != NULL;
 	bus_unlock(m->bus);
 	return d != NULL;
 }
@@ -104,6 +105,7 @@ char *plug_drive(struct machine *m, struct conf_drive *conf, GError **err)
 	if (d->dev) {
 		g_ptr_array_add(m->conf->drives, conf);
 		b->ndrives++;
+		b->usb_moved = true;
 		return d->name;
 	}
 	blk_close(d->blk);
@@ -117,6 +119,7 @@ static bool unplug_drive(struct machine *m, unsigned n)
 	struct board *b = &m->board;
 	struct board_drive d = b->drive[n];
 
+	b->usb_moved = true;
 	bus_lock(m->bus);
 	board_remove(m, d.dev);
 	bus_unlock(m->bus);
@@ -135,6 +138,7 @@ static bool unplug_input(struct machine *m, const struct plug_kind *k)
 
 	bus_lock(m->bus);
 	*k->at = NULL;
+	m->board.usb_moved = true;
 	board_remove(m, d);
 	bus_unlock(m->bus);
 	return true;

@@ -93,6 +93,7 @@ struct board {
 	struct board_usb usb[CONF_MAX_USB];
 	unsigned nusb;
 	unsigned nhubs;
+	bool usb_moved;				      /* while it ran */
 	struct dev *usb_kbd, *usb_mouse, *usb_tablet; /* or NULL */
 	GPtrArray *boot_paths; /* of char *: fw_cfg's bootorder */
 	GPtrArray *nets;       /* back ends, to be closed */

@@ -29,9 +29,18 @@ static struct save_ram memory(const struct machine *m)
 
 /* ---- settings ---- */
 
-/* What a guest writes must still be there when it goes on. */
+/* What a guest writes must still be there when it goes on, and what is plugged
+ * in where it was. */
 static bool disks_stay(const struct machine *m, GError **err)
 {
+	if (m->board.usb_moved) {
+		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
+			"what is plugged in where is only known from its flags",
+			"start it with the USB devices that it shall have",
+			"the machine cannot be saved after vmeste attach or "
+			"detach");
+		return false;
+	}
 	for (unsigned i = 0; i < m->board.ndrives; i++) {
 		const struct board_drive *d = &m->board.drive[i];
 
@@ -81,9 +90,12 @@ static char *settings_text(struct machine *m)
 	json_object_set_string_member(o, "engine", m->engine->name);
 	machine = conf_machine_to_json(m->conf, NULL);
 	/* What was left to us is now stated. */
-	json_object_set_string_member(json_node_get_object(machine), "pointer",
-		conf_pointer_words.words[m->board.tablet ? CONF_POINTER_TABLET
-							 : CONF_POINTER_PS2]);
+	if (m->conf->pointer == CONF_POINTER_AUTO)
+		json_object_set_string_member(json_node_get_object(machine),
+			"pointer",
+			conf_pointer_words
+				.words[m->board.tablet ? CONF_POINTER_TABLET
+						       : CONF_POINTER_PS2]);
 	json_object_set_member(o, "machine", machine);
 	json_object_set_array_member(o, "disks", disks_to_json(m));
 	json_node_take_object(node, o);

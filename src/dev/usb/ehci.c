@@ -480,6 +480,43 @@ static void ehci_describe(struct dev *d, char *buf, unsigned size)
 		(unsigned long long)e->transactions);
 }
 
+/* ---- state ---- */
+
+/* What is plugged in goes to whom it belongs, without either's noticing. */
+static int ehci_loaded(void *obj, unsigned version, char *err, unsigned errsize)
+{
+	struct ehci *e = obj;
+
+	for (unsigned i = 0; i < EHCI_PORTS; i++) {
+		struct usb_port *p = &e->port[i], *c = p->companion;
+		struct usb_port *to = ehci_owns(e, i) || !c ? p : c;
+		struct usb_device *d = p->device || !c ? p->device : c->device;
+
+		if (!d || d->port == to)
+			continue;
+		d->port->device = NULL;
+		d->port = to;
+		to->device = d;
+		usb_port_negotiate(to);
+	}
+	return 0;
+}
+
+static const struct state_field ehci_fields[] = {
+	STATE_STRUCT(struct ehci, pci, &pci_func_state),
+	STATE_STRUCT(struct ehci, pace, &usb_pace_state),
+	STATE(struct ehci, cmd),
+	STATE(struct ehci, status),
+	STATE(struct ehci, enable),
+	STATE(struct ehci, periodic),
+	STATE(struct ehci, async),
+	STATE(struct ehci, configured, .max = 1),
+	STATE_ARRAY(struct ehci, portsc),
+};
+
+static const struct state_list ehci_state =
+	STATE_LIST("ehci", struct ehci, 1, ehci_fields, .loaded = ehci_loaded);
+
 const struct dev_class ehci_class = {
 	.name = "ehci",
 	.size = sizeof(struct ehci),
@@ -487,4 +524,5 @@ const struct dev_class ehci_class = {
 	.reset = ehci_reset,
 	.fini = ehci_fini,
 	.describe = ehci_describe,
+	.state = &ehci_state,
 };

@@ -189,3 +189,34 @@ void usb_hid_describe(struct dev *dev, char *buf, unsigned size)
 {
 	usb_device_describe((struct usb_device *)dev, buf, size);
 }
+
+/* ---- state ---- */
+
+static const struct state_field hid_event_fields[] = {
+	STATE(struct usb_hid_event, usage),
+	STATE(struct usb_hid_event, down),
+	STATE(struct usb_hid_event, x),
+	STATE(struct usb_hid_event, y),
+	STATE(struct usb_hid_event, wheel),
+	STATE(struct usb_hid_event, buttons),
+};
+
+static const struct state_list hid_event_state =
+	STATE_LIST("event", struct usb_hid_event, 1, hid_event_fields);
+
+static const struct state_field hid_fields[] = {
+	STATE_STRUCT(struct usb_hid, usb, &usb_device_state),
+	STATE_STRUCTS(struct usb_hid, event, &hid_event_state),
+	STATE(struct usb_hid, first, .max = USB_HID_EVENTS - 1),
+	STATE(struct usb_hid, nevents, .max = USB_HID_EVENTS),
+	STATE_STRUCT(struct usb_hid, now, &hid_event_state),
+	STATE_BYTES(struct usb_hid, keys),
+	STATE(struct usb_hid, protocol, .max = 1),
+	STATE(struct usb_hid, idle),
+	STATE(struct usb_hid, leds),
+	STATE(struct usb_hid, told_ns),
+	STATE_TIMER(struct usb_hid, timer),
+};
+
+const struct state_list usb_hid_state =
+	STATE_LIST("usb-hid", struct usb_hid, 1, hid_fields);

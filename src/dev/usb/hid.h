@@ -64,6 +64,7 @@ enum usb_result usb_hid_io(struct usb_device *d, struct usb_io *io);
 void usb_hid_bus_reset(struct usb_device *d);
 void usb_hid_reset(struct dev *dev);
 void usb_hid_fini(struct dev *dev);
+extern const struct state_list usb_hid_state;
 void usb_hid_describe(struct dev *dev, char *buf, unsigned size);
 /* False: no driver runs it. */
 bool usb_hid_running(const struct usb_hid *h);

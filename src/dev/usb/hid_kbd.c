@@ -182,4 +182,5 @@ const struct dev_class usb_kbd_class = {
 	.reset = usb_hid_reset,
 	.fini = usb_hid_fini,
 	.describe = usb_hid_describe,
+	.state = &usb_hid_state,
 };

@@ -216,6 +216,7 @@ const struct dev_class usb_mouse_class = {
 	.reset = usb_hid_reset,
 	.fini = usb_hid_fini,
 	.describe = usb_hid_describe,
+	.state = &usb_hid_state,
 };
 
 const struct dev_class usb_tablet_class = {
@@ -225,4 +226,5 @@ const struct dev_class usb_tablet_class = {
 	.reset = usb_hid_reset,
 	.fini = usb_hid_fini,
 	.describe = usb_hid_describe,
+	.state = &usb_hid_state,
 };

@@ -268,17 +268,27 @@ static enum usb_result hub_io(struct usb_device *d, struct usb_io *io)
 	return io->len < sizeof(report) ? USB_BABBLE : USB_ACK;
 }
 
+static void hub_set_speeds(struct usb_hub *h)
+{
+	const struct usb_device *d = &h->usb;
+
+	for (unsigned i = 0; i < USB_HUB_PORTS; i++) {
+		h->port[i].depth = d->port ? d->port->depth + 1 : 1;
+		h->port[i].speeds = USB_LOW | USB_FULL;
+		if (d->speed == USB_SPEED_HIGH)
+			h->port[i].speeds |= USB_HIGH;
+		usb_port_negotiate(&h->port[i]);
+	}
+}
+
 /* Power goes from the ports; what speed they have follows ours. */
 static void hub_bus_reset(struct usb_device *d)
 {
 	struct usb_hub *h = hub_of(d);
 
+	hub_set_speeds(h);
 	for (unsigned i = 0; i < USB_HUB_PORTS; i++) {
 		h->status[i] = h->change[i] = 0;
-		h->port[i].depth = d->port ? d->port->depth + 1 : 1;
-		h->port[i].speeds = USB_LOW | USB_FULL;
-		if (d->speed == USB_SPEED_HIGH)
-			h->port[i].speeds |= USB_HIGH;
 		if (h->port[i].device)
 			usb_device_reset(h->port[i].device);
 	}
@@ -350,6 +360,21 @@ static void hub_describe(struct dev *dev, char *buf, unsigned size)
 	usb_device_describe((struct usb_device *)dev, buf, size);
 }
 
+static int hub_loaded(void *obj, unsigned version, char *err, unsigned errsize)
+{
+	hub_set_speeds(obj);
+	return 0;
+}
+
+static const struct state_field hub_fields[] = {
+	STATE_STRUCT(struct usb_hub, usb, &usb_device_state),
+	STATE_ARRAY(struct usb_hub, status),
+	STATE_ARRAY(struct usb_hub, change),
+};
+
+static const struct state_list hub_state = STATE_LIST(
+	"usb-hub", struct usb_hub, 1, hub_fields, .loaded = hub_loaded);
+
 const struct dev_class usb_hub_class = {
 	.name = "usb-hub",
 	.size = sizeof(struct usb_hub),
@@ -357,4 +382,5 @@ const struct dev_class usb_hub_class = {
 	.reset = hub_reset,
 	.fini = hub_fini,
 	.describe = hub_describe,
+	.state = &hub_state,
 };

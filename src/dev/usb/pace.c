@@ -73,3 +73,14 @@ void usb_pace_next(struct usb_pace *p, bool moved)
 	bus_timer_arm(&p->timer,
 		now + (moved ? PACE_BUSY_NS : pace_rest(now - p->active_ns)));
 }
+
+static const struct state_field pace_fields[] = {
+	STATE_TIMER(struct usb_pace, timer),
+	STATE(struct usb_pace, running),
+	STATE(struct usb_pace, start_ns),
+	STATE(struct usb_pace, active_ns),
+	STATE(struct usb_pace, frame),
+};
+
+const struct state_list usb_pace_state =
+	STATE_LIST("pace", struct usb_pace, 1, pace_fields);

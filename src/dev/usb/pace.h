@@ -14,6 +14,7 @@
 #define DEV_USB_PACE_H
 
 #include "bus/bus.h"
+#include "dev/state.h"
 
 #define USB_FRAME_NS	1000000u
 #define PACE_BUSY_NS	100000u	  /* while data move */
@@ -27,6 +28,8 @@ struct usb_pace {
 	uint64_t active_ns; /* when something moved last */
 	uint64_t frame;	    /* the last one that was gone through */
 };
+
+extern const struct state_list usb_pace_state;
 
 void usb_pace_init(struct usb_pace *p, struct bus *b,
 	void (*fire)(void *opaque), void *opaque);

@@ -474,11 +474,87 @@ static void storage_describe(struct dev *d, char *buf, unsigned size)
 	}
 }
 
+/* ---- state ---- */
+
+static void storage_drain(struct dev *d)
+{
+	disk_queue_drain(((struct usb_storage *)d)->queue);
+}
+
+static void storage_req_get(const void *obj, GByteArray *out)
+{
+	const struct usb_storage *s = obj;
+
+	scsi_req_save(&s->req, s->ended || s->phase == PHASE_COMMAND, out);
+}
+
+static int storage_req_put(
+	void *obj, const struct state_bytes *from, char *err, unsigned errsize)
+{
+	struct usb_storage *s = obj;
+	int rc = scsi_req_load(&s->req, &s->unit, from, err, errsize);
+
+	return MIN(rc, 0);
+}
+
+static void storage_data_get(const void *obj, GByteArray *out)
+{
+	const struct usb_storage *s = obj;
+
+	g_byte_array_append(out, s->buf, s->len);
+}
+
+static int storage_data_put(
+	void *obj, const struct state_bytes *from, char *err, unsigned errsize)
+{
+	struct usb_storage *s = obj;
+
+	if (from->apply) /* what was not saved cannot be asked for */
+		memcpy(s->buf, from->p, from->n);
+	return 0;
+}
+
+static int storage_loaded(
+	void *obj, unsigned version, char *err, unsigned errsize)
+{
+	struct usb_storage *s = obj;
+
+	if (s->pos <= s->len &&
+		(s->ended || s->phase == PHASE_COMMAND || s->req.unit))
+		return 0;
+	snprintf(err, errsize, "a command that makes no sense");
+	return -EINVAL;
+}
+
+static const struct state_blob storage_req_blob = {
+	storage_req_get, storage_req_put, SCSI_REQ_STATE_MAX};
+static const struct state_blob storage_data_blob = {
+	storage_data_get, storage_data_put, STORAGE_BUFFER};
+
+static const struct state_field storage_fields[] = {
+	STATE_STRUCT(struct usb_storage, usb, &usb_device_state),
+	STATE_STRUCT(struct usb_storage, unit, &scsi_unit_state),
+	STATE(struct usb_storage, phase, .max = PHASE_BROKEN),
+	STATE(struct usb_storage, tag),
+	STATE(struct usb_storage, host_left),
+	STATE(struct usb_storage, residue),
+	STATE(struct usb_storage, status, .max = STATUS_PHASE),
+	STATE(struct usb_storage, ended),
+	STATE(struct usb_storage, len, .max = STORAGE_BUFFER),
+	STATE(struct usb_storage, pos, .max = STORAGE_BUFFER),
+	STATE_BLOB("req", &storage_req_blob),
+	STATE_BLOB("data", &storage_data_blob),
+};
+
+static const struct state_list storage_state = STATE_LIST("usb-storage",
+	struct usb_storage, 1, storage_fields, .loaded = storage_loaded);
+
 #define STORAGE_CLASS(name_, init_)                                            \
 	{                                                                      \
 		.name = name_, .size = sizeof(struct usb_storage),             \
 		.init = init_, .reset = storage_reset, .fini = storage_fini,   \
-		.describe = storage_describe,                                  \
+		.describe = storage_describe, .state = &storage_state,         \
+		.drain = storage_drain,                                        \
 	}
 
 const struct dev_class usb_disk_class = STORAGE_CLASS("usb-disk", disk_init);

@@ -391,6 +391,23 @@ static void uhci_describe(struct dev *d, char *buf, unsigned size)
 		(unsigned long long)u->transactions);
 }
 
+/* ---- state ---- */
+
+static const struct state_field uhci_fields[] = {
+	STATE_STRUCT(struct uhci, pci, &pci_func_state),
+	STATE_STRUCT(struct uhci, pace, &usb_pace_state),
+	STATE(struct uhci, cmd),
+	STATE(struct uhci, status),
+	STATE(struct uhci, enable),
+	STATE_ARRAY(struct uhci, portsc),
+	STATE(struct uhci, list),
+	STATE(struct uhci, sof),
+	STATE(struct uhci, causes),
+};
+
+static const struct state_list uhci_state =
+	STATE_LIST("uhci", struct uhci, 1, uhci_fields);
+
 const struct dev_class uhci_class = {
 	.name = "uhci",
 	.size = sizeof(struct uhci),
@@ -398,4 +415,5 @@ const struct dev_class uhci_class = {
 	.reset = uhci_reset,
 	.fini = uhci_fini,
 	.describe = uhci_describe,
+	.state = &uhci_state,
 };

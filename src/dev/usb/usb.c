@@ -293,6 +293,48 @@ void usb_device_describe(const struct usb_device *d, char *buf, unsigned size)
 			d->configuration ? "" : ", not configured");
 }
 
+/* ---- state ---- */
+
+static const struct state_field usb_setup_fields[] = {
+	STATE(struct usb_setup, type),
+	STATE(struct usb_setup, request),
+	STATE(struct usb_setup, value),
+	STATE(struct usb_setup, index),
+	STATE(struct usb_setup, length),
+};
+
+static const struct state_list usb_setup_state =
+	STATE_LIST("setup", struct usb_setup, 1, usb_setup_fields);
+
+static const struct state_field usb_device_fields[] = {
+	STATE(struct usb_device, address, .max = 127),
+	STATE(struct usb_device, configuration, .max = 1),
+	STATE(struct usb_device, remote_wakeup),
+	STATE(struct usb_device, halted),
+	STATE(struct usb_device, stage, .max = USB_STAGE_STALL),
+	STATE_STRUCT(struct usb_device, setup, &usb_setup_state),
+	STATE(struct usb_device, control_len, .max = USB_CONTROL_BYTES),
+	STATE(struct usb_device, control_pos, .max = USB_CONTROL_BYTES),
+	STATE_BYTES(struct usb_device, control),
+};
+
+static int usb_device_loaded(
+	void *obj, unsigned version, char *err, unsigned errsize)
+{
+	const struct usb_device *d = obj;
+	bool in = d->stage == USB_STAGE_IN, out = d->stage == USB_STAGE_OUT;
+
+	if ((!in || d->control_pos <= d->control_len) &&
+		(!out || (d->control_pos <= d->setup.length &&
+				 d->setup.length <= USB_CONTROL_BYTES)))
+		return 0;
+	snprintf(err, errsize, "a control transfer beyond its end");
+	return -EINVAL;
+}
+
+const struct state_list usb_device_state = STATE_LIST("usb", struct usb_device,
+	1, usb_device_fields, .loaded = usb_device_loaded);
+
 /* ---- ports ---- */
 
 void usb_port_negotiate(struct usb_port *p)

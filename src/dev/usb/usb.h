@@ -18,6 +18,7 @@
 #define DEV_USB_USB_H
 
 #include "dev/dev.h"
+#include "dev/state.h"
 
 #define USB_CONTROL_BYTES 4096 /* of the data of a control transfer */
 #define USB_MAX_DEPTH	  6    /* hubs and a device, 2.0, 4.1.1 */
@@ -185,6 +186,9 @@ enum usb_result usb_device_io(struct usb_device *d, struct usb_io *io);
 void usb_device_ready(struct usb_device *d, bool wake);
 
 void usb_device_describe(const struct usb_device *d, char *buf, unsigned size);
+/* Of the common part; where it is plugged in and how fast follows from the
+ * settings and from who has the port. */
+extern const struct state_list usb_device_state;
 extern const char *const usb_speed_names[USB_NSPEEDS];
 
 static inline uint32_t usb_ep_bit(uint8_t address)

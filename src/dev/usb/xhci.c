@@ -625,4 +625,5 @@ const struct dev_class xhci_class = {
 	.reset = xhci_reset,
 	.fini = xhci_fini,
 	.describe = xhci_describe,
+	.state = &xhci_state,
 };

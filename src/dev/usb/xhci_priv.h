@@ -170,6 +170,8 @@ bool xhci_running(const struct xhci *x);
 /* Go on with what is marked, soon. */
 void xhci_soon(struct xhci *x);
 
+extern const struct state_list xhci_state; /* xhci_state.c */
+
 /* ---- xhci_ring.c ---- */
 
 void xhci_read32(struct xhci *x, uint64_t at, uint32_t *w, unsigned n);
