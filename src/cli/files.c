@@ -71,6 +71,25 @@ static int find_user(int fd)
 	return pid;
 }
 
+/* A file that another of this machine's drives has, too. */
+static bool given_twice(int fd)
+{
+	struct stat want, st;
+	DIR *d = opendir("/proc/self/fd");
+	bool found = false;
+
+	if (!d)
+		return false;
+	if (!fstat(fd, &want))
+		for (struct dirent *e; !found && (e = readdir(d));)
+			found = atoi(e->d_name) != fd &&
+				!fstatat(dirfd(d), e->d_name, &st, 0) &&
+				st.st_dev == want.st_dev &&
+				st.st_ino == want.st_ino;
+	closedir(d);
+	return found;
+}
+
 static bool lock_image(const struct conf_file *f, bool writable, GError **err)
 {
 	struct flock l = {
@@ -82,6 +101,13 @@ static bool lock_image(const struct conf_file *f, bool writable, GError **err)
 		return true;
 	if (errno != EAGAIN && errno != EACCES)
 		return true; /* a file system without locks */
+	if (given_twice(f->fd)) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"two drives may not write one disk",
+			"name another file, or add ,readonly to both",
+			"disk %s is given twice", f->path);
+		return false;
+	}
 	pid = find_user(f->fd);
 	if (pid)
 		by = g_strdup_printf(" by process %d", pid);

@@ -121,6 +121,13 @@ static bool drive_options(
 		d->format = (enum conf_format)word;
 	}
 	d->serial = g_strdup(conf_options_get(o, "serial"));
+	if (d->serial && strlen(d->serial) > CONF_SERIAL_BYTES) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"serial numbers of disks have at most 20 characters",
+			"choose a shorter one", "serial=%s is too long",
+			d->serial);
+		return false;
+	}
 	return drive_flag(o, "readonly", &d->readonly, err) &&
 	       drive_flag(o, "snapshot", &d->snapshot, err);
 }

@@ -21,12 +21,13 @@
 #include "conf/parse.h"
 #include "conf/sound.h"
 
-#define CONF_MAX_CPUS	64
-#define CONF_LIMIT_FULL 10000 /* hundredths of a percent */
-#define CONF_MAX_DRIVES 32
-#define CONF_MAX_NICS	8
-#define CONF_MAX_SERIAL 4
-#define CONF_MAX_USB	4 /* controllers */
+#define CONF_MAX_CPUS	  64
+#define CONF_LIMIT_FULL	  10000 /* hundredths of a percent */
+#define CONF_MAX_DRIVES	  32
+#define CONF_MAX_NICS	  8
+#define CONF_MAX_SERIAL	  4
+#define CONF_SERIAL_BYTES 20 /* of a disk's serial number */
+#define CONF_MAX_USB	  4  /* controllers */
 
 /* Places on a bus.  IDE: channel * 2 + unit. */
 #define CONF_IDE_SLOTS	    4

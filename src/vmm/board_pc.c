@@ -69,7 +69,9 @@ struct dev *board_add(struct machine *m, const char *cls, const char *id,
 		return board_add_class(m, c, id, &h, err);
 	}
 	fw_error(err, c ? "there are too many devices" : "it is not built yet",
-		NULL, "cannot make the device %s (%s)", id, cls);
+		c ? "use fewer; many disks share one place with bus=scsi"
+		  : NULL,
+		"cannot make the device %s (%s)", id, cls);
 	return NULL;
 }
 

@@ -85,6 +85,16 @@ static bool check_iso(struct blk *b, GError **err)
 		b->size, says);
 }
 
+static bool check_content(
+	const struct conf_drive *d, struct blk *b, GError **err)
+{
+	if (b->size < 512)
+		return fw_error(err, "it has not even one sector",
+			"check how it was made or copied",
+			"the image is empty");
+	return d->media != CONF_MEDIA_CDROM || check_iso(b, err);
+}
+
 /* The size says what disc it is. */
 static bool check_floppy(int fd, GError **err)
 {
@@ -113,7 +123,7 @@ struct blk *media_open(
 		b = open_format(m, drive, d, b, err);
 	if (b && d->snapshot)
 		b = blk_cow_open(b, media_take_fd(&d->cow), err);
-	if (b && d->media == CONF_MEDIA_CDROM && !check_iso(b, err))
+	if (b && !check_content(d, b, err))
 		g_clear_pointer(&b, blk_close);
 	if (!b)
 		g_prefix_error(err, "%s %s: ", conf_media_words.words[d->media],
