@@ -385,6 +385,10 @@ bool cli_files_open(struct conf_machine *m, GError **err)
 		if (!open_serial(g_ptr_array_index(m->serial, i), err))
 			return false;
 	}
+	for (guint i = 0; i < m->parallel->len; i++) {
+		if (!open_serial(g_ptr_array_index(m->parallel, i), err))
+			return false;
+	}
 	if (m->trace.path &&
 		!open_file(&m->trace, "trace", O_WRONLY | O_CREAT | O_TRUNC,
 			"name a file in a folder that you can "
@@ -404,6 +408,8 @@ void cli_files_remove(const struct conf_machine *m)
 {
 	for (guint i = 0; i < m->serial->len; i++)
 		remove_socket(g_ptr_array_index(m->serial, i));
+	for (guint i = 0; i < m->parallel->len; i++)
+		remove_socket(g_ptr_array_index(m->parallel, i));
 	remove_socket(&m->console);
 	remove_socket(&m->debugcon);
 }
@@ -545,6 +551,12 @@ void cli_files_absolute(struct conf_machine *m)
 		absolute(
 			&((struct conf_serial *)g_ptr_array_index(m->serial, i))
 				 ->file);
+	for (guint i = 0; i < m->parallel->len; i++)
+		absolute(&(
+			(struct conf_serial *)g_ptr_array_index(m->parallel, i))
+				  ->file);
+	absolute(&m->audio_file);
+	absolute(&m->audio_source_file);
 	absolute(&m->console.file);
 	absolute(&m->debugcon.file);
 }

@@ -176,6 +176,19 @@ SETTER(serial)
 	return conf_serial_parse(s, v, err);
 }
 
+SETTER(parallel)
+{
+	struct conf_serial *s = conf_serial_new();
+
+	g_ptr_array_add(MACHINE->parallel, s);
+	return conf_serial_parse(s, v, err);
+}
+
+SETTER(gameport)
+{
+	return conf_parse_bool(v, &MACHINE->gameport, err);
+}
+
 SETTER(console)
 {
 	conf_file_clear(&MACHINE->console.file);
@@ -384,6 +397,14 @@ const struct cli_flag cli_run_flags[] = {
 		"where a serial port goes: stdio (default for the first), "
 		"none, file:F or unix:F; up to four",
 		"stdio none file: unix:", set_serial},
+	{"parallel", 0, "TO",
+		"where what is printed on a parallel port goes: none, stdio, "
+		"file:F or unix:F; up to three",
+		"none stdio file: unix:", set_parallel},
+	{"gameport", 0, "on|off",
+		"a game port with a joystick, which vmeste set NAME "
+		"joystick=X,Y,BUTTONS moves (default: off)",
+		"on off", set_gameport},
 	{"console", 0, "TO", "where a virtio console (hvc0) goes",
 		"stdio none file: unix:", set_console},
 	{"debugcon", 0, "TO", "where the firmware's debug port 0x402 goes",

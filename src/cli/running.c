@@ -113,8 +113,13 @@ static bool set_body(JsonObject *body, const char *word, GError **err)
 		json_object_set_int_member(body, "cpu_limit", share);
 		return true;
 	}
+	if (g_str_has_prefix(word, "joystick=")) {
+		json_object_set_string_member(body, "joystick", word + 9);
+		return true;
+	}
 	conf_error_set(err, CONF_ERROR_USAGE, NULL,
-		"write engine=bt, engine=interp, engine=kvm or cpu-limit=50%",
+		"write engine=bt, engine=interp, engine=kvm, cpu-limit=50% or "
+		"joystick=128,128",
 		"'%s' cannot be set", word);
 	return false;
 }

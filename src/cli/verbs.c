@@ -463,7 +463,10 @@ const struct cli_verb cli_verbs[] = {
 		.summary = "change a machine",
 		.text = "KEY is a flag of vmeste run that may be given once; a machine with a folder keeps the value, and an empty one is the default. It counts from the next start. Of a running machine these change at once: engine=bt, engine=interp or engine=kvm makes another engine go on with the guest, which does not notice. For engine=kvm, and from it, the machine must have been started with --engine E,change=on.\n"
 			"cpu-limit=SHARE gives each processor so much of the "
-			"time, cpu-limit=off all of it.",
+			"time, cpu-limit=off all of it.\n"
+			"joystick=X,Y or joystick=X,Y,BUTTONS moves the stick "
+			"of a machine with --gameport on: 0 to 255, the middle "
+			"is 128; buttons 1 to 4 are bits of a number.",
 		.examples = set_examples,
 		.new_ctx = cli_running_new,
 		.free_ctx = cli_words_free,

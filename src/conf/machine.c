@@ -122,6 +122,8 @@ struct conf_machine *conf_machine_new(void)
 	m->nics = g_ptr_array_new_with_free_func((GDestroyNotify)conf_nic_free);
 	m->serial = g_ptr_array_new_with_free_func(
 		(GDestroyNotify)conf_serial_free);
+	m->parallel = g_ptr_array_new_with_free_func(
+		(GDestroyNotify)conf_serial_free);
 	return m;
 }
 
@@ -146,6 +148,7 @@ void conf_machine_free(struct conf_machine *m)
 	g_ptr_array_unref(m->drives);
 	g_ptr_array_unref(m->nics);
 	g_ptr_array_unref(m->serial);
+	g_ptr_array_unref(m->parallel);
 	g_free(m->name);
 	g_free(m->cpu_model);
 	g_free(m->append);
@@ -241,11 +244,13 @@ static bool check_limits(const struct conf_machine *m, GError **err)
 		return false;
 	}
 	if (m->drives->len > CONF_MAX_DRIVES || m->nics->len > CONF_MAX_NICS ||
-		m->serial->len > CONF_MAX_SERIAL) {
+		m->serial->len > CONF_MAX_SERIAL ||
+		m->parallel->len > CONF_MAX_LPT) {
 		g_autofree char *why = g_strdup_printf(
-			"a machine has at most %d drives, %d network cards "
-			"and %d serial lines",
-			CONF_MAX_DRIVES, CONF_MAX_NICS, CONF_MAX_SERIAL);
+			"a machine has at most %d drives, %d network cards, "
+			"%d serial lines and %d parallel ports",
+			CONF_MAX_DRIVES, CONF_MAX_NICS, CONF_MAX_SERIAL,
+			CONF_MAX_LPT);
 
 		conf_error_set(
 			err, CONF_ERROR_USAGE, why, NULL, "too many devices");
@@ -262,6 +267,11 @@ static bool check_stdio(const struct conf_machine *m, GError **err)
 	n += m->debugcon.kind == CONF_SERIAL_STDIO;
 	for (guint i = 0; i < m->serial->len; i++) {
 		const struct conf_serial *s = g_ptr_array_index(m->serial, i);
+
+		n += s->kind == CONF_SERIAL_STDIO;
+	}
+	for (guint i = 0; i < m->parallel->len; i++) {
+		const struct conf_serial *s = g_ptr_array_index(m->parallel, i);
 
 		n += s->kind == CONF_SERIAL_STDIO;
 	}

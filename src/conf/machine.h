@@ -26,6 +26,7 @@
 #define CONF_MAX_DRIVES	  32
 #define CONF_MAX_NICS	  8
 #define CONF_MAX_SERIAL	  4
+#define CONF_MAX_LPT	  3
 #define CONF_SERIAL_BYTES 20 /* of a disk's serial number */
 #define CONF_MAX_USB	  4  /* controllers */
 
@@ -240,9 +241,11 @@ struct conf_machine {
 	struct conf_file kernel, initrd;
 	char *append; /* or NULL */
 
-	GPtrArray *drives; /* struct conf_drive */
-	GPtrArray *nics;   /* struct conf_nic */
-	GPtrArray *serial; /* struct conf_serial; COM1 first */
+	GPtrArray *drives;   /* struct conf_drive */
+	GPtrArray *nics;     /* struct conf_nic */
+	GPtrArray *serial;   /* struct conf_serial; COM1 first */
+	GPtrArray *parallel; /* struct conf_serial; LPT1 first */
+	bool gameport;
 	struct conf_serial
 		console; /* virtio-console (hvc0); kind NONE = none */
 	struct conf_serial debugcon; /* port 0x402 */

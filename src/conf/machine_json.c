@@ -142,6 +142,17 @@ static void put_lists(JsonObject *o, const struct conf_machine *m, GArray *fds)
 	json_object_set_array_member(o, "usb", usb);
 }
 
+static void put_legacy(JsonObject *o, const struct conf_machine *m, GArray *fds)
+{
+	JsonArray *a = json_array_new();
+
+	for (guint i = 0; i < m->parallel->len; i++)
+		json_array_add_object_element(a,
+			serial_to_json(g_ptr_array_index(m->parallel, i), fds));
+	json_object_set_array_member(o, "parallel", a);
+	json_object_set_boolean_member(o, "gameport", m->gameport);
+}
+
 static void put_sound(JsonObject *o, const struct conf_machine *m, GArray *fds)
 {
 	JsonArray *cards = json_array_new();
@@ -212,6 +223,7 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	json_object_set_int_member(o, "vram_bytes", (gint64)m->vram_bytes);
 	put_file(o, "vga_rom", &m->vga_rom, fds);
 	put_sound(o, m, fds);
+	put_legacy(o, m, fds);
 	put_file(o, "control", &m->control, fds);
 	put_file(o, "gdb", &m->gdb, fds);
 	put_file(o, "trace", &m->trace, fds);
@@ -583,6 +595,8 @@ static void read_hardware(
 		reader_fail(r, "vram_bytes");
 	get_file(r, o, "vga_rom", &m->vga_rom);
 	read_sound(r, o, m);
+	get_list(r, o, "parallel", CONF_MAX_LPT, add_serial, m->parallel);
+	m->gameport = get_bool(r, o, "gameport", false);
 	read_boot(r, o, m);
 	read_usb(r, o, m);
 }

@@ -154,6 +154,30 @@ bool conf_audio_parse(struct conf_machine *m, const char *text, GError **err)
 		       &m->audio_source_file, err);
 }
 
+/* A printer port and the card may not share a line. */
+static bool check_lines(const struct conf_machine *m, GError **err)
+{
+	static const unsigned lpt[CONF_MAX_LPT] = {7, 5, 7};
+
+	for (guint i = 0; i < m->sound->len; i++) {
+		const struct conf_sound *s =
+			&g_array_index(m->sound, struct conf_sound, i);
+
+		for (guint k = 0; k < m->parallel->len; k++) {
+			if (s->model != CONF_SOUND_SB16 || s->irq != lpt[k])
+				continue;
+			conf_error_set(err, CONF_ERROR_USAGE,
+				"a line of the ISA bus has one device",
+				"write for example --sound sb16,irq=10",
+				"interrupt %u is of sb16 and of parallel port "
+				"%u",
+				s->irq, k + 1);
+			return false;
+		}
+	}
+	return true;
+}
+
 bool conf_sound_check(const struct conf_machine *m, GError **err)
 {
 	unsigned sb = 0;
@@ -162,7 +186,7 @@ bool conf_sound_check(const struct conf_machine *m, GError **err)
 		sb += g_array_index(m->sound, struct conf_sound, i).model ==
 		      CONF_SOUND_SB16;
 	if (m->sound->len <= CONF_MAX_SOUND && sb <= 1)
-		return true;
+		return check_lines(m, err);
 	conf_error_set(err, CONF_ERROR_USAGE,
 		"a machine has at most 4 sound cards, of which one is a "
 		"Sound Blaster 16",

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "dev/dev.h"
+#include "dev/input/gameport.h"
 #include "dev/input/i8042.h"
 #include "dev/irq/intc.h"
 #include "dev/misc/apm_port.h"
@@ -22,6 +23,7 @@
 #include "dev/pci/piix3.h"
 #include "dev/pci/root_port.h"
 #include "dev/serial/debugcon.h"
+#include "dev/serial/lpt.h"
 #include "dev/serial/uart16550.h"
 #include "dev/sound/ac97.h"
 #include "dev/sound/hda.h"
@@ -59,6 +61,8 @@ const struct dev_class *const dev_table[] = {
 	&ich9_class,
 	&root_port_class,
 	&uart16550_class,
+	&lpt_class,
+	&gameport_class,
 	&debugcon_class,
 	&i8042_class,
 	&port92_class,

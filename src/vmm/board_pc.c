@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cpu/kvm/kvm.h"
+#include "dev/input/gameport.h"
 #include "dev/input/i8042.h"
 #include "dev/irq/intc.h"
 #include "dev/misc/apm_port.h"
@@ -21,6 +22,7 @@
 #include "dev/pci/pci_setup.h"
 #include "dev/pci/piix3.h"
 #include "dev/serial/debugcon.h"
+#include "dev/serial/lpt.h"
 #include "dev/serial/uart16550.h"
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
@@ -229,6 +231,27 @@ static struct dev_chardev *add_console(
 	return console_chardev(c);
 }
 
+/* Parallel ports and the game port. */
+static bool add_parallel(struct machine *m, struct dev_host h, GError **err)
+{
+	GPtrArray *list = m->conf->parallel;
+
+	for (unsigned i = 0; i < MIN(list->len, (unsigned)CONF_MAX_LPT); i++) {
+		g_autofree char *id = g_strdup_printf("lpt%u", i + 1);
+
+		h.index = i;
+		h.chr = add_console(m, g_ptr_array_index(list, i));
+		if (!board_add_class(m, &lpt_class, id, &h, err))
+			return false;
+	}
+	h.index = 0;
+	h.chr = NULL;
+	if (m->conf->gameport)
+		m->board.gameport = board_add_class(
+			m, &gameport_class, "gameport", &h, err);
+	return !m->conf->gameport || m->board.gameport;
+}
+
 static bool add_serial(struct machine *m, struct dev_host h, GError **err)
 {
 	GPtrArray *list = m->conf->serial;
@@ -244,6 +267,8 @@ static bool add_serial(struct machine *m, struct dev_host h, GError **err)
 		if (!board_add_class(m, &uart16550_class, id, &h, err))
 			return false;
 	}
+	if (!add_parallel(m, h, err))
+		return false;
 	h.index = 0;
 	h.chr = add_console(m, &m->conf->debugcon);
 	if (h.chr && !board_add_class(m, &debugcon_class, "debugcon", &h, err))

@@ -15,6 +15,7 @@
 
 #include "conf/error.h"
 #include "conf/parse.h"
+#include "dev/input/gameport.h"
 #include "vmm/priv.h"
 #include "wire/wire.h"
 
@@ -186,17 +187,49 @@ static bool do_resume(
 	return true;
 }
 
+/* "X,Y", "X,Y,BUTTONS": 0 to 255, buttons 1 to 4 as bits. */
+static bool set_joystick(struct machine *m, const char *text, GError **err)
+{
+	int axis[GAMEPORT_AXES] = {0, 0, GAMEPORT_NOTHING, GAMEPORT_NOTHING};
+	unsigned buttons = 0;
+	char end;
+	int n = sscanf(text, "%d,%d,%u%c", &axis[0], &axis[1], &buttons, &end);
+
+	if (!m->board.gameport) {
+		conf_error_set(err, CONF_ERROR_CONFLICT, NULL,
+			"start it with --gameport on",
+			"the machine has no game port");
+		return false;
+	}
+	if (n < 2 || n > 3 || axis[0] < 0 || axis[0] > GAMEPORT_MAX ||
+		axis[1] < 0 || axis[1] > GAMEPORT_MAX || buttons > 15) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL,
+			"write joystick=X,Y or joystick=X,Y,BUTTONS: 0 to 255, "
+			"and 0 to 15",
+			"bad joystick '%s'", text);
+		return false;
+	}
+	bus_lock(m->bus);
+	gameport_set(m->board.gameport, axis, buttons);
+	bus_unlock(m->bus);
+	return true;
+}
+
 static bool do_set(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
 	const char *engine = wire_msg_string(q, "engine");
+	const char *stick = wire_msg_string(q, "joystick");
 	gint64 limit = wire_msg_int(q, "cpu_limit", -1);
 
+	if (stick)
+		return set_joystick(c->m, stick, err);
 	if (limit >= 0 && limit <= CONF_LIMIT_FULL)
 		return limit_set(c->m, (unsigned)limit, err);
 	if (!engine) {
 		conf_error_set(err, CONF_ERROR_USAGE, NULL,
-			"set engine=NAME or cpu-limit=SHARE", "nothing to set");
+			"set engine=NAME, cpu-limit=SHARE or joystick=X,Y",
+			"nothing to set");
 		return false;
 	}
 	return vmm_machine_set_engine(c->m, engine, err);

@@ -90,6 +90,7 @@ struct board {
 	struct dev *ide, *fdc, *ahci; /* or NULL: nothing is on it */
 	struct dev *scsi[CONF_NHBA];  /* the same */
 	struct dev *dma;
+	struct dev *gameport; /* or NULL */
 	struct board_usb usb[CONF_MAX_USB];
 	unsigned nusb;
 	unsigned nhubs;
@@ -448,7 +449,7 @@ struct machine {
 	struct runloop run;
 	struct limit *limit; /* or NULL */
 	struct boot boot;
-	struct console *consoles[CONF_MAX_SERIAL + 2];
+	struct console *consoles[CONF_MAX_SERIAL + CONF_MAX_LPT + 2];
 	unsigned nconsoles;
 	GSource *timers, *doorbell;
 	_Atomic(unsigned) requests;

@@ -75,6 +75,15 @@ static void test_sound(void)
 			g_assert_nonnull(strstr(err->message, cases[i].why));
 	}
 	g_assert_cmpuint(m->sound->len, ==, 3);
+	/* a printer on the card's line */
+	g_array_remove_index(m->sound, 2);
+	g_assert_true(conf_sound_check(m, NULL));
+	g_ptr_array_add(m->parallel, conf_serial_new());
+	g_assert_true(conf_sound_check(m, NULL));
+	g_ptr_array_add(m->parallel, conf_serial_new());
+	g_assert_false(conf_sound_check(m, NULL));
+	g_assert_true(
+		conf_sound_parse(m, "sb16,port=240,irq=7,dma=3,dma16=6", NULL));
 	g_assert_false(conf_sound_check(m, NULL)); /* two of one kind */
 	g_assert_cmpint(m->audio_source, ==, CONF_AUDIO_WAV);
 	node = conf_machine_to_json(m, fds);
