@@ -97,5 +97,14 @@ uint64_t blk_raw_used(struct blk *b);
 /* Writes go to an unlinked temporary file; the base stays untouched
  * (the run flag `snapshot`).  base owned afterwards; fd: empty, writable. */
 struct blk *blk_cow_open(struct blk *base, int fd, GError **err);
+/*
+ * What was written so far stays as it is from now on, in the result, which
+ * belongs to b; what comes goes to another file.  No transfer may be under way.
+ * NULL and *err: nothing has changed.
+ */
+struct blk *blk_cow_freeze(struct blk *b, int fd, GError **err);
+/* The next bytes from off on, aligned to 4 KiB, that are not in the base; false
+ * behind the last ones. */
+bool blk_cow_next(struct blk *b, uint64_t *off, uint64_t *len);
 
 #endif

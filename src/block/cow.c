@@ -172,15 +172,20 @@ static int cow_flush(struct blk *b)
 	return 0;
 }
 
+static void cow_free(struct cow *c)
+{
+	pthread_rwlock_destroy(&c->lock);
+	g_free(c->present);
+	g_free(c);
+}
+
 static void cow_close(struct blk *b)
 {
 	struct cow *c = (struct cow *)b;
 
 	blk_close(c->top);
 	blk_close(c->base);
-	pthread_rwlock_destroy(&c->lock);
-	g_free(c->present);
-	g_free(c);
+	cow_free(c);
 }
 
 static const struct blk_ops cow_ops = {
@@ -193,28 +198,26 @@ static const struct blk_ops cow_ops = {
 	.close = cow_close,
 };
 
-struct blk *blk_cow_open(struct blk *base, int fd, GError **err)
+/* Over base, which stays the caller's, into fd, which does not. */
+static struct cow *cow_new(struct blk *base, int fd, GError **err)
 {
 	struct blk *top = blk_raw_open(fd, false, err);
 	uint64_t words = base->size / COW_BLOCK / 64 + 1;
 	struct cow *c;
 	int rc;
 
-	if (!top) {
-		blk_close(base);
+	if (!top)
 		return NULL;
-	}
 	c = g_new0(struct cow, 1);
 	c->present = g_try_malloc0_n(words, sizeof(*c->present));
+	pthread_rwlock_init(&c->lock, NULL);
 	rc = c->present ? blk_resize(top, base->size) : -ENOMEM;
 	if (rc) {
 		g_set_error(err, G_FILE_ERROR, g_file_error_from_errno(-rc),
 			"cannot make the temporary copy of the disk: %s",
 			g_strerror(-rc));
 		blk_close(top);
-		blk_close(base);
-		g_free(c->present);
-		g_free(c);
+		cow_free(c);
 		return NULL;
 	}
 	c->blk.ops = &cow_ops;
@@ -222,6 +225,66 @@ struct blk *blk_cow_open(struct blk *base, int fd, GError **err)
 	c->blk.can_discard = true;
 	c->base = base;
 	c->top = top;
-	pthread_rwlock_init(&c->lock, NULL);
-	return &c->blk;
+	return c;
+}
+
+struct blk *blk_cow_open(struct blk *base, int fd, GError **err)
+{
+	struct cow *c = cow_new(base, fd, err);
+
+	if (c)
+		return &c->blk;
+	blk_close(base);
+	return NULL;
+}
+
+/* The new object takes over what there is, *b goes on over it. */
+struct blk *blk_cow_freeze(struct blk *b, int fd, GError **err)
+{
+	struct cow *c = (struct cow *)b, *old = cow_new(b, fd, err);
+	_Atomic(uint64_t) *fresh;
+	struct blk *top;
+
+	if (!old)
+		return NULL;
+	pthread_rwlock_wrlock(&c->lock);
+	fresh = old->present;
+	top = old->top;
+	old->present = c->present;
+	old->top = c->top;
+	old->base = c->base;
+	old->blk.readonly = true;
+	c->present = fresh;
+	c->top = top;
+	c->base = &old->blk;
+	pthread_rwlock_unlock(&c->lock);
+	return &old->blk;
+}
+
+/* In this layer, or one beneath that is no base? */
+static bool cow_changed(struct cow *c, uint64_t block)
+{
+	while (!cow_has(c, block)) {
+		if (c->base->ops != &cow_ops)
+			return false;
+		c = (struct cow *)c->base;
+	}
+	return true;
+}
+
+bool blk_cow_next(struct blk *b, uint64_t *off, uint64_t *len)
+{
+	struct cow *c = (struct cow *)b;
+	uint64_t n = (b->size + COW_BLOCK - 1) / COW_BLOCK;
+	uint64_t at = *off / COW_BLOCK, end;
+
+	while (at < n && !cow_changed(c, at))
+		at++;
+	if (at == n)
+		return false;
+	for (end = at + 1; end < n && cow_changed(c, end);)
+		end++;
+	*off = at * COW_BLOCK;
+	*len = MIN(end * COW_BLOCK, b->size) - *off;
+	return true;
 }

@@ -269,20 +269,22 @@ static struct wire_msg *answer_check(struct wire_msg *msg, GError **err)
 struct wire_msg *cli_control_ask(int sock, const char *type, JsonObject *body,
 	int fd, int timeout_ms, GError **err)
 {
-	const int fds[2] = {fd, -1};
+	g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
 
+	if (fd >= 0)
+		g_array_append_val(fds, fd);
 	return cli_control_ask_fds(sock, type, body, fds, timeout_ms, err);
 }
 
 struct wire_msg *cli_control_ask_fds(int sock, const char *type,
-	JsonObject *body, const int fds[2], int timeout_ms, GError **err)
+	JsonObject *body, const GArray *fds, int timeout_ms, GError **err)
 {
-	unsigned nfds = fds[0] < 0 ? 0 : fds[1] < 0 ? 1 : 2;
 	struct pollfd p = {.fd = sock, .events = POLLIN};
 	struct wire_msg *m;
 	int n;
 
-	if (!wire_send(sock, type, body, fds, nfds, err))
+	if (!wire_send(sock, type, body, (const int *)(void *)fds->data,
+		    fds->len, err))
 		return NULL;
 	do
 		n = poll(&p, 1, timeout_ms);

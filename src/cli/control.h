@@ -38,9 +38,9 @@ pid_t cli_control_pid(int sock);
 /* One request (fd: a descriptor for it, or -1) and its answer; body is
  * consumed.  NULL and *err if the machine
  * refuses, is silent for too long or goes.  timeout_ms < 0: wait for ever.
- * _fds: two descriptors. */
+ * _fds: descriptors (int) for it. */
 struct wire_msg *cli_control_ask_fds(int sock, const char *type,
-	JsonObject *body, const int fds[2], int timeout_ms, GError **err);
+	JsonObject *body, const GArray *fds, int timeout_ms, GError **err);
 struct wire_msg *cli_control_ask(int sock, const char *type, JsonObject *body,
 	int fd, int timeout_ms, GError **err);
 

@@ -234,7 +234,7 @@ static bool open_nvram(struct conf_machine *m, GError **err)
 }
 
 /* An empty file without a name for the writes of a snapshot. */
-static bool open_scratch(struct conf_file *cow, GError **err)
+bool cli_files_scratch(struct conf_file *cow, GError **err)
 {
 	const char *dir = g_get_tmp_dir();
 
@@ -270,7 +270,7 @@ bool cli_files_open_drive(struct conf_drive *d, GError **err)
 		return false;
 	if (!lock_image(&d->file, writable, err))
 		return false;
-	return !d->snapshot || open_scratch(&d->cow, err);
+	return !d->snapshot || cli_files_scratch(&d->cow, err);
 }
 
 /* The option ROM lets the firmware boot from the network; absent is fine. */

@@ -37,6 +37,8 @@ char *cli_files_find_named(const struct cli_named *n, GError **err);
  * -1 with *err; *path (free it) is what was opened. */
 int cli_files_open_named(const struct cli_named *n, char **path, GError **err);
 
+/* An empty file without a name. */
+bool cli_files_scratch(struct conf_file *f, GError **err);
 /* Paths that mean the same from any folder. */
 void cli_files_absolute(struct conf_machine *m);
 

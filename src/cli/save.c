@@ -13,10 +13,12 @@
 #include <glib-unix.h>
 
 #include "cli/control.h"
+#include "cli/files.h"
 #include "cli/verb.h"
 #include "conf/error.h"
 
-#define GONE_MS 60000 /* to end, when all is written */
+#define GONE_MS	    60000 /* to end, when all is written */
+#define MAX_SCRATCH 16	  /* drives that are ,snapshot */
 
 struct save {
 	struct cli_words words; /* machine, file */
@@ -40,7 +42,7 @@ static bool set_running(void *ctx, const char *v, GError **err)
 const struct cli_flag cli_save_flags[] = {
 	{"running", 0, NULL,
 		"let the machine go on meanwhile and after; it stands for a "
-		"moment only, and may not write to disks",
+		"moment only, its disks have to be ,readonly or ,snapshot",
 		NULL, set_running},
 	{NULL},
 };
@@ -106,22 +108,48 @@ static bool snapshot_wait(int from, uint64_t stood_ns, GError **err)
 	return false;
 }
 
+/* Files for what is written to ,snapshot drives from now on. */
+static bool add_scratch(GArray *fds, GError **err)
+{
+	for (unsigned i = 0; i < MAX_SCRATCH; i++) {
+		struct conf_file f = {.fd = -1};
+		bool ok = cli_files_scratch(&f, err);
+
+		if (ok)
+			g_array_append_val(fds, f.fd);
+		g_free(f.path);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+static bool ask_running(int sock, GArray *fds, int from, GError **err)
+{
+	JsonObject *body = json_object_new();
+	g_autoptr(wire_msg_auto) m = NULL;
+
+	json_object_set_boolean_member(body, "running", TRUE);
+	m = cli_control_ask_fds(sock, "save", body, fds, -1, err);
+	/* All but the file itself are the machine's now. */
+	for (guint i = 1; i < fds->len; i++)
+		close(g_array_index(fds, int, i));
+	return m &&
+	       snapshot_wait(from, (uint64_t)wire_msg_int(m, "ns", 0), err);
+}
+
 /* It goes on. */
 static bool save_running(int sock, int fd, GError **err)
 {
-	g_autoptr(wire_msg_auto) m = NULL;
-	JsonObject *body = json_object_new();
-	int result[2], fds[2] = {fd, -1};
+	g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+	int result[2];
 	bool ok;
 
 	if (!g_unix_open_pipe(result, FD_CLOEXEC, err))
 		return false;
-	fds[1] = result[1];
-	json_object_set_boolean_member(body, "running", TRUE);
-	m = cli_control_ask_fds(sock, "save", body, fds, -1, err);
-	close(result[1]);
-	ok = m &&
-	     snapshot_wait(result[0], (uint64_t)wire_msg_int(m, "ns", 0), err);
+	g_array_append_val(fds, fd);
+	g_array_append_val(fds, result[1]);
+	ok = add_scratch(fds, err) && ask_running(sock, fds, result[0], err);
 	close(result[0]);
 	return ok;
 }

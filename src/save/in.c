@@ -38,7 +38,8 @@ struct reader {
 	int fd;
 	uint64_t left; /* bytes of the file */
 	const struct save_ram *ram;
-	uint64_t part_left; /* bytes that parts may still have */
+	const struct save_disks *disks; /* or NULL */
+	uint64_t part_left;		/* bytes that parts may still have */
 	struct save_parts *parts;
 
 	pthread_mutex_t lock; /* of what follows */
@@ -319,6 +320,31 @@ void save_parts_free(struct save_parts *p)
 	g_free(p);
 }
 
+/* ---- disks ---- */
+
+static const char *take_disk(struct reader *r, const struct chunk *c)
+{
+	g_autofree uint8_t *buf = g_try_malloc(SAVE_DISK_MAX);
+	ZSTD_DCtx *z = ZSTD_createDCtx();
+	char name[SAVE_MAX_NAME + 1] = "";
+	bool ok = buf && z && unpack(z, c, buf, c->c.bytes);
+	uint64_t off;
+	size_t len;
+
+	ZSTD_freeDCtx(z);
+	if (!ok || c->c.bytes < 9 || !r->disks)
+		return "a disk in it is damaged";
+	len = buf[0];
+	if (!len || len > SAVE_MAX_NAME || len + 9 > c->c.bytes)
+		return "a disk in it is damaged";
+	memcpy(name, buf + 1, len);
+	memcpy(&off, buf + 1 + len, sizeof(off));
+	if (r->disks->write(r->disks->opaque, name, off, buf + 9 + len,
+		    c->c.bytes - 9 - len))
+		return "it has a disk that this machine has not";
+	return NULL;
+}
+
 /* ---- all of it ---- */
 
 static void queue_chunk(struct reader *r, struct chunk *c)
@@ -348,6 +374,7 @@ static struct chunk *read_chunk(struct reader *r, const char **why)
 		return NULL;
 	*why = "it is damaged";
 	max = c.type == SAVE_TYPE_RAM	 ? SAVE_RUN_MAX
+	      : c.type == SAVE_TYPE_DISK ? SAVE_DISK_MAX
 	      : c.type == SAVE_TYPE_PART ? r->part_left
 					 : sizeof(struct save_tail);
 	if (c.type >= SAVE_NTYPES || c.bytes > max ||
@@ -387,8 +414,9 @@ static const char *read_chunks(struct reader *r, struct save_tail *t)
 			continue;
 		}
 		why = NULL;
-		if (c->c.type == SAVE_TYPE_PART) {
-			why = take_part(r, c);
+		if (c->c.type != SAVE_TYPE_END) {
+			why = c->c.type == SAVE_TYPE_PART ? take_part(r, c)
+							  : take_disk(r, c);
 			g_free(c);
 			if (why)
 				return why;
@@ -430,9 +458,11 @@ static const char *run_threads(
 }
 
 struct save_parts *save_read(int fd, const struct save_ram *ram,
-	uint64_t part_max, unsigned threads, GError **err)
+	const struct save_disks *disks, uint64_t part_max, unsigned threads,
+	GError **err)
 {
-	struct reader r = {.fd = fd, .ram = ram, .part_left = part_max};
+	struct reader r = {
+		.fd = fd, .ram = ram, .disks = disks, .part_left = part_max};
 	g_autofree char *settings = save_read_settings(fd, err);
 	struct save_tail t = {0};
 	const char *wrong;

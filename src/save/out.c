@@ -146,6 +146,20 @@ bool save_out_part(struct save_out *o, const char *name, const GByteArray *a)
 	return out_one(o, SAVE_TYPE_PART, b->data, b->len);
 }
 
+bool save_out_disk(struct save_out *o, const char *name, uint64_t off,
+	const void *buf, size_t n)
+{
+	g_autoptr(GByteArray) b = g_byte_array_sized_new((guint)n + 80);
+	uint8_t len = (uint8_t)strlen(name);
+
+	g_assert(strlen(name) <= SAVE_MAX_NAME && n <= SAVE_DISK_BYTES);
+	g_byte_array_append(b, &len, 1);
+	g_byte_array_append(b, (const guint8 *)name, len);
+	g_byte_array_append(b, (const guint8 *)&off, sizeof(off));
+	g_byte_array_append(b, buf, (guint)n);
+	return out_one(o, SAVE_TYPE_DISK, b->data, b->len);
+}
+
 /* ---- memory ---- */
 
 struct ram_out {

@@ -22,6 +22,7 @@ enum save_type {
 	SAVE_TYPE_END,	/* struct save_tail */
 	SAVE_TYPE_PART, /* length of its name u8, name, bytes */
 	SAVE_TYPE_RAM,	/* struct save_run, pages */
+	SAVE_TYPE_DISK, /* length of its name u8, name, where u64, bytes */
 	SAVE_NTYPES,
 };
 
@@ -43,6 +44,7 @@ struct save_tail {
 	uint64_t pages;	 /* of memory, that were there */
 };
 
-#define SAVE_RUN_MAX (sizeof(struct save_run) + SAVE_RUN_PAGES * SAVE_PAGE)
+#define SAVE_DISK_MAX (1u + SAVE_MAX_NAME + 8 + SAVE_DISK_BYTES)
+#define SAVE_RUN_MAX  (sizeof(struct save_run) + SAVE_RUN_PAGES * SAVE_PAGE)
 
 #endif

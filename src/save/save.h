@@ -14,10 +14,11 @@
 
 #include <glib.h>
 
-#define SAVE_VERSION	  1
+#define SAVE_VERSION	  2 /* 2: disks */
 #define SAVE_MAX_SETTINGS (1u << 20)
 #define SAVE_MAX_NAME	  63
 #define SAVE_PAGE	  4096u
+#define SAVE_DISK_BYTES	  (256u << 10) /* of a disk, at a time */
 
 /* The machine's memory: one mapping, a whole number of pages. */
 struct save_ram {
@@ -32,6 +33,9 @@ struct save_out;
 /* fd: an empty ordinary file, lent.  settings: JSON.  NULL and *err. */
 struct save_out *save_out_new(int fd, const char *settings, GError **err);
 bool save_out_part(struct save_out *o, const char *name, const GByteArray *a);
+/* At most SAVE_DISK_BYTES of what a disk has beside its base. */
+bool save_out_disk(struct save_out *o, const char *name, uint64_t off,
+	const void *buf, size_t n);
 /* All pages that are not zeros, by so many threads. */
 bool save_out_ram(
 	struct save_out *o, const struct save_ram *ram, unsigned threads);
@@ -48,11 +52,19 @@ char *save_read_settings(int fd, GError **err);
 
 struct save_parts; /* by name */
 
+/* Takes what a disk has beside its base; 0 or -errno.  name: any. */
+struct save_disks {
+	int (*write)(void *opaque, const char *name, uint64_t off,
+		const void *buf, size_t n);
+	void *opaque;
+};
+
 /* All that follows: memory, of which what is zero is not touched, and parts, of
  * part_max bytes each and all together at most.  NULL and *err: then memory is
  * undefined. */
 struct save_parts *save_read(int fd, const struct save_ram *ram,
-	uint64_t part_max, unsigned threads, GError **err);
+	const struct save_disks *disks, uint64_t part_max, unsigned threads,
+	GError **err);
 /* NULL: there is none.  Owned by *p. */
 const GByteArray *save_parts_find(const struct save_parts *p, const char *name);
 /* A part that nobody has asked for by save_parts_find, or NULL. */

@@ -249,10 +249,9 @@ static bool do_save(
 {
 	struct save_figures f;
 	int fd = q->nfds ? q->fds[0] : -1;
-	int result = q->nfds > 1 ? q->fds[1] : -1;
 
 	if (!(member_bool(q, "running")
-			    ? machine_snapshot(c->m, fd, result, &f, err)
+			    ? machine_snapshot(c->m, q->fds, q->nfds, &f, err)
 			    : machine_save(c->m, fd, &f, err)))
 		return false;
 	json_object_set_int_member(a, "bytes", (gint64)f.bytes);

@@ -121,8 +121,16 @@ struct blk *media_open(
 		b = blk_raw_open(media_take_fd(&d->file), readonly, err);
 	if (b)
 		b = open_format(m, drive, d, b, err);
-	if (b && d->snapshot)
+	if (b && d->snapshot && m->nlayers == BOARD_MAX_LAYERS) {
+		fw_error(err, "there is a limit", NULL,
+			"too many drives are ,snapshot");
+		blk_close(b);
+		b = NULL;
+	}
+	if (b && d->snapshot) {
+		m->layer[m->nlayers++] = d->cow.fd;
 		b = blk_cow_open(b, media_take_fd(&d->cow), err);
+	}
 	if (b && !check_content(d, b, err))
 		g_clear_pointer(&b, blk_close);
 	if (!b)

@@ -29,6 +29,7 @@
 
 /* ---- board_pc.c ---- */
 
+#define BOARD_MAX_LAYERS  64
 #define BOARD_MAX_DEVICES 64
 #define BOARD_PCI_END	  0xfec00000u /* I/O APIC and above: not PCI's */
 #define BOARD_IO_END	  0xfffc
@@ -57,8 +58,9 @@ const struct board_kind *board_kind_of(const struct conf_machine *c);
 struct board_drive {
 	char *name; /* "cd0" */
 	struct conf_drive *conf;
-	struct dev *dev; /* the controller, or the device itself */
-	struct blk *blk; /* the medium; NULL: empty */
+	struct dev *dev;    /* the controller, or the device itself */
+	struct blk *blk;    /* the medium; NULL: empty */
+	struct blk *frozen; /* of a ,snapshot drive: being written */
 };
 
 /* A USB controller; its ports are those that it gives by number. */
@@ -312,7 +314,9 @@ struct snapshot_result {
 	char message[232];
 };
 
-bool machine_snapshot(struct machine *m, int fd, int result_fd,
+/* fds: the file, the pipe, and empty files for what ,snapshot drives write from
+ * then on, as many as there may be; -1 where one was taken. */
+bool machine_snapshot(struct machine *m, int *fds, unsigned nfds,
 	struct save_figures *f, GError **err);
 /* Out of conf.state, instead of power-on. */
 bool machine_load(struct machine *m, GError **err);
@@ -442,6 +446,9 @@ struct machine {
 	uint64_t tsc_hz;	   /* this host's */
 	struct catch_up *catch_up; /* or NULL */
 	int snapshot;		   /* pipe from whoever writes one, 0: nobody */
+	/* Files of what ,snapshot drives have; the disks own them. */
+	int layer[BOARD_MAX_LAYERS];
+	unsigned nlayers;
 	struct cpu_vm *vm;
 	unsigned ncpus;
 	uint32_t apic_ids[BUS_MAX_CPUS];

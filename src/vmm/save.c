@@ -29,9 +29,8 @@ static struct save_ram memory(const struct machine *m)
 
 /* ---- settings ---- */
 
-/* What a guest writes must still be there when it goes on, and what is plugged
- * in where it was. */
-static bool disks_stay(const struct machine *m, GError **err)
+/* What is plugged in must be so when it goes on. */
+static bool plugs_stay(const struct machine *m, GError **err)
 {
 	if (m->board.usb_moved) {
 		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
@@ -39,20 +38,6 @@ static bool disks_stay(const struct machine *m, GError **err)
 			"start it with the USB devices that it shall have",
 			"the machine cannot be saved after vmeste attach or "
 			"detach");
-		return false;
-	}
-	for (unsigned i = 0; i < m->board.ndrives; i++) {
-		const struct board_drive *d = &m->board.drive[i];
-
-		if (!d->conf->snapshot)
-			continue;
-		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
-			"what was written to it is thrown away when the "
-			"machine ends",
-			"use an overlay instead of ,snapshot: vmeste disk "
-			"create -b BASE",
-			"the machine cannot be saved with %s,snapshot",
-			d->name);
 		return false;
 	}
 	return true;
@@ -109,6 +94,37 @@ static bool put_part(void *opaque, const char *name, const GByteArray *a)
 	return save_out_part(opaque, name, a);
 }
 
+/* What a ,snapshot drive has beside its base. */
+static bool put_disk(
+	struct save_out *o, const char *name, struct blk *b, uint8_t *buf)
+{
+	uint64_t off = 0, len;
+
+	while (blk_cow_next(b, &off, &len)) {
+		len = MIN(len, SAVE_DISK_BYTES);
+		if (blk_pread(b, buf, len, off) ||
+			!save_out_disk(o, name, off, buf, len))
+			return false;
+		off += len;
+	}
+	return true;
+}
+
+static bool put_disks(const struct machine *m, struct save_out *o)
+{
+	g_autofree uint8_t *buf = g_malloc(SAVE_DISK_BYTES);
+
+	for (unsigned i = 0; i < m->board.ndrives; i++) {
+		const struct board_drive *d = &m->board.drive[i];
+
+		if (d->blk && d->conf->snapshot &&
+			!put_disk(o, d->name, d->frozen ? d->frozen : d->blk,
+				buf))
+			return false;
+	}
+	return true;
+}
+
 static bool flush_disks(struct machine *m, GError **err)
 {
 	for (unsigned i = 0; i < m->board.ndrives; i++) {
@@ -136,7 +152,7 @@ static bool save_held(
 	if (!o)
 		return false;
 	ok = state_save_processors(m, put_part, o) &&
-	     state_save_devices(m, put_part, o) &&
+	     state_save_devices(m, put_part, o) && put_disks(m, o) &&
 	     save_out_ram(o, &ram, threads());
 	f->bytes = save_out_bytes(o);
 	/* Whatever failed before stands in *err already. */
@@ -164,7 +180,7 @@ bool machine_save(
 	*f = (struct save_figures){0};
 	if (!is_file(fd, err))
 		return false;
-	if (!disks_stay(m, err) || !state_can(m, err))
+	if (!plugs_stay(m, err) || !state_can(m, err))
 		return false;
 	machine_hold(m, MACHINE_HOLD_SAVE);
 	state_drain(m);
@@ -196,12 +212,12 @@ static bool disks_rest(const struct machine *m, GError **err)
 	for (unsigned i = 0; i < m->board.ndrives; i++) {
 		const struct board_drive *d = &m->board.drive[i];
 
-		if (!d->blk || d->blk->readonly)
+		if (!d->blk || d->blk->readonly || d->conf->snapshot)
 			continue;
 		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
 			"the guest goes on writing to it, and the state would "
 			"not fit it any more",
-			"save without --running, or give it ,readonly",
+			"save without --running, or give it ,snapshot",
 			"the machine cannot be saved with %s while it runs",
 			d->name);
 		return false;
@@ -250,7 +266,7 @@ G_GNUC_NORETURN static void snapshot_write(struct machine *m,
 	for (guint i = 0; ok && i < t->names->len; i++)
 		ok = save_out_part(o, g_ptr_array_index(t->names, i),
 			g_ptr_array_index(t->bytes, i));
-	ok = ok && state_save_devices(m, put_part, o) &&
+	ok = ok && state_save_devices(m, put_part, o) && put_disks(m, o) &&
 	     save_out_ram(o, &ram, MAX(threads() / 2, 1u));
 	if (o) {
 		r.bytes = save_out_bytes(o);
@@ -264,25 +280,55 @@ G_GNUC_NORETURN static void snapshot_write(struct machine *m,
 	_exit(!ok);
 }
 
-/* In the child: whoever waits for the machine's end must not wait for us. */
-static void keep_only(int fd, int result_fd, int pipe_fd)
+static int compare_fds(const void *a, const void *b)
 {
-	int keep[3] = {fd, result_fd, pipe_fd}, from = 0;
+	return *(const int *)a - *(const int *)b;
+}
 
-	for (unsigned i = 0; i < 3; i++)
-		for (unsigned k = i + 1; k < 3; k++)
-			if (keep[k] < keep[i]) {
-				int x = keep[i];
+/* In the child: whoever waits for the machine's end must not wait for us. */
+static void keep_only(const struct machine *m, const int fds[3])
+{
+	int keep[3 + BOARD_MAX_LAYERS], from = 0;
+	unsigned n = 0;
 
-				keep[i] = keep[k];
-				keep[k] = x;
-			}
-	for (unsigned i = 0; i < 3; i++) {
+	for (; n < 3; n++)
+		keep[n] = fds[n];
+	for (unsigned i = 0; i < m->nlayers; i++)
+		keep[n++] = m->layer[i];
+	qsort(keep, n, sizeof(keep[0]), compare_fds);
+	for (unsigned i = 0; i < n; i++) {
 		if (keep[i] > from)
 			close_range((unsigned)from, (unsigned)keep[i] - 1, 0);
 		from = keep[i] + 1;
 	}
 	close_range((unsigned)from, ~0u, 0);
+}
+
+/* What ,snapshot drives have so far stays as it is; they go on elsewhere. */
+static bool freeze_disks(
+	struct machine *m, int *fds, unsigned nfds, GError **err)
+{
+	for (unsigned i = 0, n = 2; i < m->board.ndrives; i++) {
+		struct board_drive *d = &m->board.drive[i];
+		int fd;
+
+		if (!d->blk || !d->conf->snapshot)
+			continue;
+		if (n == nfds || m->nlayers == BOARD_MAX_LAYERS) {
+			conf_error_set(err, CONF_ERROR_UNSUPPORTED,
+				"each leaves a layer of its ,snapshot drives",
+				"save without --running",
+				"too many states of the machine were taken");
+			return false;
+		}
+		fd = fds[n];
+		fds[n++] = -1;
+		d->frozen = blk_cow_freeze(d->blk, fd, err);
+		if (!d->frozen)
+			return false;
+		m->layer[m->nlayers++] = fd;
+	}
+	return true;
 }
 
 static bool snapshot_fork(struct machine *m, const struct taken *t,
@@ -298,7 +344,7 @@ static bool snapshot_fork(struct machine *m, const struct taken *t,
 	bus_lock(m->bus);
 	pid = fork();
 	if (!pid) {
-		keep_only(fds[0], fds[1], busy[1]);
+		keep_only(m, (const int[3]){fds[0], fds[1], busy[1]});
 		snapshot_write(m, t, settings, fds[0], fds[1]);
 	}
 	bus_unlock(m->bus);
@@ -314,17 +360,17 @@ static bool snapshot_fork(struct machine *m, const struct taken *t,
 	return false;
 }
 
-bool machine_snapshot(struct machine *m, int fd, int result_fd,
+bool machine_snapshot(struct machine *m, int *fds, unsigned nfds,
 	struct save_figures *f, GError **err)
 {
 	struct taken t = {0};
 	g_autofree char *settings = NULL;
-	const int fds[2] = {fd, result_fd};
 	gint64 start;
 	bool ok;
 
 	*f = (struct save_figures){0};
-	if (!is_file(fd, err) || !disks_rest(m, err) || !state_can(m, err))
+	if (nfds < 2 || !is_file(fds[0], err) || !disks_rest(m, err) ||
+		!plugs_stay(m, err) || !state_can(m, err))
 		return false;
 	if (snapshot_busy(m)) {
 		conf_error_set(err, CONF_ERROR_CONFLICT, NULL,
@@ -339,8 +385,11 @@ bool machine_snapshot(struct machine *m, int fd, int result_fd,
 	start = now_us();
 	machine_hold(m, MACHINE_HOLD_SAVE);
 	state_drain(m);
-	ok = state_save_processors(m, keep_part, &t) &&
+	ok = freeze_disks(m, fds, nfds, err) &&
+	     state_save_processors(m, keep_part, &t) &&
 	     snapshot_fork(m, &t, settings, fds, err);
+	for (unsigned i = 0; i < m->board.ndrives; i++)
+		m->board.drive[i].frozen = NULL; /* the child has it */
 	machine_release(m, MACHINE_HOLD_SAVE);
 	f->ns = (uint64_t)(now_us() - start) * 1000;
 	g_ptr_array_unref(t.names);
@@ -403,15 +452,30 @@ static bool disks_fit(const struct machine *m, int fd, GError **err)
 	return true;
 }
 
+static int take_disk(
+	void *opaque, const char *name, uint64_t off, const void *buf, size_t n)
+{
+	struct machine *m = opaque;
+
+	for (unsigned i = 0; i < m->board.ndrives; i++) {
+		struct board_drive *d = &m->board.drive[i];
+
+		if (d->blk && d->conf->snapshot && !strcmp(d->name, name))
+			return blk_pwrite(d->blk, buf, n, off);
+	}
+	return -ENOENT;
+}
+
 bool machine_load(struct machine *m, GError **err)
 {
+	struct save_disks disks = {.write = take_disk, .opaque = m};
 	int fd = m->conf->state.fd;
 	struct save_ram ram = memory(m);
 	g_autoptr(save_parts_auto) parts = NULL;
 
 	if (!disks_fit(m, fd, err))
 		return false;
-	parts = save_read(
-		fd, &ram, m->conf->vram_bytes + PART_ROOM, threads(), err);
+	parts = save_read(fd, &ram, &disks, m->conf->vram_bytes + PART_ROOM,
+		threads(), err);
 	return parts && state_load_parts(m, parts, err);
 }

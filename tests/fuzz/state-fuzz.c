@@ -135,7 +135,7 @@ static void fuzz_files(unsigned rounds, GRand *rnd)
 		if (a->len)
 			bend(a, rnd);
 		g_assert_cmpint(write(fd, a->data, a->len), ==, a->len);
-		save_parts_free(save_read(fd, &to, 1 << 20, 2, NULL));
+		save_parts_free(save_read(fd, &to, NULL, 1 << 20, 2, NULL));
 		close(fd);
 	}
 	g_free(ram.host);

@@ -52,7 +52,7 @@ static void test_round(void)
 	fd = write_state(&from);
 	text = save_read_settings(fd, &err);
 	g_assert_cmpstr(text, ==, "{\"a\": 1}");
-	p = save_read(fd, &to, 1000, 2, &err);
+	p = save_read(fd, &to, NULL, 1000, 2, &err);
 	g_assert_no_error(err);
 	g_assert_true(memcmp(from.host, to.host, RAM) == 0);
 	g_assert_cmpstr(save_parts_unused(p), !=, NULL);
@@ -90,7 +90,7 @@ static void test_damage(void)
 		g_assert_cmpint(pread(fd, copy, (size_t)size, 0), ==, size);
 		copy[at] ^= (uint8_t)(1 << g_rand_int_range(rnd, 0, 8));
 		g_assert_cmpint(write(bad, copy, n), ==, (ssize_t)n);
-		p = save_read(bad, &to, 1000, 2, &err);
+		p = save_read(bad, &to, NULL, 1000, 2, &err);
 		/* A few bits mean nothing. */
 		if (p)
 			g_assert_true(!memcmp(from.host, to.host, RAM));
@@ -102,8 +102,8 @@ static void test_damage(void)
 	g_assert_cmpuint(taken, <, 8);
 	/* memory of another size, parts that are too long */
 	to.bytes -= 4096;
-	g_assert_null(save_read(fd, &to, 1000, 2, NULL));
-	g_assert_null(save_read(fd, &from, 8, 2, NULL));
+	g_assert_null(save_read(fd, &to, NULL, 1000, 2, NULL));
+	g_assert_null(save_read(fd, &from, NULL, 8, 2, NULL));
 	close(fd);
 	munmap(from.host, RAM);
 	munmap(to.host, RAM);
