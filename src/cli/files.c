@@ -308,6 +308,16 @@ static void open_vga_rom(struct conf_machine *m)
 	m->vga_rom.path = g_strdup(roms[m->vga]);
 }
 
+/* The remote screen's certificate and its key. */
+static bool open_tls(struct conf_machine *m, GError **err)
+{
+	return !m->display_tls || !m->tls_cert.path ||
+	       (open_file(&m->tls_cert, "certificate", O_RDONLY,
+			"check the path given to tls-cert=", err) &&
+		       open_file(&m->tls_key, "certificate's key", O_RDONLY,
+			       "check the path given to tls-key=", err));
+}
+
 /* ---- serial lines ---- */
 
 static bool listen_unix(struct conf_file *f, GError **err)
@@ -381,6 +391,8 @@ bool cli_files_open(struct conf_machine *m, GError **err)
 	for (guint i = 0; i < m->nics->len; i++)
 		open_rom(m, g_ptr_array_index(m->nics, i));
 	open_vga_rom(m);
+	if (!open_tls(m, err))
+		return false;
 	for (guint i = 0; i < m->serial->len; i++) {
 		if (!open_serial(g_ptr_array_index(m->serial, i), err))
 			return false;
@@ -544,6 +556,8 @@ void cli_files_absolute(struct conf_machine *m)
 	absolute(&m->kernel);
 	absolute(&m->initrd);
 	absolute(&m->firmware_file);
+	absolute(&m->tls_cert);
+	absolute(&m->tls_key);
 	for (guint i = 0; i < m->drives->len; i++)
 		absolute(&((struct conf_drive *)g_ptr_array_index(m->drives, i))
 				  ->file);

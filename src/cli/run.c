@@ -431,7 +431,8 @@ const struct cli_flag cli_run_flags[] = {
 		"who may look: none (default; vmeste screenshot can) or "
 		"vnc=WHERE, [HOST:]PORT (default host: 127.0.0.1) or "
 		"unix:PATH; vnc alone: NAME.vnc beside the control socket; "
-		"option password=FILE",
+		"options password=FILE, tls (with a certificate made for this "
+		"run), tls-cert=FILE, tls-key=FILE",
 		"none vnc", set_display},
 	{"sound", 0, "CARD",
 		"a sound card: ac97, hda or sb16 (may repeat); options of sb16 "

@@ -262,6 +262,8 @@ struct conf_machine {
 	char *display_addr;	 /* or NULL */
 	char *display_password;	 /* or NULL: none is asked for */
 	struct conf_file screen; /* listening socket of the remote screen */
+	bool display_tls;	 /* by TLS alone, with these or own: */
+	struct conf_file tls_cert, tls_key; /* PEM, both or none */
 
 	GArray *sound; /* struct conf_sound: the cards */
 	enum conf_audio_kind audio, audio_source;

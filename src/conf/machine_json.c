@@ -222,6 +222,9 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	put_word(o, "vga", &conf_vga_words, (int)m->vga);
 	json_object_set_int_member(o, "vram_bytes", (gint64)m->vram_bytes);
 	put_file(o, "vga_rom", &m->vga_rom, fds);
+	json_object_set_boolean_member(o, "display_tls", m->display_tls);
+	put_file(o, "tls_cert", &m->tls_cert, fds);
+	put_file(o, "tls_key", &m->tls_key, fds);
 	put_sound(o, m, fds);
 	put_legacy(o, m, fds);
 	put_file(o, "control", &m->control, fds);
@@ -594,6 +597,9 @@ static void read_hardware(
 	if (m->vram_bytes < 1 << 20 || m->vram_bytes & (m->vram_bytes - 1))
 		reader_fail(r, "vram_bytes");
 	get_file(r, o, "vga_rom", &m->vga_rom);
+	m->display_tls = get_bool(r, o, "display_tls", false);
+	get_file(r, o, "tls_cert", &m->tls_cert);
+	get_file(r, o, "tls_key", &m->tls_key);
 	read_sound(r, o, m);
 	get_list(r, o, "parallel", CONF_MAX_LPT, add_serial, m->parallel);
 	m->gameport = get_bool(r, o, "gameport", false);

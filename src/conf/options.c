@@ -214,10 +214,29 @@ bool conf_boot_parse(struct conf_machine *m, const char *text, GError **err)
 	return true;
 }
 
+static bool display_tls(
+	struct conf_machine *m, const struct conf_options *o, GError **err)
+{
+	const char *tls = conf_options_get(o, "tls");
+
+	g_free(m->tls_cert.path);
+	g_free(m->tls_key.path);
+	m->tls_cert.path = g_strdup(conf_options_get(o, "tls-cert"));
+	m->tls_key.path = g_strdup(conf_options_get(o, "tls-key"));
+	m->display_tls = m->tls_cert.path || m->tls_key.path;
+	if (!m->tls_cert.path != !m->tls_key.path)
+		return bad(err, "certificate",
+			m->tls_cert.path ? m->tls_cert.path : m->tls_key.path,
+			"give both tls-cert= and tls-key=, or tls alone for "
+			"one made by vmeste");
+	return !tls || conf_parse_bool(tls, &m->display_tls, err);
+}
+
 bool conf_display_parse(
 	struct conf_machine *m, const char *text, char **password, GError **err)
 {
-	static const char *const keys[] = {"password", NULL};
+	static const char *const keys[] = {
+		"password", "tls", "tls-cert", "tls-key", NULL};
 	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
 	const char *value = o && o->value ? o->value : "none";
 	const char *eq = strchr(value, '=');
@@ -232,7 +251,7 @@ bool conf_display_parse(
 	m->display_addr = eq ? g_strdup(eq + 1) : NULL;
 	g_free(*password);
 	*password = g_strdup(conf_options_get(o, "password"));
-	return true;
+	return display_tls(m, o, err);
 }
 
 bool conf_vga_parse(struct conf_machine *m, const char *text, GError **err)

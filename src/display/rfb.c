@@ -22,6 +22,8 @@
 
 #include <glib-unix.h>
 
+#include "display/tls.h"
+
 #include <rfb/rfb.h>
 
 #define RFB_WAIT_MS  3000
@@ -40,6 +42,7 @@ struct rfb {
 	struct display *d;
 	struct display_view view;
 	struct rfb_conf conf;
+	struct tls *tls; /* or NULL */
 	char *password[2];
 	rfbScreenInfoPtr screen;
 	GThread *thread;
@@ -339,21 +342,17 @@ static bool rfb_is_websocket(int conn)
 	       !memcmp(b, "GET ", 4);
 }
 
-static gboolean rfb_accept(gint fd, GIOCondition cond, gpointer opaque)
+static void rfb_serve(struct rfb *r, int conn)
 {
-	struct rfb *r = opaque;
-	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	rfbClientPtr cl;
 	bool ws;
 
-	if (conn < 0)
-		return G_SOURCE_CONTINUE;
 	ws = rfb_is_websocket(conn);
 	/* The library waits by select(). */
 	if (r->clients >= MAX_CLIENTS || conn >= FD_SETSIZE ||
 		(ws && r->lost >= MAX_LOST)) {
 		close(conn);
-		return G_SOURCE_CONTINUE;
+		return;
 	}
 	rfb_draw(r);
 	cl = rfbNewClient(r->screen, conn);
@@ -363,7 +362,54 @@ static gboolean rfb_accept(gint fd, GIOCondition cond, gpointer opaque)
 		r->lost += ws;
 	r->quiet = 0;
 	g_source_set_ready_time(r->tick, 0);
+}
+
+static gboolean rfb_accept(gint fd, GIOCondition cond, gpointer opaque)
+{
+	struct rfb *r = opaque;
+	int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (conn >= 0 && r->tls)
+		tls_add(r->tls, conn);
+	else if (conn >= 0)
+		rfb_serve(r, conn);
 	return G_SOURCE_CONTINUE;
+}
+
+/* A viewer that came by TLS: to our own thread. */
+struct arrival {
+	struct rfb *r;
+	int fd;
+};
+
+static gboolean rfb_arrived(gpointer opaque)
+{
+	struct arrival *a = opaque;
+
+	rfb_serve(a->r, a->fd);
+	a->fd = -1;
+	return G_SOURCE_REMOVE;
+}
+
+static void rfb_arrival_free(gpointer opaque)
+{
+	struct arrival *a = opaque;
+
+	if (a->fd >= 0)
+		close(a->fd);
+	g_free(a);
+}
+
+static void rfb_tls_ready(void *opaque, int fd)
+{
+	struct arrival *a = g_new(struct arrival, 1);
+	GSource *s = g_idle_source_new();
+
+	*a = (struct arrival){opaque, fd};
+	g_source_set_callback(s, rfb_arrived, a, rfb_arrival_free);
+	g_source_set_priority(s, G_PRIORITY_DEFAULT);
+	g_source_attach(s, a->r->context);
+	g_source_unref(s);
 }
 
 /* ---- life ---- */
@@ -403,10 +449,14 @@ static void rfb_make_screen(struct rfb *r)
 	rfb_format(r);
 }
 
-static struct rfb *rfb_new(struct display *d, const struct rfb_conf *c)
+static void rfb_free(struct rfb *r);
+
+static struct rfb *rfb_new(
+	struct display *d, const struct rfb_conf *c, char **why)
 {
 	struct rfb *r = g_new0(struct rfb, 1);
 	uint8_t warm[CHALLENGESIZE] = {0};
+	bool failed = false;
 
 	r->d = d;
 	r->conf = *c;
@@ -419,6 +469,11 @@ static struct rfb *rfb_new(struct display *d, const struct rfb_conf *c)
 	/* What the library's ciphers open is out of reach later. */
 	rfbEncryptBytes(warm, (char[]){"warm"});
 	r->context = g_main_context_new();
+	if (c->tls) {
+		r->tls = tls_new(c->tls_cert, c->tls_key, c->password != NULL,
+			rfb_tls_ready, r, why);
+		failed = !r->tls;
+	}
 	r->loop = g_main_loop_new(r->context, FALSE);
 	r->tick = g_source_new(&rfb_tick_funcs, sizeof(GSource));
 	g_source_set_callback(r->tick, rfb_ticked, r, NULL);
@@ -426,7 +481,14 @@ static struct rfb *rfb_new(struct display *d, const struct rfb_conf *c)
 	r->listener = g_unix_fd_source_new(c->listen_fd, G_IO_IN);
 	g_source_set_callback(r->listener, G_SOURCE_FUNC(rfb_accept), r, NULL);
 	g_source_attach(r->listener, r->context);
+	if (failed)
+		g_clear_pointer(&r, rfb_free);
 	return r;
+}
+
+static const char *rfb_fingerprint(const struct rfb *r)
+{
+	return r->tls ? tls_fingerprint(r->tls) : NULL;
 }
 
 static gpointer rfb_run(gpointer opaque)
@@ -477,6 +539,7 @@ static void rfb_free(struct rfb *r)
 		g_source_unref(s);
 		g_thread_join(r->thread);
 	}
+	tls_free(r->tls);
 	rfb_drop(r);
 	rfb_watch(r, false);
 	rfbShutdownServer(r->screen, FALSE);
@@ -493,4 +556,8 @@ static void rfb_free(struct rfb *r)
 }
 
 const struct rfb_ops vmeste_rfb_ops = {
-	.new = rfb_new, .start = rfb_start, .free = rfb_free};
+	.new = rfb_new,
+	.fingerprint = rfb_fingerprint,
+	.start = rfb_start,
+	.free = rfb_free,
+};

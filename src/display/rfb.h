@@ -12,6 +12,9 @@ struct rfb_conf {
 	int listen_fd;	      /* a listening socket; stays the caller's */
 	const char *name;     /* what clients call their window */
 	const char *password; /* of eight characters at most, or NULL */
+	/* Viewers by TLS alone.  PEM texts; NULL: made for this run. */
+	bool tls;
+	const char *tls_cert, *tls_key;
 };
 
 /*
@@ -20,8 +23,11 @@ struct rfb_conf {
  */
 struct rfb_ops {
 	/* A thread of its own serves those who connect.  The display must
-	 * outlive it. */
-	struct rfb *(*new)(struct display *d, const struct rfb_conf *c);
+	 * outlive it.  NULL: *why, to be freed. */
+	struct rfb *(*new)(
+		struct display *d, const struct rfb_conf *c, char **why);
+	/* SHA-256 of the certificate in hexadecimal; NULL: without TLS. */
+	const char *(*fingerprint)(const struct rfb *r);
 	void (*start)(struct rfb *r);
 	/* Ends the thread; without the bus lock. */
 	void (*free)(struct rfb *r);

@@ -54,7 +54,7 @@ static const char *const net_calls[] = {"bind", "connect", "listen", NULL};
 
 /* With conditions; listed for jail_syscalls(). */
 static const char *const checked_calls[] = {"clone", "fcntl", "ioctl",
-	"newfstatat", "prctl", "prlimit64", "tgkill", NULL};
+	"newfstatat", "prctl", "prlimit64", "socketpair", "tgkill", NULL};
 static const char *const checked_net_calls[] = {"openat", "socket", NULL};
 
 static const char *const deadly_calls[] = {"execve", "execveat", "ptrace",
@@ -114,6 +114,8 @@ static void add_checked(scmp_filter_ctx f, bool kvm)
 	allow_arg(f, SCMP_SYS(clone),
 		SCMP_A0(SCMP_CMP_EQ,
 			CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD));
+	/* between threads */
+	allow_arg(f, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 	add_fcntls(f);
 	add_ioctls(f, kvm);
 	/* fstat() of the C library; no path is looked at. */

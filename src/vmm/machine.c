@@ -182,7 +182,8 @@ static bool machine_build(struct machine *m, GError **err)
 			m->host.opaque, m->engine == &cpu_kvm || m->dev_kvm);
 	if (!loop_init(m, err) || !sound_init(m, err) || !board_pc_init(m, err))
 		return false;
-	screen_init(m);
+	if (!screen_init(m, err))
+		return false;
 	board_boot_order(m);
 	return boot_init(m, err) && runloop_init(m, err);
 }

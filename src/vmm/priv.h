@@ -409,7 +409,7 @@ void stat_info(struct machine *m, GString *out);
 /* While files can be opened.  False: *err. */
 bool screen_prepare(struct machine *m, GError **err);
 /* The display with what draws and takes input; before devices are reset. */
-void screen_init(struct machine *m);
+bool screen_init(struct machine *m, GError **err);
 /* Serve remote screens.  Loop. */
 void screen_start(struct machine *m);
 void screen_fini(struct machine *m);

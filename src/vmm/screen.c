@@ -6,6 +6,7 @@
  * a BIOS keeps only fifteen.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "conf/error.h"
 #include "dev/input/i8042.h"
@@ -16,6 +17,7 @@
 #include "vmm/priv.h"
 
 #define MAX_STROKES 65536u
+#define PEM_MAX	    65536
 #define MAX_CHORD   6 /* keys held together */
 #define RETRY_NS    2000000u
 
@@ -232,7 +234,45 @@ bool screen_prepare(struct machine *m, GError **err)
 		       "there are no remote screens here");
 }
 
-void screen_init(struct machine *m)
+/* A text of PEM; NULL: it cannot be read. */
+static char *screen_pem(const struct conf_file *f)
+{
+	g_autofree char *text = g_malloc0(PEM_MAX + 1);
+	ssize_t n = f->fd < 0 ? -1 : pread(f->fd, text, PEM_MAX, 0);
+
+	return n > 0 ? g_steal_pointer(&text) : NULL;
+}
+
+static bool screen_serve(
+	struct machine *m, struct display *d, struct screen *s, GError **err)
+{
+	const struct conf_machine *c = m->conf;
+	bool given = c->display_tls && c->tls_cert.path;
+	g_autofree char *cert = given ? screen_pem(&c->tls_cert) : NULL;
+	g_autofree char *key = given ? screen_pem(&c->tls_key) : NULL;
+	g_autofree char *why = NULL;
+	struct rfb_conf conf = {.listen_fd = c->screen.fd,
+		.name = c->name,
+		.password = c->display_password,
+		.tls = c->display_tls,
+		.tls_cert = cert,
+		.tls_key = key};
+
+	if (given && (!cert || !key))
+		return fw_error(err, "a file is empty or cannot be read",
+			"name files of PEM", "no certificate for TLS");
+	s->rfb = m->rfb->new (d, &conf, &why);
+	if (!s->rfb)
+		return fw_error(err, why,
+			"give a certificate and its own key, both of PEM",
+			"cannot serve remote screens by TLS");
+	if (m->rfb->fingerprint(s->rfb))
+		machine_note(m, "screen: certificate sha256:%s",
+			m->rfb->fingerprint(s->rfb));
+	return true;
+}
+
+bool screen_init(struct machine *m, GError **err)
 {
 	struct screen *s = m->screen = g_new0(struct screen, 1);
 	struct display *d = &m->display;
@@ -246,7 +286,7 @@ void screen_init(struct machine *m)
 		virtio_tablet_input(m->board.tablet, &s->tablet);
 	d->tablet = (struct display_input){.point = input_point, .opaque = m};
 	if (!m->board.vga)
-		return;
+		return true;
 	vga_source(m->board.vga, &d->source);
 	d->font = m->board.vga_font;
 	/* Its two engines read and write memory one after the other. */
@@ -255,11 +295,7 @@ void screen_init(struct machine *m)
 		vga_set_direct(m->board.vga, false);
 		bus_unlock(m->bus);
 	}
-	if (m->rfb)
-		s->rfb = m->rfb->new (
-			d, &(struct rfb_conf){.listen_fd = m->conf->screen.fd,
-				   .name = m->conf->name,
-				   .password = m->conf->display_password});
+	return !m->rfb || screen_serve(m, d, s, err);
 }
 
 void screen_start(struct machine *m)

@@ -1,7 +1,7 @@
 /*
  * rfb-fuzz.c - viewers of a remote screen that send anything.
  *
- *   rfb-fuzz [ROUNDS [SEED]]
+ *   rfb-fuzz [ROUNDS [SEED [tls]]]
  *
  * Each round connects, mostly gets through the handshake, sends messages of all
  * kinds with random contents, bits of them flipped or parts cut out, reads or
@@ -33,6 +33,7 @@ struct stream {
 	size_t n;
 };
 
+static bool tls; /* viewers are to come by TLS, which none gets through */
 static GRand *g;
 static GMutex lock; /* of the picture */
 static unsigned width = 64, height = 48, frame;
@@ -226,6 +227,13 @@ static void put_session(struct stream *s)
 	unsigned n = any(40);
 
 	put_text(s, versions[any(8) ? 0 : any(6)]);
+	if (tls) {
+		put(s, any(8) ? 19 : any(256), 1);
+		put(s, any(8) ? 2 : any(0x10000), 2);
+		put(s, any(8) ? 260 : number(), 4);
+		if (any(2)) /* a record of TLS */
+			put(s, 0x160301ull << 16 | any(4) << 9 | any(256), 5);
+	}
 	put(s, any(8) ? 1 : any(256), 1); /* security type */
 	put(s, 1, 1);			  /* shared */
 	while (n--)
@@ -354,13 +362,15 @@ static void good_viewer(void)
 	int fd = meet();
 	size_t got;
 
+	size_t want = tls ? 14 : 40;
+
 	if (send(fd, hello, sizeof(hello) - 1, MSG_NOSIGNAL) < 0 ||
 		send(fd, request, sizeof(request), MSG_NOSIGNAL) < 0)
 		g_error("a good viewer is not served");
 	got = drain(fd, 1000);
-	for (unsigned i = 0; i < 30 && got < 40; i++)
+	for (unsigned i = 0; i < 30 && got < want; i++)
 		got += drain(fd, 1000);
-	if (got < 40)
+	if (got < want)
 		g_error("a good viewer got %zu bytes", got);
 	close(fd);
 }
@@ -388,9 +398,11 @@ static unsigned long resident(void)
 	return pages * 4096;
 }
 
+/* Sockets of those who came by TLS are closed when the next one comes. */
 static void settle(unsigned want)
 {
-	for (unsigned i = 0; i < 200 && descriptors() > want; i++)
+	want += tls ? 16 : 0;
+	for (unsigned i = 0; i < 600 && descriptors() > want; i++)
 		g_usleep(100000);
 	if (descriptors() > want)
 		g_error("%u descriptors, %u before", descriptors(), want);
@@ -406,14 +418,16 @@ int main(int argc, char **argv)
 	GTimer *t = g_timer_new();
 	unsigned long before;
 	unsigned open;
+	char *why;
 	struct rfb *r;
 
+	conf.tls = tls = argc > 3 && !strcmp(argv[3], "tls");
 	g = g_rand_new_with_seed(seed);
 	snprintf(where.sun_path + 1, sizeof(where.sun_path) - 1,
 		"vmeste-rfb-fuzz-%d", (int)getpid());
 	if (bind(fd, (struct sockaddr *)&where, sizeof(where)) || listen(fd, 8))
 		g_error("no socket");
-	r = vmeste_rfb_ops.new(&display, &conf);
+	r = vmeste_rfb_ops.new(&display, &conf, &why);
 	vmeste_rfb_ops.start(r);
 	good_viewer();
 	g_usleep(300000);

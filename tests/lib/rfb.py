@@ -1,7 +1,9 @@
 """A small RFB client (RFC 6143): raw encoding, desktop size, keys by position.
 """
+import hashlib
 import select
 import socket
+import ssl
 import struct
 import subprocess
 import time
@@ -26,22 +28,26 @@ def des(password, challenge):
 
 class Screen:
     def __init__(self, where, password=None, encodings=(RAW, DESKTOP_SIZE,
-                                                        EXT_KEY)):
+                                                        EXT_KEY), tls=False):
         if isinstance(where, str):
             self.s = socket.socket(socket.AF_UNIX)
         else:
             self.s = socket.socket()
         self.s.settimeout(20)
         self.s.connect(where)
+        self.fingerprint = None
         version = self.take(12)
         assert version.startswith(b"RFB 003.008"), version
         self.s.sendall(version)
         kinds = self.take(self.take(1)[0])
+        if tls:
+            self.begin_tls(kinds, password)
         if password is not None:
-            assert 2 in kinds, kinds
-            self.s.sendall(b"\2")
+            assert tls or 2 in kinds, kinds
+            if not tls:
+                self.s.sendall(b"\2")
             self.s.sendall(des(password, self.take(16)))
-        else:
+        elif not tls:
             if 1 not in kinds:
                 raise Refused(f"security types {list(kinds)}")
             self.s.sendall(b"\1")
@@ -61,6 +67,26 @@ class Screen:
         self.s.sendall(struct.pack(f">BxH{len(encodings)}i", 2,
                                    len(encodings), *encodings))
         self.ask(False)
+
+    def begin_tls(self, kinds, password):
+        """VeNCrypt 0.2 with a certificate."""
+        assert list(kinds) == [19], kinds
+        self.s.sendall(b"\x13")
+        assert self.take(2) == b"\0\2"
+        self.s.sendall(b"\0\2")
+        assert self.take(1) == b"\0"
+        subtypes = [struct.unpack(">I", self.take(4))[0]
+                    for _ in range(self.take(1)[0])]
+        want = 260 if password is None else 261
+        assert want in subtypes, subtypes
+        self.s.sendall(struct.pack(">I", want))
+        assert self.take(1) == b"\1"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE  # by its fingerprint
+        self.s = context.wrap_socket(self.s)
+        self.fingerprint = hashlib.sha256(
+            self.s.getpeercert(binary_form=True)).hexdigest()
 
     def take(self, n):
         data = b""
@@ -113,7 +139,9 @@ class Screen:
         end = time.monotonic() + seconds
         while True:
             left = end - time.monotonic()
-            if left <= 0 or not select.select([self.s], [], [], left)[0]:
+            if not (self.fingerprint and self.s.pending()) and (
+                    left <= 0 or
+                    not select.select([self.s], [], [], left)[0]):
                 return
             self.message()
 
