@@ -282,6 +282,7 @@ static void open_rom(const struct conf_machine *m, struct conf_nic *n)
 		[CONF_NIC_E1000E] = ROM("e1000e"),
 		[CONF_NIC_PCNET] = ROM("pcnet"),
 		[CONF_NIC_RTL8139] = ROM("rtl8139"),
+		[CONF_NIC_RTL8139C] = ROM("rtl8139"),
 		[CONF_NIC_NE2000] = ROM("ne2k_pci")};
 	const char *path = roms[n->model][m->firmware == CONF_FIRMWARE_UEFI];
 	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;

@@ -390,8 +390,10 @@ const struct cli_flag cli_run_flags[] = {
 	{"boot", 0, "LIST", "boot order out of floppy,cdrom,disk,net",
 		"floppy cdrom disk net", set_boot},
 	{"nic", 0, "NET",
-		"a network card: user (NAT) or none; options model=virtio|e1000, "
-		"mac=M, forward=tcp:HOSTPORT:GUESTPORT (may repeat)",
+		"a network card: user (NAT) or none; options "
+		"model=virtio|e1000|pcnet|rtl8139|rtl8139c|ne2000|ne2000-isa "
+		"(with io=0x300, irq=3), mac=M, "
+		"forward=tcp:HOSTPORT:GUESTPORT (may repeat)",
 		"user none", set_nic},
 	{"serial", 0, "TO",
 		"where a serial port goes: stdio (default for the first), "
@@ -652,7 +654,7 @@ bool cli_run_check(void *ctx, GError **err)
 	if (r->os && !add_profile(r, err))
 		return false;
 	return conf_machine_check(r->m, err) && conf_drives_place(r->m, err) &&
-	       conf_usb_place(r->m, err);
+	       conf_nics_place(r->m, err) && conf_usb_place(r->m, err);
 }
 
 static bool open_all(struct run *r, GError **err)

@@ -23,7 +23,7 @@ WORDS(hba, "host adapter", "virtio", "lsi");
 WORDS(format, "format", "raw", "qcow2", "vhd", "vhdx", "vdi", "vmdk",
 	"parallels", "dmg");
 WORDS(nic, "network card", "virtio", "e1000", "e1000e", "pcnet", "rtl8139",
-	"ne2000", "ne2000-isa");
+	"rtl8139c", "ne2000", "ne2000-isa");
 WORDS(serial, "serial line", "none", "stdio", "file", "unix");
 WORDS(display, "display", "none", "vnc");
 WORDS(vga, "display card", "std", "virtio", "none");
@@ -219,7 +219,7 @@ static bool check_supported(const struct conf_machine *m, GError **err)
 		g_autofree char *what = g_strdup_printf(
 			"network card %s", conf_nic_words.words[n->model]);
 
-		if (n->model != CONF_NIC_VIRTIO && n->model != CONF_NIC_E1000)
+		if (n->model == CONF_NIC_E1000E)
 			return unsupported(
 				err, what, "use --nic user,model=virtio");
 	}
@@ -254,8 +254,8 @@ static bool check_limits(const struct conf_machine *m, GError **err)
 			CONF_MAX_DRIVES, CONF_MAX_NICS, CONF_MAX_SERIAL,
 			CONF_MAX_LPT);
 
-		conf_error_set(
-			err, CONF_ERROR_USAGE, why, NULL, "too many devices");
+		conf_error_set(err, CONF_ERROR_USAGE, why,
+			"leave some of them out", "too many devices");
 		return false;
 	}
 	return true;

@@ -24,7 +24,7 @@
 #define CONF_MAX_CPUS	  64
 #define CONF_LIMIT_FULL	  10000 /* hundredths of a percent */
 #define CONF_MAX_DRIVES	  32
-#define CONF_MAX_NICS	  8
+#define CONF_MAX_NICS	  16
 #define CONF_MAX_SERIAL	  4
 #define CONF_MAX_LPT	  3
 #define CONF_SERIAL_BYTES 20 /* of a disk's serial number */
@@ -110,6 +110,7 @@ enum conf_nic_model {
 	CONF_NIC_E1000E,
 	CONF_NIC_PCNET,
 	CONF_NIC_RTL8139,
+	CONF_NIC_RTL8139C,
 	CONF_NIC_NE2000,
 	CONF_NIC_NE2000_ISA,
 	CONF_NNICS,
@@ -201,6 +202,9 @@ struct conf_nic {
 	uint8_t mac[6];
 	GArray *forwards;     /* struct conf_forward */
 	struct conf_file rom; /* PXE option ROM, or absent */
+	/* ISA cards: the first port and the interrupt; 0: any, see
+	 * conf_nics_place. */
+	unsigned isa_port, isa_irq;
 };
 
 struct conf_serial {
@@ -306,6 +310,9 @@ void conf_drives_default(struct conf_machine *m);
 /* Give every drive that names none a place on its bus; two in one place, or
  * more than there are, are errors. */
 bool conf_drives_place(struct conf_machine *m, GError **err);
+/* Give ISA cards that name none their ports and interrupts; two in one place
+ * are errors. */
+bool conf_nics_place(struct conf_machine *m, GError **err);
 /* "disk0", "cd1", "floppy0": drive n of the machine among those of its medium.
  * Free with g_free. */
 char *conf_drive_name(const struct conf_machine *m, guint n);

@@ -3,19 +3,10 @@
  */
 #include "conf/options.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "conf/error.h"
-
-static bool bad(
-	GError **err, const char *what, const char *text, const char *fix)
-{
-	conf_error_set(
-		err, CONF_ERROR_USAGE, NULL, fix, "bad %s '%s'", what, text);
-	return false;
-}
+#include "conf/priv.h"
 
 bool conf_engine_parse(struct conf_machine *m, const char *text, GError **err)
 {
@@ -89,93 +80,6 @@ bool conf_cpus_parse(struct conf_machine *m, const char *text, GError **err)
 	m->cores = n[1];
 	m->threads = n[2];
 	return true;
-}
-
-static bool word_option(const struct conf_options *o, const char *key,
-	const struct conf_word_list *list, int *out, GError **err)
-{
-	const char *v = conf_options_get(o, key);
-
-	return !v || conf_parse_word(v, list, out, err);
-}
-
-/* tcp:8080:80, udp:127.0.0.1:5353:53 */
-static bool parse_forward(
-	const char *text, struct conf_forward *f, GError **err)
-{
-	g_auto(GStrv) p = g_strsplit(text, ":", 5);
-	unsigned n = g_strv_length(p), host, guest;
-	struct in_addr a = {0};
-
-	if (n < 3 || n > 4 || (strcmp(p[0], "tcp") && strcmp(p[0], "udp")) ||
-		(n == 4 && *p[1] && !inet_aton(p[1], &a)))
-		return bad(err, "forward", text,
-			"write tcp:HOSTPORT:GUESTPORT, for example "
-			"forward=tcp:8080:80");
-	if (!conf_parse_uint(p[n - 2], "host port", 1, 65535, &host, err) ||
-		!conf_parse_uint(p[n - 1], "guest port", 1, 65535, &guest, err))
-		return false;
-	f->udp = p[0][0] == 'u';
-	f->host_addr = a.s_addr;
-	f->host_port = (uint16_t)host;
-	f->guest_port = (uint16_t)guest;
-	return true;
-}
-
-static bool parse_mac(const char *text, struct conf_nic *n, GError **err)
-{
-	char end;
-	int got = sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%c",
-		&n->mac[0], &n->mac[1], &n->mac[2], &n->mac[3], &n->mac[4],
-		&n->mac[5], &end);
-
-	if (got != 6 || (n->mac[0] & 1))
-		return bad(err, "MAC address", text,
-			"write for example mac=52:54:00:12:34:56");
-	n->has_mac = true;
-	return true;
-}
-
-static bool nic_options(
-	struct conf_nic *n, const struct conf_options *o, GError **err)
-{
-	const char *mac = conf_options_get(o, "mac");
-	int model = (int)n->model;
-
-	if (!word_option(o, "model", &conf_nic_words, &model, err))
-		return false;
-	n->model = (enum conf_nic_model)model;
-	if (mac && !parse_mac(mac, n, err))
-		return false;
-	for (guint i = 0; i < o->keys->len; i++) {
-		struct conf_forward f;
-
-		if (strcmp(g_ptr_array_index(o->keys, i), "forward"))
-			continue;
-		if (!parse_forward(g_ptr_array_index(o->values, i), &f, err))
-			return false;
-		g_array_append_val(n->forwards, f);
-	}
-	return true;
-}
-
-bool conf_nic_parse(struct conf_machine *m, const char *text, GError **err)
-{
-	static const char *const keys[] = {"model", "mac", "forward", NULL};
-	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
-	struct conf_nic *n;
-
-	if (!o)
-		return false;
-	if (!g_strcmp0(o->value, "none"))
-		return true;
-	if (o->value && strcmp(o->value, "user"))
-		return bad(err, "network", o->value,
-			"write --nic user or --nic none");
-	n = conf_nic_new();
-	n->model = m->default_nic;
-	g_ptr_array_add(m->nics, n);
-	return nic_options(n, o, err);
 }
 
 bool conf_serial_parse(struct conf_serial *s, const char *text, GError **err)

@@ -17,6 +17,9 @@
 #include "dev/misc/port92.h"
 #include "dev/misc/testdev.h"
 #include "dev/net/e1000.h"
+#include "dev/net/ne2000.h"
+#include "dev/net/pcnet.h"
+#include "dev/net/rtl8139.h"
 #include "dev/pci/i440fx.h"
 #include "dev/pci/ich9.h"
 #include "dev/pci/mch.h"
@@ -93,6 +96,11 @@ const struct dev_class *const dev_table[] = {
 	&speaker_class,
 	&virtio_blk_class,
 	&e1000_class,
+	&pcnet_class,
+	&rtl8139_class,
+	&rtl8139c_class,
+	&ne2000_class,
+	&ne2000_isa_class,
 	&virtio_scsi_class,
 	&virtio_net_class,
 	&virtio_console_class,

@@ -327,6 +327,11 @@ uint8_t *board_add_rom(struct machine *m, struct conf_file *file,
 static const char *const nic_class[CONF_NNICS] = {
 	[CONF_NIC_VIRTIO] = "virtio-net",
 	[CONF_NIC_E1000] = "e1000",
+	[CONF_NIC_PCNET] = "pcnet",
+	[CONF_NIC_RTL8139] = "rtl8139",
+	[CONF_NIC_RTL8139C] = "rtl8139c",
+	[CONF_NIC_NE2000] = "ne2000",
+	[CONF_NIC_NE2000_ISA] = "ne2000-isa",
 };
 
 static bool add_nic(
@@ -337,6 +342,8 @@ static bool add_nic(
 		.gsi = m->board.gsi,
 		.pci = m->board.pci,
 		.pci_slot = -1,
+		.isa_port = (uint16_t)nic->isa_port,
+		.isa_irq = (uint8_t)nic->isa_irq,
 		/* locally administered, one after the other */
 		.mac = {0x52, 0x56, 0x4d, 0x00, 0x00, (uint8_t)(n + 1)}};
 	struct dev *dev;
@@ -348,7 +355,10 @@ static bool add_nic(
 	if (!h.net)
 		return false;
 	g_ptr_array_add(m->board.nets, h.net);
-	dev = board_add(m, nic_class[nic->model], id, &h, err);
+	dev = nic->isa_port ? board_add_class(m,
+				      dev_class_find(nic_class[nic->model]), id,
+				      &h, err)
+			    : board_add(m, nic_class[nic->model], id, &h, err);
 	if (dev)
 		board_add_rom(m, &nic->rom, dev, &rom_bytes);
 	return dev != NULL;

@@ -8,6 +8,7 @@
 #include "net/net.h"
 
 #define RINGS	 0x100000u /* where rings are, as a rule */
+#define BLOCK	 0xf0000u  /* an initialisation block */
 #define MAX_REGS 24
 
 /* A card: how its registers are reached, which of them matter, and what a
@@ -87,6 +88,10 @@ static void card_awake(struct fuzz *f)
 	const struct card_kind *k = ((struct cable *)f->own)->kind;
 	struct pci_func *p = pci_bus_func(f->r.b.host.pci, 2 << 3);
 
+	static const uint32_t block[7] = {
+		0x40408000, 0x12005452, 0x5634, ~0u, ~0u, RINGS, RINGS + 0x800};
+
+	bus_dma_write(f->r.b.bus, BLOCK, block, sizeof(block));
 	for (unsigned i = 0; p && i < PCI_NBARS; i++)
 		if (p->bar[i].size)
 			config_write(f, 2 << 3, 0x10 + 4 * i, 4,
@@ -191,13 +196,51 @@ static const struct card_kind e1000_kind = {"e1000", false, 0x20000, 4,
 		{0x2810, 4, 0}, {0x2818, 4, 63}, {0x400, 4, 0x4010a},
 		{0x100, 4, 0x801e}, {0xd0, 4, 0x9f}}};
 
-static void e1000_open(struct fuzz *f)
-{
-	card_open(f, &e1000_kind);
-}
+static const struct card_kind rtl8139_kind = {"rtl8139", true, 256, 4,
+	{0x08, 0x10, 0x14, 0x20, 0x24, 0x30, 0x37, 0x38, 0x3c, 0x3e, 0x40, 0x44,
+		0x48, 0x50, 0x54, 0x62, 0xd9, 0xe0, 0xe4, 0x10, 0x38, 0xd9},
+	{{0x37, 1, 0x1c}, {0x37, 1, 0x0c}, {0x30, 4, RINGS}, {0x44, 4, 0xf8f},
+		{0x20, 4, RINGS}, {0x3c, 2, 0xffff}}};
+
+static const struct card_kind rtl8139_plus_kind = {"rtl8139", true, 256, 4,
+	{0x20, 0x24, 0x30, 0x37, 0x38, 0x3c, 0x3e, 0x40, 0x44, 0xd9, 0xd9, 0xd9,
+		0xe0, 0xe4, 0x10},
+	{{0x37, 1, 0x0c}, {0xe0, 2, 0x6f}, {0x20, 4, RINGS}, {0x24, 4, 0},
+		{0x28, 4, RINGS + 0x800}, {0x2c, 4, 0}, {0xe4, 4, RINGS},
+		{0xe8, 4, 0}, {0x44, 4, 0xf}, {0x3c, 2, 0xffff}}};
+
+/* RAP, then RDP or BDP: style, initialisation block, start. */
+static const struct card_kind pcnet_kind = {"pcnet", true, 32, 2,
+	{0x10, 0x12, 0x12, 0x16},
+	{{0x12, 2, 20}, {0x16, 2, 2}, {0x12, 2, 1}, {0x10, 2, BLOCK & 0xffff},
+		{0x12, 2, 2}, {0x10, 2, BLOCK >> 16}, {0x12, 2, 0},
+		{0x10, 2, 0x43}, {0x12, 2, 15}, {0x10, 2, 0x8000}, {0x12, 2, 0},
+		{0x10, 2, 0x4a}}};
+
+static const struct card_kind ne2000_kind = {"ne2000", true, 32, 1,
+	{0x1, 0x2, 0x3, 0x4, 0x5, 0x6, 0x7, 0xd, 0xe, 0x10, 0x18, 0x10, 0x10},
+	{{0x18, 1, 0}, {0xe, 1, 0x49}, {1, 1, 0x46}, {2, 1, 0x80}, {3, 1, 0x46},
+		{4, 1, 0x40}, {0xc, 1, 0x1f}, {0xd, 1, 0}, {0xf, 1, 0x7f},
+		{0, 1, 0x62}, {7, 1, 0x47}, {0, 1, 0x22}}};
+
+#define CARD(k)                                                                \
+	static void k##_open(struct fuzz *f)                                   \
+	{                                                                      \
+		card_open(f, &k##_kind);                                       \
+	}
+
+CARD(e1000)
+CARD(rtl8139)
+CARD(rtl8139_plus)
+CARD(pcnet)
+CARD(ne2000)
 
 static const struct kind kinds[] = {
 	{"e1000", e1000_open, card_awake, card_round},
+	{"rtl8139", rtl8139_open, card_awake, card_round},
+	{"rtl8139-plus", rtl8139_plus_open, card_awake, card_round},
+	{"pcnet", pcnet_open, card_awake, card_round},
+	{"ne2000", ne2000_open, card_awake, card_round},
 	{NULL},
 };
 
