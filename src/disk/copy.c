@@ -1,11 +1,14 @@
 /*
  * copy.c - copying and comparing disks by several threads.
  *
- * Threads take pieces of the disk in turn; what the maps say to be zeros is
- * stepped over without being read, and what is read and is zeros is not
- * written.
+ * Threads take stretches of the disk in turn, without a lock: waiting for one
+ * another would cost more than it brings.  Within its stretch a thread steps
+ * over what the maps say to be zeros, and does not write zeros that it has
+ * read.  A format that is written under a lock of its own is written by one
+ * thread only.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +16,7 @@
 #include "disk/job.h"
 
 #define PIECE	    (2u << 20)
+#define STRETCH	    (32u << 20)
 #define GRAIN	    4096u /* zeros of so many bytes are left out */
 #define THREADS_MAX 4
 
@@ -21,13 +25,12 @@ struct walk {
 	struct blk *a, *b; /* source and destination, or what to compare */
 	uint64_t size;
 	bool compare;
-	GMutex lock;
-	uint64_t next;	  /* not taken yet */
-	uint64_t run_end; /* of the extent that next is in */
-	uint64_t done;	  /* bytes */
-	uint64_t differs; /* the first byte that does */
-	int rc;
 	struct disk_job *job;
+	_Atomic(uint64_t) next;	   /* not taken yet */
+	_Atomic(uint64_t) done;	   /* bytes */
+	_Atomic(uint64_t) differs; /* the first byte that does */
+	_Atomic(int) rc;
+	GMutex tell;
 };
 
 /* What the disk has at off: zeros, data, or (own_only) nothing. */
@@ -53,70 +56,38 @@ static int clear(struct walk *w, uint64_t off, uint64_t len)
 }
 
 /* A block is zeros only if all of it is. */
-static void whole_blocks(const struct walk *w, struct blk_extent *e)
+static void whole_blocks(
+	const struct walk *w, uint64_t at, struct blk_extent *e)
 {
 	uint32_t block = w->c->packed;
-	uint64_t end = w->next + e->len;
+	uint64_t end = at + e->len;
 
 	if (end < w->size && e->state != BLK_DATA)
 		end -= end % block;
-	if (end <= w->next) {
+	if (end <= at) {
 		e->state = BLK_DATA;
-		end = w->next + 1;
+		end = at + 1;
 	}
 	if (e->state == BLK_DATA)
 		end = MIN((end + block - 1) / block * block, w->size);
-	e->len = end - w->next;
+	e->len = end - at;
 }
 
-/* Step over what needs no reading.  lock held; 0 or -errno. */
-static int step_over(struct walk *w)
+/* What is to be done at off: BLK_DATA is to be read. */
+static int what_next(
+	struct walk *w, uint64_t off, uint64_t len, struct blk_extent *e)
 {
-	struct blk_extent e, f;
-	int rc = 0;
+	struct blk_extent f;
+	int rc = look(w, w->a, off, len, e);
 
-	while (w->next < w->size && w->next >= w->run_end) {
-		rc = look(w, w->a, w->next, w->size - w->next, &e);
-		if (!rc && w->compare && e.state == BLK_ZERO) {
-			rc = look(w, w->b, w->next, e.len, &f);
-			e.len = MIN(e.len, f.len);
-			e.state = f.state;
-		}
-		if (rc)
-			return rc;
-		if (w->c && w->c->packed)
-			whole_blocks(w, &e);
-		if (e.state == BLK_DATA) {
-			w->run_end = w->next + e.len;
-			return 0;
-		}
-		if (!w->compare && e.state == BLK_ZERO)
-			rc = clear(w, w->next, e.len);
-		if (rc)
-			return rc;
-		w->next += e.len;
-		w->done += e.len;
+	if (!rc && w->compare && e->state == BLK_ZERO) {
+		rc = look(w, w->b, off, e->len, &f);
+		e->len = MIN(e->len, f.len);
+		e->state = f.state;
 	}
-	return 0;
-}
-
-/* The next piece to read; false: there is none. */
-static bool take(struct walk *w, uint64_t *off, uint64_t *len)
-{
-	uint64_t end;
-	int rc;
-
-	g_mutex_lock(&w->lock);
-	rc = w->rc ? w->rc : step_over(w);
-	if (rc)
-		w->rc = rc;
-	*off = w->next;
-	end = MIN(MIN(w->run_end, w->size), w->next - w->next % PIECE + PIECE);
-	*len = rc || w->next >= w->size || w->next > w->differs ? 0
-								: end - w->next;
-	w->next += *len;
-	g_mutex_unlock(&w->lock);
-	return *len > 0;
+	if (!rc && w->c && w->c->packed)
+		whole_blocks(w, off, e);
+	return rc;
 }
 
 static int read_piece(struct blk *b, uint8_t *buf, uint64_t len, uint64_t off)
@@ -169,15 +140,16 @@ static int write_packed(
 static void compare_piece(struct walk *w, const uint8_t *a, const uint8_t *b,
 	uint64_t len, uint64_t off)
 {
-	uint64_t i = 0;
+	uint64_t i = 0, at;
 
 	if (!memcmp(a, b, len))
 		return;
 	while (a[i] == b[i])
 		i++;
-	g_mutex_lock(&w->lock);
-	w->differs = MIN(w->differs, off + i);
-	g_mutex_unlock(&w->lock);
+	at = atomic_load(&w->differs);
+	while (off + i < at &&
+		!atomic_compare_exchange_weak(&w->differs, &at, off + i))
+		;
 }
 
 static int one_piece(struct walk *w, uint8_t *buf, uint64_t len, uint64_t off)
@@ -196,21 +168,68 @@ static int one_piece(struct walk *w, uint8_t *buf, uint64_t len, uint64_t off)
 			    : write_piece(w, buf, len, off);
 }
 
+static void told(struct walk *w, uint64_t len)
+{
+	uint64_t done = atomic_fetch_add(&w->done, len) + len;
+
+	if (!g_mutex_trylock(&w->tell))
+		return;
+	disk_progress(w->job, done, w->size);
+	g_mutex_unlock(&w->tell);
+}
+
+static int one_extent(
+	struct walk *w, uint8_t *buf, uint64_t at, const struct blk_extent *e)
+{
+	uint64_t end = at + e->len;
+	int rc = 0;
+
+	if (e->state != BLK_DATA) {
+		if (!w->compare && e->state == BLK_ZERO)
+			rc = clear(w, at, e->len);
+		told(w, e->len);
+		return rc;
+	}
+	while (at < end && !rc) {
+		uint64_t len = MIN(end - at, PIECE - at % PIECE);
+
+		rc = one_piece(w, buf, len, at);
+		told(w, len);
+		at += len;
+	}
+	return rc;
+}
+
+static int one_stretch(struct walk *w, uint8_t *buf, uint64_t at, uint64_t end)
+{
+	struct blk_extent e;
+	int rc = buf ? 0 : -ENOMEM;
+
+	while (at < end && !rc && !atomic_load(&w->rc) &&
+		at <= atomic_load(&w->differs)) {
+		rc = what_next(w, at, end - at, &e);
+		if (!rc)
+			rc = one_extent(w, buf, at, &e);
+		at += e.len;
+	}
+	return rc;
+}
+
 static void *walker(void *opaque)
 {
 	struct walk *w = opaque;
 	uint8_t *buf = aligned_alloc(4096, 2 * PIECE);
-	uint64_t off, len;
 
-	while (take(w, &off, &len)) {
-		int rc = buf ? one_piece(w, buf, len, off) : -ENOMEM;
+	for (;;) {
+		uint64_t at = atomic_fetch_add(&w->next, STRETCH);
+		int rc, none = 0;
 
-		g_mutex_lock(&w->lock);
-		w->done += len;
-		if (rc && !w->rc)
-			w->rc = rc;
-		disk_progress(w->job, w->done, w->size);
-		g_mutex_unlock(&w->lock);
+		if (at >= w->size || atomic_load(&w->rc) ||
+			at > atomic_load(&w->differs))
+			break;
+		rc = one_stretch(w, buf, at, MIN(at + STRETCH, w->size));
+		if (rc)
+			atomic_compare_exchange_strong(&w->rc, &none, rc);
 	}
 	free(buf);
 	return NULL;
@@ -222,15 +241,15 @@ static int walk_run(struct walk *w, bool alone)
 	int n = alone ? 1 : (int)CLAMP(cpus, 1, THREADS_MAX);
 	GThread *t[THREADS_MAX] = {NULL};
 
-	w->differs = UINT64_MAX;
-	g_mutex_init(&w->lock);
+	atomic_store(&w->differs, UINT64_MAX);
+	g_mutex_init(&w->tell);
 	for (int i = 1; i < n; i++)
 		t[i] = g_thread_try_new("copy", walker, w, NULL);
 	walker(w);
 	for (int i = 1; i < n; i++)
 		if (t[i])
 			g_thread_join(t[i]);
-	g_mutex_clear(&w->lock);
+	g_mutex_clear(&w->tell);
 	return w->rc;
 }
 
@@ -242,7 +261,9 @@ int disk_copy_run(const struct disk_copy *c)
 		.size = c->size,
 		.job = c->job};
 
-	return walk_run(&w, c->in_order);
+	return walk_run(
+		&w, c->in_order ||
+			    (!c->packed && strcmp(c->dst->ops->name, "raw")));
 }
 
 int disk_compare_run(struct disk_job *j, struct blk *a, struct blk *b,
