@@ -36,6 +36,16 @@ int blk_preadv(struct blk *b, const struct iovec *iov, int n, uint64_t off)
 	return len ? b->ops->preadv(b, iov, n, off) : 0;
 }
 
+int blk_preadv_now(struct blk *b, const struct iovec *iov, int n, uint64_t off)
+{
+	uint64_t len;
+
+	if (!b->ops->preadv_now || n < 0 || blk_iov_bytes(iov, n, &len) ||
+		!len || !blk_range_ok(b, off, len))
+		return -EAGAIN;
+	return b->ops->preadv_now(b, iov, n, off) ? -EAGAIN : 0;
+}
+
 int blk_pwritev(struct blk *b, const struct iovec *iov, int n, uint64_t off)
 {
 	uint64_t len;

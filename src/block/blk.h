@@ -38,6 +38,10 @@ struct blk_ops {
 		struct blk *b, const struct iovec *iov, int n, uint64_t off);
 	int (*pwritev)(
 		struct blk *b, const struct iovec *iov, int n, uint64_t off);
+	/* Like preadv, but without waiting: what would have to be waited for
+	 * is -EAGAIN, with anything in iov.  Or NULL. */
+	int (*preadv_now)(
+		struct blk *b, const struct iovec *iov, int n, uint64_t off);
 	int (*flush)(struct blk *b);
 	int (*discard)(struct blk *b, uint64_t off, uint64_t len); /* or NULL */
 	int (*write_zeroes)(struct blk *b, uint64_t off, uint64_t len,
@@ -66,6 +70,8 @@ struct blk {
 
 /* Bounds-checked front doors.  -EROFS on a read-only disk, -EINVAL outside. */
 int blk_preadv(struct blk *b, const struct iovec *iov, int n, uint64_t off);
+/* -EAGAIN: not without waiting, or an error that blk_preadv will tell. */
+int blk_preadv_now(struct blk *b, const struct iovec *iov, int n, uint64_t off);
 int blk_pwritev(struct blk *b, const struct iovec *iov, int n, uint64_t off);
 int blk_pread(struct blk *b, void *buf, size_t len, uint64_t off);
 int blk_pwrite(struct blk *b, const void *buf, size_t len, uint64_t off);

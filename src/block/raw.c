@@ -92,6 +92,18 @@ static int raw_transfer(
 	return raw_rest(r, copy + skip, n - skip, off + got, write);
 }
 
+/* What the host's page cache has. */
+static int raw_preadv_now(
+	struct blk *b, const struct iovec *iov, int n, uint64_t off)
+{
+	struct raw *r = (struct raw *)b;
+	ssize_t got = n > RAW_IOV_MAX
+			      ? -1
+			      : preadv2(r->fd, iov, n, (off_t)off, RWF_NOWAIT);
+
+	return got >= 0 && (size_t)got == iov_bytes(iov, n) ? 0 : -EAGAIN;
+}
+
 static int raw_preadv(
 	struct blk *b, const struct iovec *iov, int n, uint64_t off)
 {
@@ -219,6 +231,7 @@ static void raw_close(struct blk *b)
 static const struct blk_ops raw_ops = {
 	.name = "raw",
 	.preadv = raw_preadv,
+	.preadv_now = raw_preadv_now,
 	.pwritev = raw_pwritev,
 	.flush = raw_flush,
 	.discard = raw_discard,

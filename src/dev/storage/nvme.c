@@ -195,10 +195,10 @@ static void ring_sq(struct nvme *d, unsigned n, uint16_t tail)
 	pthread_mutex_lock(&d->pool.lock);
 	d->sq[n].tail = tail;
 	pthread_mutex_unlock(&d->pool.lock);
-	if (n)
-		queue_pool_notify(&d->pool, n - 1);
-	else
+	if (!n)
 		admin_run(d);
+	else if (!queue_pool_here(&d->pool, n - 1))
+		queue_pool_notify(&d->pool, n - 1);
 }
 
 /* What waited for room may go on. */

@@ -320,6 +320,39 @@ static int64_t serve(void *opaque, struct queue_slot *slot)
 	return 0;
 }
 
+static int64_t serve_now(void *opaque, struct queue_slot *slot)
+{
+	struct nvme_slot *s = (struct nvme_slot *)slot;
+	const struct nvme_cmd *c = &s->cmd;
+	struct nvme *d = opaque;
+	int rc = -EAGAIN;
+
+	if (c->opcode != IO_READ || (c->flags & 3) || c->nsid != 1 ||
+		blocks(c) * NVME_BLOCK > CHUNK ||
+		check_range(d, first_block(c), blocks(c)))
+		return -EAGAIN;
+	if (!nvme_map(d, c, blocks(c) * NVME_BLOCK, &s->v, false))
+		rc = blk_preadv_now(d->blk, s->v.iov, (int)s->v.n,
+			first_block(c) * NVME_BLOCK);
+	if (!rc) {
+		dma_iov_written(&s->v);
+		s->status = NVME_OK;
+		d->reads++;
+		d->read_blocks += blocks(c);
+	}
+	dma_iov_clear(&s->v);
+	return rc ? -EAGAIN : 0;
+}
+
+static void untake(void *opaque, struct queue_slot *slot)
+{
+	struct nvme *d = opaque;
+	struct nvme_sq *q = &d->sq[slot->queue + 1];
+
+	d->cq[q->cq].reserved--;
+	q->head = (q->head + q->size - 1) % q->size;
+}
+
 static void put(void *opaque, struct queue_slot *slot, int64_t result)
 {
 	struct nvme_slot *s = (struct nvme_slot *)slot;
@@ -366,6 +399,8 @@ const struct queue_pool_ops nvme_pool_ops = {
 	.slot_init = slot_init,
 	.take = take,
 	.serve = serve,
+	.serve_now = serve_now,
+	.untake = untake,
 	.put = put,
 	.more = more,
 	.wants = wants,

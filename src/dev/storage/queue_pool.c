@@ -17,6 +17,7 @@
 #include "dev/dev.h"
 
 #define POOL_BATCH    8	     /* quick requests to one interrupt */
+#define POOL_HERE     4	     /* requests carried out by who notifies */
 #define POOL_QUICK_NS 50000u /* about what waking a thread takes */
 
 /* The next request of any queue with work: 1, 0, or -EINVAL for a bad one.
@@ -173,6 +174,8 @@ int queue_pool_open(struct queue_pool *p)
 	/* Signals are for the threads that asked for them. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
+	p->here = g_malloc0(p->ops->slot_bytes);
+	p->ops->slot_init(p->opaque, p->here);
 	pthread_mutex_lock(&p->lock);
 	while (p->nworkers < QUEUE_POOL_WORKERS && !rc) {
 		rc = pthread_create(
@@ -200,10 +203,60 @@ void queue_pool_close(struct queue_pool *p)
 	while (depth--)
 		bus_lock(p->bus);
 	p->nworkers = 0;
+	g_clear_pointer(&p->here, g_free);
 	pthread_cond_destroy(&p->progress);
 	pthread_cond_destroy(&p->drained);
 	pthread_cond_destroy(&p->work);
 	pthread_mutex_destroy(&p->lock);
+}
+
+/*
+ * Waking a thread, and the processor that waits for its interrupt, take longer
+ * than a few pages out of the host's page cache.
+ */
+static bool queue_pool_one_here(
+	struct queue_pool *p, unsigned queue, bool *empty, bool *bad)
+{
+	struct queue_slot *s = p->here;
+	int rc = p->ops->take(p->opaque, queue, s);
+	int64_t result = -EINVAL;
+
+	s->queue = queue;
+	*empty = rc == 0;
+	*bad = rc < 0;
+	if (!rc)
+		return false;
+	if (rc > 0)
+		result = p->ops->serve_now(p->opaque, s);
+	if (result == -EAGAIN) {
+		p->ops->untake(p->opaque, s);
+		return false;
+	}
+	p->requests += !*bad;
+	p->ops->put(p->opaque, s, result);
+	return !*bad;
+}
+
+bool queue_pool_here(struct queue_pool *p, unsigned queue)
+{
+	bool empty = false, bad = false, wants = false;
+	unsigned n = 0;
+
+	if (!p->ops->serve_now)
+		return false;
+	pthread_mutex_lock(&p->lock);
+	if (!(p->busy >> queue & 1)) {
+		while (n < POOL_HERE &&
+			queue_pool_one_here(p, queue, &empty, &bad))
+			n++;
+		wants = n && p->ops->wants(p->opaque, queue);
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (wants)
+		p->ops->interrupt(p->opaque, queue);
+	if (bad)
+		p->ops->fail(p->opaque);
+	return empty || bad;
 }
 
 bool queue_pool_notify(struct queue_pool *p, unsigned queue)

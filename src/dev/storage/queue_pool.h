@@ -34,6 +34,10 @@ struct queue_pool_ops {
 	int (*take)(void *opaque, unsigned queue, struct queue_slot *s);
 	/* No lock; may block.  The result, negative: the rules were broken. */
 	int64_t (*serve)(void *opaque, struct queue_slot *s);
+	/* Bus and pool's lock: the same without waiting, or -EAGAIN: then the
+	 * request is put back by untake.  Or both NULL. */
+	int64_t (*serve_now)(void *opaque, struct queue_slot *s);
+	void (*untake)(void *opaque, struct queue_slot *s);
 	/* Pool's lock: tell the driver the result, which may be negative. */
 	void (*put)(void *opaque, struct queue_slot *s, int64_t result);
 	/* Pool's lock: is more there to take?  A hint. */
@@ -61,6 +65,7 @@ struct queue_pool {
 	uint64_t active[QUEUE_POOL_WORKERS]; /* which request, or 0 */
 	uint8_t at_queue[QUEUE_POOL_WORKERS];
 	unsigned nworkers;
+	struct queue_slot *here;     /* for who notifies */
 	uint64_t requests, usual_ns; /* how long one takes, of late */
 };
 
@@ -71,6 +76,9 @@ int queue_pool_open(struct queue_pool *p);
  * meanwhile. */
 void queue_pool_close(struct queue_pool *p);
 
+/* Carry out what is on the queue and needs no waiting, here and now.  True:
+ * that was all.  Otherwise queue_pool_notify has to follow.  Bus lock held. */
+bool queue_pool_here(struct queue_pool *p, unsigned queue);
 /* Work may be waiting.  True: it was not known yet. */
 bool queue_pool_notify(struct queue_pool *p, unsigned queue);
 /* Waits until nothing is in flight; nobody is interrupted any more for what

@@ -57,6 +57,11 @@ static int64_t virtio_blk_serve(struct virtio *v, struct virtio_pool_req *r)
 	return virtio_blk_do(&((struct virtio_blk *)v)->disk, r);
 }
 
+static int64_t virtio_blk_serve_now(struct virtio *v, struct virtio_pool_req *r)
+{
+	return virtio_blk_do_now(&((struct virtio_blk *)v)->disk, r);
+}
+
 static void virtio_blk_notify(struct virtio *v, unsigned queue)
 {
 	virtio_pool_notify(&((struct virtio_blk *)v)->pool, queue);
@@ -175,6 +180,7 @@ static int virtio_blk_init(struct dev *dev, char *err, unsigned errsize)
 		return rc;
 	d->pool.v = &d->v;
 	d->pool.serve = virtio_blk_serve;
+	d->pool.serve_now = virtio_blk_serve_now;
 	rc = virtio_pool_open(&d->pool);
 	if (rc) {
 		snprintf(err, errsize, "%s: no worker thread: %s", dev->id,

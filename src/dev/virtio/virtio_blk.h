@@ -22,4 +22,8 @@ struct virtio_blk_disk {
 int64_t virtio_blk_do(
 	const struct virtio_blk_disk *d, struct virtio_pool_req *r);
 
+/* As its serve_now. */
+int64_t virtio_blk_do_now(
+	const struct virtio_blk_disk *d, struct virtio_pool_req *r);
+
 #endif

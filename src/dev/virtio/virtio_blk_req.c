@@ -24,6 +24,7 @@
 #define WRITE_ZEROES_F_UNMAP 1
 
 #define SECTOR	  512u
+#define NOW_BYTES (64u << 10)  /* read without waiting, at most */
 #define MAX_BYTES (256u << 20) /* of data in one request */
 
 struct blk_header {
@@ -153,4 +154,29 @@ int64_t virtio_blk_do(
 	}
 	virtq_write(r->q, c, c->in_bytes - 1, &status, 1);
 	return used;
+}
+
+int64_t virtio_blk_do_now(
+	const struct virtio_blk_disk *d, struct virtio_pool_req *r)
+{
+	struct virtq_chain *c = &r->chain;
+	uint64_t len = c->in_bytes - 1;
+	uint8_t status = S_OK;
+	struct blk_header h;
+	int rc = -EAGAIN;
+
+	if (c->in_bytes < 1 || len > NOW_BYTES ||
+		virtq_read(r->q, c, 0, &h, sizeof(h)) != sizeof(h) ||
+		h.type != T_IN || !blk_req_range(d, h.sector, len))
+		return -EAGAIN;
+	if (virtio_pool_map(r, false, 0, len))
+		rc = blk_preadv_now(
+			d->blk, r->v.iov, (int)r->v.n, h.sector * SECTOR);
+	if (!rc)
+		dma_iov_written(&r->v);
+	dma_iov_clear(&r->v);
+	if (rc)
+		return -EAGAIN;
+	virtq_write(r->q, c, c->in_bytes - 1, &status, 1);
+	return (int64_t)c->in_bytes;
 }

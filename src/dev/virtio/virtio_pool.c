@@ -45,6 +45,18 @@ static int64_t serve(void *opaque, struct queue_slot *s)
 	return p->serve(p->v, (struct virtio_pool_req *)s);
 }
 
+static int64_t serve_now(void *opaque, struct queue_slot *s)
+{
+	struct virtio_pool *p = opaque;
+
+	return p->serve_now(p->v, (struct virtio_pool_req *)s);
+}
+
+static void untake(void *opaque, struct queue_slot *s)
+{
+	virtq_unpop(((struct virtio_pool_req *)s)->q);
+}
+
 static void put(void *opaque, struct queue_slot *s, int64_t result)
 {
 	struct virtio_pool_req *r = (struct virtio_pool_req *)s;
@@ -84,6 +96,8 @@ static const struct queue_pool_ops virtio_pool_ops = {
 	.slot_init = slot_init,
 	.take = take,
 	.serve = serve,
+	.serve_now = serve_now,
+	.untake = untake,
 	.put = put,
 	.more = more,
 	.wants = wants,
@@ -103,6 +117,8 @@ void virtio_pool_notify(struct virtio_pool *p, unsigned queue)
 {
 	struct virtq *q = queue_at(p, queue);
 
+	if (p->serve_now && !q->broken && queue_pool_here(&p->pool, queue))
+		return;
 	if (!q->broken && queue_pool_notify(&p->pool, queue)) {
 		pthread_mutex_lock(&p->pool.lock);
 		if (p->pool.busy >> queue & 1)

@@ -25,9 +25,11 @@ struct virtio_pool {
 	/* Carry out r->chain.  No lock held; may block.  The bytes for the used
 	 * ring, or -EINVAL if the driver broke the rules. */
 	int64_t (*serve)(struct virtio *v, struct virtio_pool_req *r);
+	/* The same without waiting, or -EAGAIN.  Optional. */
+	int64_t (*serve_now)(struct virtio *v, struct virtio_pool_req *r);
 };
 
-/* The last two members are set, all else is zero, but one_by_one.  0 or -errno:
+/* The last members are set, all else is zero, but one_by_one.  0 or -errno:
  * no threads.  Closed like a queue_pool, which the other functions are for,
  * too. */
 int virtio_pool_open(struct virtio_pool *p);
