@@ -422,8 +422,9 @@ const struct cli_flag cli_run_flags[] = {
 		"or auto (default: a tablet with remote screens)",
 		"auto ps2 tablet usb-tablet usb-mouse", set_pointer},
 	{"keyboard", 0, "K",
-		"ps2 (default) or usb (PS/2 too, until a driver runs it)",
-		"ps2 usb", set_keyboard},
+		"ps2 (default), usb or virtio (PS/2 too, until a driver runs "
+		"it)",
+		"ps2 usb virtio", set_keyboard},
 	{"usb", 0, "LIST",
 		"USB controllers out of uhci (USB 1), ehci (USB 2, with "
 		"companions for slower devices) and xhci (USB 3), or off; "

@@ -28,7 +28,7 @@ WORDS(serial, "serial line", "none", "stdio", "file", "unix");
 WORDS(display, "display", "none", "vnc");
 WORDS(vga, "display card", "std", "virtio", "none");
 WORDS(pointer, "pointer", "auto", "ps2", "tablet", "usb-tablet", "usb-mouse");
-WORDS(keyboard, "keyboard", "ps2", "usb");
+WORDS(keyboard, "keyboard", "ps2", "usb", "virtio");
 WORDS(usb, "USB controller", "uhci", "ehci", "xhci");
 WORDS(boot, "boot medium", "floppy", "cdrom", "disk", "net");
 

@@ -145,7 +145,8 @@ enum conf_pointer {
 
 enum conf_keyboard {
 	CONF_KEYBOARD_PS2,
-	CONF_KEYBOARD_USB, /* PS/2 until a driver runs it */
+	CONF_KEYBOARD_USB,    /* PS/2 until a driver runs it */
+	CONF_KEYBOARD_VIRTIO, /* PS/2 until a driver runs it */
 };
 
 enum conf_usb {

@@ -106,5 +106,6 @@ const struct dev_class *const dev_table[] = {
 	&virtio_console_class,
 	&virtio_rng_class,
 	&virtio_tablet_class,
+	&virtio_keyboard_class,
 	NULL,
 };

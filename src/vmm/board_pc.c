@@ -396,6 +396,12 @@ bool board_pc_init(struct machine *m, GError **err)
 	if (dev_class_find("virtio-rng") &&
 		!board_add(m, "virtio-rng", "rng", &h, err))
 		return false;
+	if (m->conf->keyboard == CONF_KEYBOARD_VIRTIO) {
+		b->keyboard =
+			board_add(m, "virtio-keyboard", "keyboard", &h, err);
+		if (!b->keyboard)
+			return false;
+	}
 	if (wants_tablet(m->conf)) {
 		b->tablet = board_add(m, "virtio-tablet", "tablet", &h, err);
 		if (!b->tablet)

@@ -93,6 +93,7 @@ struct board {
 	struct dev *scsi[CONF_NHBA];  /* the same */
 	struct dev *dma;
 	struct dev *gameport; /* or NULL */
+	struct dev *keyboard; /* virtio, or NULL */
 	struct board_usb usb[CONF_MAX_USB];
 	unsigned nusb;
 	unsigned nhubs;

@@ -44,6 +44,8 @@ static void press(struct machine *m, unsigned code, bool down)
 {
 	struct board *b = &m->board;
 
+	if (b->keyboard && virtio_keyboard_key(b->keyboard, code, down))
+		return;
 	if (!b->usb_kbd || !usb_kbd_key(b->usb_kbd, code, down))
 		i8042_key(b->kbd, code, down);
 }
@@ -51,6 +53,7 @@ static void press(struct machine *m, unsigned code, bool down)
 static bool keys_idle(const struct board *b)
 {
 	return i8042_keys_idle(b->kbd) &&
+	       (!b->keyboard || virtio_keyboard_idle(b->keyboard)) &&
 	       (!b->usb_kbd || usb_kbd_idle(b->usb_kbd));
 }
 

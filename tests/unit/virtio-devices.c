@@ -537,6 +537,56 @@ static void test_tablet(void)
 	driver_close(&d);
 }
 
+/* Strokes one by one; what is too much is lost, but not what is down. */
+static void test_keyboard(void)
+{
+	static const struct tablet_event a[] = {
+		{1, 30, 1}, {0, 0, 0}, {1, 30, 0}, {0, 0, 0}};
+	static const struct tablet_event left[] = {{1, 105, 1}, {0, 0, 0}};
+	struct dev_host host = {0};
+	uint64_t data[3];
+	struct driver d;
+
+	driver_open(&d, &virtio_keyboard_class, &host);
+	g_assert_false(virtio_keyboard_key(d.dev, 30, true));
+	g_assert_cmpuint(tablet_config(&d, 1, 0, data), ==, 15);
+	g_assert_cmpuint(tablet_config(&d, 0x11, 1, data), ==, 16);
+	g_assert_cmphex(data[0], ==, 0xfffffffffffffffe);
+	g_assert_cmpuint(tablet_config(&d, 0x11, 3, data), ==, 0);
+	g_assert_true(driver_negotiate(&d, F_V1));
+	driver_queue(&d, 0, 8);
+	driver_queue(&d, 1, 8);
+	driver_go(&d);
+	for (unsigned i = 0; i < 8; i++)
+		driver_desc(
+			&d, d.q[0].desc, i, DATA_BASE + 16 * i, 8, D_WRITE, 0);
+	/* no room: a short stroke waits whole */
+	g_assert_true(virtio_keyboard_key(d.dev, 30, true));
+	g_assert_true(virtio_keyboard_key(d.dev, 30, false));
+	g_assert_false(virtio_keyboard_idle(d.dev));
+	for (unsigned i = 0; i < 4; i++)
+		driver_offer(&d, 0, i);
+	driver_kick(&d, 0);
+	tablet_expect(&d, a, 4);
+	g_assert_true(virtio_keyboard_idle(d.dev));
+	/* far too many, and the left arrow at the end */
+	for (unsigned i = 0; i < 200; i++)
+		virtio_keyboard_key(d.dev, 30, !(i & 1));
+	virtio_keyboard_key(d.dev, 0xcb, true);
+	for (unsigned i = 0; i < 32; i++) {
+		for (unsigned k = 0; k < 4; k++)
+			driver_offer(&d, 0, k);
+		driver_kick(&d, 0);
+		tablet_expect(&d, a, 4);
+	}
+	for (unsigned k = 0; k < 4; k++)
+		driver_offer(&d, 0, k);
+	driver_kick(&d, 0);
+	tablet_expect(&d, left, 2);
+	g_assert_true(virtio_keyboard_idle(d.dev));
+	driver_close(&d);
+}
+
 /* ---- rubbish ---- */
 
 static void rubbish_round(struct driver *d, unsigned nq)
@@ -598,6 +648,7 @@ static void test_rubbish(void)
 	rubbish(&virtio_net_class, &net, 3);
 	rubbish(&virtio_console_class, &tty, 4);
 	rubbish(&virtio_tablet_class, &none, 2);
+	rubbish(&virtio_keyboard_class, &none, 2);
 	rubbish(&virtio_vga_class, &none, 2);
 	blk_close(blk);
 }
@@ -615,6 +666,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/virtio/console", test_console);
 	g_test_add_func("/virtio/console-multiport", test_console_multiport);
 	g_test_add_func("/virtio/tablet", test_tablet);
+	g_test_add_func("/virtio/keyboard", test_keyboard);
 	g_test_add_func("/virtio/rubbish", test_rubbish);
 	return g_test_run();
 }

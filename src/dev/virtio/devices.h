@@ -10,13 +10,20 @@
 #include "dev/dev.h"
 #include "display/display.h"
 
-extern const struct dev_class virtio_blk_class;	    /* "virtio-blk" */
-extern const struct dev_class virtio_net_class;	    /* "virtio-net" */
-extern const struct dev_class virtio_console_class; /* "virtio-console" */
-extern const struct dev_class virtio_rng_class;	    /* "virtio-rng" */
-extern const struct dev_class virtio_tablet_class;  /* "virtio-tablet" */
+extern const struct dev_class virtio_blk_class;	     /* "virtio-blk" */
+extern const struct dev_class virtio_net_class;	     /* "virtio-net" */
+extern const struct dev_class virtio_console_class;  /* "virtio-console" */
+extern const struct dev_class virtio_rng_class;	     /* "virtio-rng" */
+extern const struct dev_class virtio_tablet_class;   /* "virtio-tablet" */
+extern const struct dev_class virtio_keyboard_class; /* "virtio-keyboard" */
 
 /* Where its pointer's place comes from.  Takes the bus lock. */
 void virtio_tablet_input(struct dev *d, struct display_input *out);
+
+/* A key as display/display.h numbers them; false: no driver runs it.  Lock
+ * held. */
+bool virtio_keyboard_key(struct dev *d, unsigned code, bool down);
+/* The guest has been told of all. */
+bool virtio_keyboard_idle(const struct dev *d);
 
 #endif

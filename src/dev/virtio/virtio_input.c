@@ -1,9 +1,11 @@
 /*
- * virtio_input.c - a virtio tablet (virtio 1.2, 5.8): a pointer that says
- * where it is, not how far it moved, with three buttons and a wheel.
+ * virtio_input.c - a virtio tablet and a virtio keyboard (virtio 1.2, 5.8). The
+ * tablet is a pointer that says where it is, not how far it moved, with three
+ * buttons and a wheel.
  *
  * What is pressed and where the pointer is wait here as a state, not as a
  * list: however slow the guest takes events, it gets at the end what is true.
+ * Of keys a list stands before that, so that short strokes are not lost.
  */
 #include <string.h>
 
@@ -36,6 +38,8 @@ enum {
 #define EV_KEY	   0x01
 #define EV_REL	   0x02
 #define EV_ABS	   0x03
+#define EV_LED	   0x11
+#define EV_REP	   0x14
 #define REL_WHEEL  0x08
 #define BTN_LEFT   0x110
 #define BTN_RIGHT  0x111
@@ -52,8 +56,29 @@ struct input_state {
 	unsigned x, y, buttons;
 };
 
+#define KEYS	  128 /* codes that a keyboard has */
+#define KEY_QUEUE 64
+#define KEY_DOWN  0x8000
+
+struct virtio_input;
+
+struct input_kind {
+	/* What the configuration selects: how many bytes. */
+	unsigned (*select)(const struct virtio_input *d, uint8_t *out);
+	/* What the guest has not been told; how many events.  Then it has. */
+	unsigned (*report)(const struct virtio_input *d, struct input_event *e);
+	void (*told)(struct virtio_input *d);
+};
+
 struct virtio_input {
 	struct virtio v;
+	const struct input_kind *kind;
+	/* A keyboard's: keys that are down, as told; strokes not told yet; more
+	 * were lost, the keys have the truth. */
+	uint8_t keys[KEYS / 8], keys_told[KEYS / 8];
+	uint16_t stroke[KEY_QUEUE];
+	uint8_t nstrokes;
+	bool lost;
 	uint8_t select, subsel;
 	struct input_state now, told;
 	int wheel; /* not told yet */
@@ -81,7 +106,7 @@ static void input_put32(uint8_t *out, uint32_t v)
 }
 
 /* Fills the data that is selected; how many bytes. */
-static unsigned input_select(const struct virtio_input *d, uint8_t *out)
+static unsigned tablet_select(const struct virtio_input *d, uint8_t *out)
 {
 	static const char name[] = "vmeste tablet";
 	static const uint8_t ids[8] = {6, 0, 0x56, 0x4d, 1, 0, 1, 0};
@@ -107,7 +132,7 @@ static void input_config_get(struct virtio *v, uint8_t *config)
 	memset(config, 0, CFG_BYTES);
 	config[0] = d->select;
 	config[1] = d->subsel;
-	config[2] = input_select(d, config + CFG_DATA);
+	config[2] = d->kind->select(d, config + CFG_DATA);
 }
 
 static void input_config_set(
@@ -132,9 +157,8 @@ static void input_add(struct input_event *e, unsigned *n, uint16_t type,
 		GUINT16_TO_LE(type), GUINT16_TO_LE(code), GUINT32_TO_LE(value)};
 }
 
-/* What the guest has not been told. */
-static unsigned input_report(
-	const struct virtio_input *d, struct input_event e[INPUT_REPORT])
+static unsigned tablet_report(
+	const struct virtio_input *d, struct input_event *e)
 {
 	unsigned changed = d->now.buttons ^ d->told.buttons, n = 0;
 
@@ -153,32 +177,136 @@ static unsigned input_report(
 	return n;
 }
 
-/* A whole report or nothing. */
+static void tablet_told(struct virtio_input *d)
+{
+	d->told = d->now;
+	d->wheel = 0;
+}
+
+static const struct input_kind tablet_kind = {
+	tablet_select, tablet_report, tablet_told};
+
+/* ---- keyboard ---- */
+
+/* Linux's code of a key by its position (display/display.h); 0: none.  Without
+ * prefix they are the scan codes of set 1. */
+static unsigned keyboard_code(unsigned code)
+{
+	static const uint8_t prefixed[][2] = {{0x1c, 96}, {0x1d, 97},
+		{0x35, 98}, {0x37, 99}, {0x38, 100}, {0x47, 102}, {0x48, 103},
+		{0x49, 104}, {0x4b, 105}, {0x4d, 106}, {0x4f, 107}, {0x50, 108},
+		{0x51, 109}, {0x52, 110}, {0x53, 111}, {0x5b, 125}, {0x5c, 126},
+		{0x5d, 127}};
+
+	if (code == DISPLAY_KEY_PAUSE)
+		return 119;
+	if (code < 0x80)
+		return code <= 0x58 ? code : 0;
+	for (unsigned i = 0; i < G_N_ELEMENTS(prefixed); i++)
+		if (prefixed[i][0] == (code & 0x7f))
+			return prefixed[i][1];
+	return 0;
+}
+
+static unsigned keyboard_select(const struct virtio_input *d, uint8_t *out)
+{
+	static const char name[] = "vmeste keyboard";
+	static const uint8_t ids[8] = {6, 0, 0x56, 0x4d, 2, 0, 1, 0};
+
+	switch (d->select << 8 | d->subsel) {
+	case CFG_ID_NAME << 8: memcpy(out, name, sizeof(name) - 1); return 15;
+	case CFG_ID_DEVIDS << 8: memcpy(out, ids, sizeof(ids)); return 8;
+	case CFG_EV_BITS << 8 | EV_KEY:
+		for (unsigned i = 1; i <= DISPLAY_KEY_PAUSE; i++)
+			if (keyboard_code(i))
+				input_bits(out, keyboard_code(i), 1);
+		return KEYS / 8;
+	case CFG_EV_BITS << 8 | EV_LED:
+	case CFG_EV_BITS << 8 | EV_REP: return input_bits(out, 0, 2);
+	default: return 0;
+	}
+}
+
+/* A stroke, or a key of which the guest thinks otherwise; 0: nothing. */
+static unsigned keyboard_next(const struct virtio_input *d)
+{
+	if (d->nstrokes)
+		return d->stroke[0];
+	for (unsigned i = 0; d->lost && i < KEYS; i++) {
+		bool down = d->keys[i / 8] >> i % 8 & 1;
+
+		if (down != (d->keys_told[i / 8] >> i % 8 & 1))
+			return i | (down ? KEY_DOWN : 0);
+	}
+	return 0;
+}
+
+static unsigned keyboard_report(
+	const struct virtio_input *d, struct input_event *e)
+{
+	unsigned next = keyboard_next(d), n = 0;
+
+	if (!next)
+		return 0;
+	input_add(e, &n, EV_KEY, next & 0x7f, next & KEY_DOWN ? 1 : 0);
+	input_add(e, &n, EV_SYN, 0, 0);
+	return n;
+}
+
+static void keyboard_put(uint8_t *keys, unsigned code, bool down)
+{
+	uint8_t bit = (uint8_t)(1u << code % 8);
+
+	keys[code / 8] = down ? keys[code / 8] | bit : keys[code / 8] & ~bit;
+}
+
+static void keyboard_told(struct virtio_input *d)
+{
+	unsigned next = keyboard_next(d);
+
+	keyboard_put(d->keys_told, next & 0x7f, next & KEY_DOWN);
+	if (d->nstrokes) {
+		d->nstrokes--;
+		memmove(d->stroke, d->stroke + 1,
+			d->nstrokes * sizeof(d->stroke[0]));
+	}
+	d->lost = d->lost && keyboard_next(d);
+}
+
+static const struct input_kind keyboard_kind = {
+	keyboard_select, keyboard_report, keyboard_told};
+
+/* ---- both ---- */
+
+/* Whole reports or nothing. */
 static void input_flush(struct virtio_input *d)
 {
 	struct virtq *q = &d->v.queue[INPUT_EVENTS];
 	struct input_event e[INPUT_REPORT];
-	unsigned n = input_report(d, e);
+	bool any = false;
+	unsigned n;
 
-	if (!n || !virtio_running(&d->v) || !q->enabled ||
-		virtq_available(q) < n)
-		return;
-	for (unsigned i = 0; i < n; i++) {
-		if (virtq_pop(q, &d->chain) <= 0)
-			break;
-		virtq_fill(q, d->chain.head,
-			(uint32_t)virtq_write(
-				q, &d->chain, 0, &e[i], sizeof(e[i])));
+	while (virtio_running(&d->v) && q->enabled && !q->broken &&
+		(n = d->kind->report(d, e)) && virtq_available(q) >= n) {
+		for (unsigned i = 0; i < n; i++) {
+			if (virtq_pop(q, &d->chain) <= 0)
+				break;
+			virtq_fill(q, d->chain.head,
+				(uint32_t)virtq_write(
+					q, &d->chain, 0, &e[i], sizeof(e[i])));
+		}
+		d->kind->told(d);
+		any = true;
 	}
-	d->told = d->now;
-	d->wheel = 0;
+	if (!any)
+		return;
 	virtq_publish(q);
 	virtio_signal(&d->v, q);
 	if (q->broken)
 		virtio_fail(&d->v);
 }
 
-/* Lamps of a keyboard that this is not. */
+/* The lamps of a keyboard: nobody sees them. */
 static void input_drain(struct virtio_input *d, struct virtq *q)
 {
 	bool any = false;
@@ -210,6 +338,10 @@ static void input_stop(struct virtio *v)
 	d->select = d->subsel = 0;
 	d->told = (struct input_state){0};
 	d->wheel = 0;
+	memset(d->keys_told, 0, sizeof(d->keys_told));
+	d->nstrokes = 0;
+	d->lost = true;
+	d->lost = keyboard_next(d); /* what is down by then */
 }
 
 static bool input_point(
@@ -236,6 +368,30 @@ void virtio_tablet_input(struct dev *d, struct display_input *out)
 	*out = (struct display_input){.point = input_point, .opaque = d};
 }
 
+bool virtio_keyboard_key(struct dev *dev, unsigned code, bool down)
+{
+	struct virtio_input *d = (struct virtio_input *)dev;
+	unsigned key = keyboard_code(code);
+
+	if (!virtio_running(&d->v))
+		return false;
+	if (!key)
+		return true;
+	keyboard_put(d->keys, key, down);
+	if (d->nstrokes < KEY_QUEUE && !d->lost)
+		d->stroke[d->nstrokes++] =
+			(uint16_t)(key | (down ? KEY_DOWN : 0));
+	else
+		d->lost = true;
+	input_flush(d);
+	return true;
+}
+
+bool virtio_keyboard_idle(const struct dev *dev)
+{
+	return !keyboard_next((const struct virtio_input *)dev);
+}
+
 /* ---- life ---- */
 
 static const struct virtio_type virtio_input_type = {
@@ -252,6 +408,8 @@ static int virtio_input_init(struct dev *dev, char *err, unsigned errsize)
 {
 	struct virtio_input *d = (struct virtio_input *)dev;
 
+	d->kind = dev->cls == &virtio_keyboard_class ? &keyboard_kind
+						     : &tablet_kind;
 	virtio_init(&d->v, &virtio_input_type, 0, 2, INPUT_QUEUE_SIZE);
 	return virtio_plug(&d->v, err, errsize);
 }
@@ -298,4 +456,28 @@ const struct dev_class virtio_tablet_class = {
 	.fini = virtio_input_fini,
 	.describe = virtio_input_describe,
 	.state = &virtio_input_state,
+};
+
+static const struct state_field virtio_keyboard_fields[] = {
+	STATE_STRUCT(struct virtio_input, v, &virtio_state),
+	STATE(struct virtio_input, select),
+	STATE(struct virtio_input, subsel),
+	STATE_BYTES(struct virtio_input, keys),
+	STATE_BYTES(struct virtio_input, keys_told),
+	STATE_ARRAY(struct virtio_input, stroke),
+	STATE(struct virtio_input, nstrokes, .max = KEY_QUEUE),
+	STATE(struct virtio_input, lost),
+};
+
+static const struct state_list virtio_keyboard_state = STATE_LIST(
+	"virtio-keyboard", struct virtio_input, 1, virtio_keyboard_fields);
+
+const struct dev_class virtio_keyboard_class = {
+	.name = "virtio-keyboard",
+	.size = sizeof(struct virtio_input),
+	.init = virtio_input_init,
+	.reset = virtio_input_reset,
+	.fini = virtio_input_fini,
+	.describe = virtio_input_describe,
+	.state = &virtio_keyboard_state,
 };
