@@ -355,24 +355,30 @@ static void bad_viewer(void)
 	close(fd);
 }
 
-static void good_viewer(void)
+static bool served(void)
 {
 	static const char hello[] = "RFB 003.008\n\1\1";
 	static const uint8_t request[] = {3, 0, 0, 0, 0, 0, 0, 1, 0, 1};
+	size_t got = 0, want = tls ? 14 : 40;
 	int fd = meet();
-	size_t got;
 
-	size_t want = tls ? 14 : 40;
-
-	if (send(fd, hello, sizeof(hello) - 1, MSG_NOSIGNAL) < 0 ||
-		send(fd, request, sizeof(request), MSG_NOSIGNAL) < 0)
-		g_error("a good viewer is not served");
-	got = drain(fd, 1000);
-	for (unsigned i = 0; i < 30 && got < want; i++)
-		got += drain(fd, 1000);
-	if (got < want)
-		g_error("a good viewer got %zu bytes", got);
+	if (send(fd, hello, sizeof(hello) - 1, MSG_NOSIGNAL) > 0 &&
+		send(fd, request, sizeof(request), MSG_NOSIGNAL) > 0)
+		for (unsigned i = 0; i < 10 && got < want; i++)
+			got += drain(fd, 1000);
 	close(fd);
+	return got >= want;
+}
+
+/* Bad ones may hold all places for as long as a handshake may take. */
+static void good_viewer(void)
+{
+	for (unsigned i = 0; i < 40; i++) {
+		if (served())
+			return;
+		g_usleep(500000);
+	}
+	g_error("a good viewer is not served");
 }
 
 static unsigned descriptors(void)
