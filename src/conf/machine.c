@@ -79,6 +79,7 @@ struct conf_nic *conf_nic_new(void)
 void conf_nic_free(struct conf_nic *n)
 {
 	conf_file_clear(&n->rom);
+	g_free(n->bootfile);
 	g_array_unref(n->forwards);
 	g_free(n);
 }

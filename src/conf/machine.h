@@ -202,6 +202,7 @@ struct conf_nic {
 	bool has_mac;
 	uint8_t mac[6];
 	GArray *forwards;     /* struct conf_forward */
+	char *bootfile;	      /* what DHCP names to boot, or NULL */
 	struct conf_file rom; /* PXE option ROM, or absent */
 	/* ISA cards: the first port and the interrupt; 0: any, see
 	 * conf_nics_place. */

@@ -109,6 +109,7 @@ static JsonObject *nic_to_json(const struct conf_nic *n, GArray *fds)
 		put_string(o, "mac", mac);
 	}
 	put_file(o, "rom", &n->rom, fds);
+	put_string(o, "bootfile", n->bootfile);
 	json_object_set_int_member(o, "port", n->isa_port);
 	json_object_set_int_member(o, "irq", n->isa_irq);
 	json_object_set_array_member(
@@ -461,6 +462,7 @@ static void add_nic(struct reader *r, JsonObject *o, void *list)
 		(enum conf_nic_model)get_word(r, o, "model", &conf_nic_words);
 	read_mac(r, o, n);
 	get_file(r, o, "rom", &n->rom);
+	take_string(r, o, "bootfile", &n->bootfile);
 	n->isa_port = (unsigned)get_int(r, o, "port", 0x3e0, 0);
 	n->isa_irq = (unsigned)get_int(r, o, "irq", 15, 0);
 	get_list(r, o, "forwards", 1024, add_forward, n->forwards);

@@ -91,6 +91,11 @@ static bool nic_options(
 		return false;
 	if (mac && !parse_mac(mac, n, err))
 		return false;
+	n->bootfile = g_strdup(conf_options_get(o, "bootfile"));
+	/* BOOTP has 128 bytes for it (RFC 951). */
+	if (n->bootfile && strlen(n->bootfile) > 127)
+		return bad(err, "bootfile", n->bootfile,
+			"name one in at most 127 bytes");
 	for (guint i = 0; i < o->keys->len; i++) {
 		struct conf_forward f;
 
@@ -106,7 +111,7 @@ static bool nic_options(
 bool conf_nic_parse(struct conf_machine *m, const char *text, GError **err)
 {
 	static const char *const keys[] = {
-		"model", "mac", "forward", "io", "irq", NULL};
+		"model", "mac", "forward", "io", "irq", "bootfile", NULL};
 	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
 	struct conf_nic *n;
 

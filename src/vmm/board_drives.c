@@ -257,8 +257,10 @@ static struct net_port *open_nat(
 {
 	unsigned n = nic->forwards->len;
 	g_autofree struct net_forward *f = g_new0(struct net_forward, n + 1);
-	struct net_user_conf conf = {
-		.forwards = f, .nforwards = n, .hostname = m->conf->name};
+	struct net_user_conf conf = {.forwards = f,
+		.nforwards = n,
+		.hostname = m->conf->name,
+		.bootfile = nic->bootfile};
 
 	for (unsigned i = 0; i < n; i++) {
 		struct conf_forward *from =
