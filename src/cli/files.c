@@ -408,7 +408,9 @@ bool cli_files_open(struct conf_machine *m, GError **err)
 			"write to",
 			err))
 		return false;
-	return open_serial(&m->console, err) && open_serial(&m->debugcon, err);
+	return open_serial(&m->console, err) &&
+	       open_serial(&m->smartcard, err) &&
+	       open_serial(&m->debugcon, err);
 }
 
 static void remove_socket(const struct conf_serial *s)
@@ -424,6 +426,7 @@ void cli_files_remove(const struct conf_machine *m)
 	for (guint i = 0; i < m->parallel->len; i++)
 		remove_socket(g_ptr_array_index(m->parallel, i));
 	remove_socket(&m->console);
+	remove_socket(&m->smartcard);
 	remove_socket(&m->debugcon);
 }
 

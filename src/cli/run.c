@@ -227,6 +227,11 @@ SETTER(keyboard)
 	return true;
 }
 
+SETTER(smartcard)
+{
+	return conf_smartcard_parse(MACHINE, v, err);
+}
+
 SETTER(usb)
 {
 	return conf_usb_parse(MACHINE, v, err);
@@ -426,6 +431,10 @@ const struct cli_flag cli_run_flags[] = {
 		"ps2 (default), usb or virtio (PS/2 too, until a driver runs "
 		"it)",
 		"ps2 usb virtio", set_keyboard},
+	{"smartcard", 0, "TO",
+		"a USB smart-card reader, whose card is a program that "
+		"connects to unix:PATH",
+		"unix: none", set_smartcard},
 	{"usb", 0, "LIST",
 		"USB controllers out of uhci (USB 1), ehci (USB 2, with "
 		"companions for slower devices) and xhci (USB 3), or off; "

@@ -117,6 +117,7 @@ struct conf_machine *conf_machine_new(void)
 	m->sound = g_array_new(FALSE, TRUE, sizeof(struct conf_sound));
 	m->vram_bytes = 16 << 20;
 	m->console.file.fd = m->console.in_fd = -1;
+	m->smartcard.file.fd = m->smartcard.in_fd = -1;
 	m->debugcon.file.fd = m->debugcon.in_fd = -1;
 	m->drives =
 		g_ptr_array_new_with_free_func((GDestroyNotify)conf_drive_free);
@@ -147,6 +148,7 @@ void conf_machine_free(struct conf_machine *m)
 	conf_file_clear(&m->audio_source_file);
 	g_array_unref(m->sound);
 	serial_clear(&m->console);
+	serial_clear(&m->smartcard);
 	serial_clear(&m->debugcon);
 	g_ptr_array_unref(m->drives);
 	g_ptr_array_unref(m->nics);

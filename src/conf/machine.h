@@ -263,6 +263,7 @@ struct conf_machine {
 	enum conf_keyboard keyboard;
 	enum conf_usb usb[CONF_MAX_USB]; /* in order: usb0, usb1, ... */
 	unsigned nusb;
+	struct conf_serial smartcard; /* the card's socket; NONE: no reader */
 	bool usb_off; /* none, whoever wants one: conf_usb_place */
 	enum conf_display display;
 	char *display_addr;	 /* or NULL */

@@ -215,6 +215,8 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	json_object_set_object_member(
 		o, "console", serial_to_json(&m->console, fds));
 	json_object_set_object_member(
+		o, "smartcard", serial_to_json(&m->smartcard, fds));
+	json_object_set_object_member(
 		o, "debugcon", serial_to_json(&m->debugcon, fds));
 	put_word(o, "display", &conf_display_words, (int)m->display);
 	put_string(o, "display_addr", m->display_addr);
@@ -532,6 +534,10 @@ static void read_usb(struct reader *r, JsonObject *o, struct conf_machine *m)
 {
 	int word[CONF_MAX_USB];
 
+	JsonObject *card = get_object(r, o, "smartcard");
+
+	if (card)
+		read_serial(r, card, &m->smartcard);
 	m->keyboard = (enum conf_keyboard)get_word(
 		r, o, "keyboard", &conf_keyboard_words);
 	m->nusb = get_words(r, o, "usb", &conf_usb_words, word, CONF_MAX_USB);

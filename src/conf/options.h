@@ -27,6 +27,9 @@ bool conf_trace_parse(struct conf_machine *m, const char *text, GError **err);
 /* "none", "vnc", "vnc=ADDR"; *password: the file that holds it, if any */
 bool conf_display_parse(struct conf_machine *m, const char *text,
 	char **password, GError **err);
+/* "unix:PATH", "none" */
+bool conf_smartcard_parse(
+	struct conf_machine *m, const char *text, GError **err);
 /* "uhci", "ehci,xhci", "off" */
 bool conf_usb_parse(struct conf_machine *m, const char *text, GError **err);
 /* "std,vram=16M", "none" */

@@ -33,6 +33,21 @@ bool conf_usb_parse(struct conf_machine *m, const char *text, GError **err)
 	return true;
 }
 
+bool conf_smartcard_parse(
+	struct conf_machine *m, const char *text, GError **err)
+{
+	conf_file_clear(&m->smartcard.file);
+	if (!conf_serial_parse(&m->smartcard, text, err))
+		return false;
+	if (m->smartcard.kind == CONF_SERIAL_NONE ||
+		m->smartcard.kind == CONF_SERIAL_UNIX)
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE,
+		"the card is a program that connects there",
+		"write --smartcard unix:PATH", "bad smart card '%s'", text);
+	return false;
+}
+
 /* What hangs on USB, in words; NULL: nothing. */
 static const char *usb_user(const struct conf_machine *m)
 {
@@ -42,6 +57,8 @@ static const char *usb_user(const struct conf_machine *m)
 		if (d->bus == CONF_BUS_USB)
 			return "bus=usb";
 	}
+	if (m->smartcard.kind != CONF_SERIAL_NONE)
+		return "--smartcard";
 	if (m->keyboard == CONF_KEYBOARD_USB)
 		return "--keyboard usb";
 	if (m->pointer == CONF_POINTER_USB_TABLET)

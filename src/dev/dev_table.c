@@ -41,6 +41,7 @@
 #include "dev/timer/hpet.h"
 #include "dev/timer/i8254.h"
 #include "dev/timer/mc146818.h"
+#include "dev/usb/ccid.h"
 #include "dev/usb/ehci.h"
 #include "dev/usb/hid.h"
 #include "dev/usb/hub.h"
@@ -88,6 +89,7 @@ const struct dev_class *const dev_table[] = {
 	&usb_tablet_class,
 	&usb_disk_class,
 	&usb_cd_class,
+	&usb_ccid_class,
 	&ac97_class,
 	&hda_class,
 	&lsi_class,

@@ -214,7 +214,7 @@ static void console_command(void *opaque, const char *line)
 	monitor_command(opaque, line);
 }
 
-static struct dev_chardev *add_console(
+struct dev_chardev *board_add_console(
 	struct machine *m, struct conf_serial *conf)
 {
 	struct console_owner owner = {.loop = m->host.loop,
@@ -240,7 +240,7 @@ static bool add_parallel(struct machine *m, struct dev_host h, GError **err)
 		g_autofree char *id = g_strdup_printf("lpt%u", i + 1);
 
 		h.index = i;
-		h.chr = add_console(m, g_ptr_array_index(list, i));
+		h.chr = board_add_console(m, g_ptr_array_index(list, i));
 		if (!board_add_class(m, &lpt_class, id, &h, err))
 			return false;
 	}
@@ -261,19 +261,19 @@ static bool add_serial(struct machine *m, struct dev_host h, GError **err)
 		g_autofree char *id = g_strdup_printf("com%u", i + 1);
 
 		h.index = i;
-		h.chr = i < list->len
-				? add_console(m, g_ptr_array_index(list, i))
-				: NULL;
+		h.chr = i < list->len ? board_add_console(
+						m, g_ptr_array_index(list, i))
+				      : NULL;
 		if (!board_add_class(m, &uart16550_class, id, &h, err))
 			return false;
 	}
 	if (!add_parallel(m, h, err))
 		return false;
 	h.index = 0;
-	h.chr = add_console(m, &m->conf->debugcon);
+	h.chr = board_add_console(m, &m->conf->debugcon);
 	if (h.chr && !board_add_class(m, &debugcon_class, "debugcon", &h, err))
 		return false;
-	h.chr = add_console(m, &m->conf->console);
+	h.chr = board_add_console(m, &m->conf->console);
 	return !h.chr || board_add(m, "virtio-console", "console", &h, err);
 }
 

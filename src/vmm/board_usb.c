@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "dev/usb/ccid.h"
 #include "dev/usb/ehci.h"
 #include "dev/usb/hid.h"
 #include "dev/usb/hub.h"
@@ -259,7 +260,9 @@ bool board_add_usb_input(struct machine *m, GError **err)
 		if (!*list[i].at)
 			return false;
 	}
-	return true;
+	h.chr = board_add_console(m, &m->conf->smartcard);
+	return !h.chr ||
+	       board_plug_usb(m, &usb_ccid_class, "smartcard", &h, -1, err);
 }
 
 /* ---- boot paths ---- */

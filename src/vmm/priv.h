@@ -139,6 +139,10 @@ uint8_t *board_add_rom(struct machine *m, struct conf_file *file,
 /* Fill board.boot_paths. */
 void board_boot_order(struct machine *m);
 
+/* A byte stream to the host, or NULL. */
+struct dev_chardev *board_add_console(
+	struct machine *m, struct conf_serial *conf);
+
 /* board_usb.c */
 /* Take a device out and free it.  Lock held. */
 void board_remove(struct machine *m, struct dev *dev);
@@ -457,7 +461,7 @@ struct machine {
 	struct runloop run;
 	struct limit *limit; /* or NULL */
 	struct boot boot;
-	struct console *consoles[CONF_MAX_SERIAL + CONF_MAX_LPT + 2];
+	struct console *consoles[CONF_MAX_SERIAL + CONF_MAX_LPT + 3];
 	unsigned nconsoles;
 	GSource *timers, *doorbell;
 	_Atomic(unsigned) requests;

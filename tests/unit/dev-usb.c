@@ -4,6 +4,8 @@
 
 #include "disk-rig.h"
 
+#include "dev/chardev.h"
+#include "dev/usb/ccid.h"
 #include "dev/usb/hid.h"
 #include "dev/usb/hub.h"
 #include "dev/usb/storage.h"
@@ -667,6 +669,120 @@ static void test_storage_broken(void)
 	g_free(s);
 }
 
+/* ---- smart cards ---- */
+
+struct card {
+	struct dev_chardev chr;
+	GByteArray *got;
+};
+
+static size_t card_write(
+	struct dev_chardev *chr, const uint8_t *buf, size_t len)
+{
+	struct card *c = (struct card *)chr;
+
+	len = MIN(len, 7u); /* never all at once */
+	g_byte_array_append(c->got, buf, (guint)len);
+	return len;
+}
+
+static void card_says(struct usb_rig *t, struct card *c, const char *hex)
+{
+	for (; *hex; hex += 2) {
+		char two[3] = {hex[0], hex[1]};
+		uint8_t b = (uint8_t)strtoul(two, NULL, 16);
+
+		bus_lock(t->r.b.bus);
+		g_assert_cmpint(c->chr.can_receive(c->chr.opaque), >=, 1);
+		c->chr.receive(c->chr.opaque, &b, 1);
+		bus_unlock(t->r.b.bus);
+	}
+}
+
+static void card_got(struct card *c, const char *hex)
+{
+	GString *s = g_string_new(NULL);
+
+	for (guint i = 0; i < c->got->len; i++)
+		g_string_append_printf(s, "%02x", c->got->data[i]);
+	g_assert_cmpstr(s->str, ==, hex);
+	g_string_free(s, TRUE);
+	g_byte_array_set_size(c->got, 0);
+}
+
+/* A message to the reader; then what it answers. */
+static void ccid_tell(struct usb_rig *t, uint8_t type, uint8_t seq,
+	const char *data, uint32_t len)
+{
+	uint8_t m[64] = {type, len, len >> 8, len >> 16, 0, 0, seq};
+	uint32_t n;
+
+	if (data)
+		memcpy(m + 10, data, len);
+	g_assert_cmpint(io(t, USB_PID_OUT, 1, m, 10 + (data ? len : 0), &n), ==,
+		USB_ACK);
+}
+
+static void ccid_hears(struct usb_rig *t, const char *hex)
+{
+	GString *s = g_string_new(NULL);
+	uint8_t m[64];
+	uint32_t n;
+
+	g_assert_cmpint(io(t, USB_PID_IN, 2, m, 64, &n), ==, USB_ACK);
+	for (uint32_t i = 0; i < n; i++)
+		g_string_append_printf(s, "%02x", m[i]);
+	g_assert_cmpstr(s->str, ==, hex);
+	g_string_free(s, TRUE);
+}
+
+static void test_ccid(void)
+{
+	struct card c = {.chr.write = card_write, .got = g_byte_array_new()};
+	struct usb_rig t = {0};
+	uint8_t b[64];
+	uint32_t n;
+
+	rig_init(&t.r);
+	t.r.b.host.chr = &c.chr;
+	plug(&t, make(&t, "usb-ccid"), USB_FULL);
+	configure(&t);
+	g_assert_cmpint(control(&t, 0x8006, 0x200, 0, 255), ==, 93);
+	g_assert_cmpint(control(&t, 0xa103, 0, 0, 64), ==, 4);
+	/* no card */
+	g_assert_cmpint(io(&t, USB_PID_IN, 3, b, 8, &n), ==, USB_NAK);
+	ccid_tell(&t, 0x65, 1, NULL, 0);
+	ccid_hears(&t, "81000000000001020000");
+	ccid_tell(&t, 0x62, 2, NULL, 0);
+	ccid_hears(&t, "8000000000000242fe00");
+	/* it comes, gets power, is asked */
+	card_says(&t, &c, "100000053b80800101");
+	g_assert_cmpint(io(&t, USB_PID_IN, 3, b, 8, &n), ==, USB_ACK);
+	g_assert_cmphex(b[1], ==, 3);
+	ccid_tell(&t, 0x62, 3, NULL, 0);
+	ccid_hears(&t, "800500000000030000003b80800101");
+	card_got(&c, "01000000");
+	ccid_tell(&t, 0x6f, 4, "\0\xa4\4\0", 4);
+	g_assert_cmpint(io(&t, USB_PID_IN, 2, b, 64, &n), ==, USB_NAK);
+	card_got(&c, "0300000400a40400");
+	card_says(&t, &c, "120000029000");
+	ccid_hears(&t, "800200000000040000009000");
+	/* nonsense: another slot, message, length */
+	ccid_tell(&t, 0x77, 5, NULL, 0);
+	ccid_hears(&t, "81000000000005400000");
+	ccid_tell(&t, 0x6f, 6, NULL, 0xffffff);
+	ccid_hears(&t, "81000000000006400100");
+	/* pulled out while it thinks; frames beyond all measure */
+	ccid_tell(&t, 0x6f, 7, "\0\xa4\4\0", 4);
+	card_says(&t, &c, "11000000");
+	ccid_hears(&t, "8000000000000742fe00");
+	card_says(&t, &c, "10ffffff12ffffff990000");
+	ccid_tell(&t, 0x63, 8, NULL, 0);
+	ccid_hears(&t, "81000000000008020001");
+	board_fini(&t.r.b);
+	g_byte_array_unref(c.got);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -682,5 +798,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/usb/storage", test_storage);
 	g_test_add_func("/usb/storage-cases", test_storage_cases);
 	g_test_add_func("/usb/storage-broken", test_storage_broken);
+	g_test_add_func("/usb/ccid", test_ccid);
 	return g_test_run();
 }
