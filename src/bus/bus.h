@@ -380,6 +380,7 @@ enum bus_request {
 	BUS_REQ_RESET,	  /* keyboard controller, port 0xcf9, ACPI reset */
 	BUS_REQ_POWEROFF, /* ACPI S5 */
 	BUS_REQ_WAKEUP,
+	BUS_REQ_WATCHDOG, /* it has fired */
 };
 
 /* Called by devices with the lock held; the vmm installs the handler, which

@@ -274,7 +274,8 @@ bool cli_files_open_drive(struct conf_drive *d, GError **err)
 }
 
 /* The option ROM lets the firmware boot from the network; absent is fine. */
-static void open_rom(const struct conf_machine *m, struct conf_nic *n)
+static bool open_rom(
+	const struct conf_machine *m, struct conf_nic *n, GError **err)
 {
 	static const char *const roms[CONF_NNICS][2] = {
 		[CONF_NIC_VIRTIO] = ROM("virtio"),
@@ -285,12 +286,18 @@ static void open_rom(const struct conf_machine *m, struct conf_nic *n)
 		[CONF_NIC_RTL8139C] = ROM("rtl8139"),
 		[CONF_NIC_NE2000] = ROM("ne2k_pci")};
 	const char *path = roms[n->model][m->firmware == CONF_FIRMWARE_UEFI];
-	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	int fd;
 
-	if (fd < 0)
-		return;
-	n->rom.fd = fd;
-	n->rom.path = g_strdup(path);
+	if (n->rom_stated)
+		return !n->rom.path ||
+		       open_file(&n->rom, "option ROM", O_RDONLY,
+			       "check the path given to --nic ...,rom=", err);
+	fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd >= 0) {
+		n->rom.fd = fd;
+		n->rom.path = g_strdup(path);
+	}
+	return true;
 }
 
 /* The card's BIOS; without it there is a screen only for drivers. */
@@ -389,8 +396,10 @@ bool cli_files_open(struct conf_machine *m, GError **err)
 		if (!cli_files_open_drive(g_ptr_array_index(m->drives, i), err))
 			return false;
 	}
-	for (guint i = 0; i < m->nics->len; i++)
-		open_rom(m, g_ptr_array_index(m->nics, i));
+	for (guint i = 0; i < m->nics->len; i++) {
+		if (!open_rom(m, g_ptr_array_index(m->nics, i), err))
+			return false;
+	}
 	open_vga_rom(m);
 	if (!open_tls(m, err))
 		return false;

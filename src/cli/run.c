@@ -162,6 +162,11 @@ SETTER(boot)
 	return true;
 }
 
+SETTER(watchdog)
+{
+	return conf_watchdog_parse(MACHINE, v, err);
+}
+
 SETTER(nic)
 {
 	return conf_nic_parse(MACHINE, v, err);
@@ -383,7 +388,8 @@ const struct cli_flag cli_run_flags[] = {
 	{"disk", 0, "FILE",
 		"a disk; options format=raw|qcow2|vhd|vhdx|vdi|vmdk, "
 		"bus=virtio|nvme|scsi|sata|ide|usb (or a place: ide0:1, sata3, "
-		"scsi12, usb1), hba=virtio|lsi (of scsi), readonly, snapshot, serial=S",
+		"scsi12, usb1), hba=virtio|lsi (of scsi), readonly, snapshot, serial=S, bootindex=N (boots "
+		"before all without, the lowest first)",
 		"@file", set_disk},
 	{"cdrom", 0, "FILE",
 		"a CD in its drive, or none for an empty one; options "
@@ -392,8 +398,15 @@ const struct cli_flag cli_run_flags[] = {
 	{"floppy", 0, "FILE",
 		"a floppy in its drive, or none; options readonly, snapshot",
 		"@file", set_floppy},
-	{"boot", 0, "LIST", "boot order out of floppy,cdrom,disk,net",
-		"floppy cdrom disk net", set_boot},
+	{"boot", 0, "LIST",
+		"boot order out of floppy,cdrom,disk,net; menu=on (or how long "
+		"to wait, menu=5s): Esc shows the firmware's boot menu meanwhile",
+		"floppy cdrom disk net menu=on", set_boot},
+	{"watchdog", 0, "W",
+		"a watchdog timer: i6300esb or none; option "
+		"action=reset|poweroff|pause|nmi|none when it fires (default: "
+		"reset)",
+		"i6300esb none", set_watchdog},
 	{"nic", 0, "NET",
 		"a network card: user (NAT) or none; options "
 		"model=virtio|e1000|pcnet|rtl8139|rtl8139c|ne2000|ne2000-isa "

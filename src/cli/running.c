@@ -98,6 +98,11 @@ int cli_reset(void *ctx, GError **err)
 	return request(running_open(ctx, 1, err), "reset", NULL, err);
 }
 
+int cli_nmi(void *ctx, GError **err)
+{
+	return request(running_open(ctx, 1, err), "nmi", NULL, err);
+}
+
 /* KEY=VALUE as the request wants it. */
 static bool set_body(JsonObject *body, const char *word, GError **err)
 {

@@ -141,6 +141,7 @@ int cli_stop(void *ctx, GError **err);
 int cli_pause(void *ctx, GError **err);
 int cli_resume(void *ctx, GError **err);
 int cli_reset(void *ctx, GError **err);
+int cli_nmi(void *ctx, GError **err);
 extern const struct cli_flag cli_stop_flags[];
 
 void *cli_media_new(void);

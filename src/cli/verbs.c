@@ -222,6 +222,10 @@ static const char *const resume_examples[] = {"vmeste resume web",
 static const char *const reset_examples[] = {"vmeste reset web",
 	"Press the reset button", "vmeste ls -o name | xargs -n1 vmeste reset",
 	"Of all machines", NULL};
+static const char *const nmi_examples[] = {"vmeste nmi web",
+	"Linux prints where its processors are, or panics and dumps itself, as "
+	"it is set to",
+	NULL};
 static const char *const screenshot_examples[] = {
 	"vmeste screenshot web web.png", "What its monitor would show",
 	"while sleep 1; do vmeste screenshot web web.png; done",
@@ -580,6 +584,17 @@ const struct cli_verb cli_verbs[] = {
 		.free_ctx = cli_words_free,
 		.positional = cli_words_positional,
 		.run = cli_reset,
+	},
+	{
+		.name = "nmi",
+		.args = "NAME",
+		.summary = "send a running machine a non-maskable interrupt",
+		.text = "As the diagnostic button of a server does. What the guest makes of it is its own affair; it may hold such interrupts back.",
+		.examples = nmi_examples,
+		.new_ctx = cli_running_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_nmi,
 	},
 	{
 		.name = "save",

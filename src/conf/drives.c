@@ -128,6 +128,8 @@ static bool drive_options(
 			d->serial);
 		return false;
 	}
+	if (!conf_bootindex_parse(o, &d->bootindex, err))
+		return false;
 	return drive_flag(o, "readonly", &d->readonly, err) &&
 	       drive_flag(o, "snapshot", &d->snapshot, err);
 }
@@ -135,8 +137,8 @@ static bool drive_options(
 bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
 	const char *text, GError **err)
 {
-	static const char *const keys[] = {
-		"format", "bus", "hba", "readonly", "snapshot", "serial", NULL};
+	static const char *const keys[] = {"format", "bus", "hba", "readonly",
+		"snapshot", "serial", "bootindex", NULL};
 	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
 	struct conf_drive *d;
 

@@ -30,6 +30,9 @@ WORDS(vga, "display card", "std", "virtio", "none");
 WORDS(pointer, "pointer", "auto", "ps2", "tablet", "usb-tablet", "usb-mouse");
 WORDS(keyboard, "keyboard", "ps2", "usb", "virtio");
 WORDS(usb, "USB controller", "uhci", "ehci", "xhci");
+WORDS(watchdog, "watchdog", "none", "i6300esb");
+WORDS(watchdog_action, "watchdog's action", "reset", "poweroff", "pause", "nmi",
+	"none");
 WORDS(boot, "boot medium", "floppy", "cdrom", "disk", "net");
 
 #define UEFI_MEM_MIN (64ull << 20)

@@ -163,6 +163,25 @@ enum conf_boot {
 	CONF_NBOOT,
 };
 
+enum conf_watchdog {
+	CONF_WATCHDOG_NONE,
+	CONF_WATCHDOG_I6300ESB,
+};
+
+enum conf_watchdog_action { /* when it fires */
+	CONF_WATCHDOG_RESET,
+	CONF_WATCHDOG_POWEROFF,
+	CONF_WATCHDOG_PAUSE,
+	CONF_WATCHDOG_NMI,
+	CONF_WATCHDOG_NOTHING,
+};
+
+#define CONF_MAX_BOOTINDEX    255
+#define CONF_MAX_BOOT_MENU_MS 65535
+
+extern const struct conf_word_list conf_watchdog_words,
+	conf_watchdog_action_words;
+
 /* Indexed by the enums above. */
 extern const struct conf_word_list conf_engine_words, conf_irqchip_words,
 	conf_hypervisor_words, conf_board_words, conf_firmware_words,
@@ -187,7 +206,8 @@ struct conf_drive {
 	bool readonly;	   /* the guest sees a read-only drive */
 	bool snapshot; /* writes go to cow.fd (empty, unlinked) and vanish */
 	struct conf_file cow;
-	char *serial; /* serial number shown to the guest, or NULL */
+	char *serial;	    /* serial number shown to the guest, or NULL */
+	unsigned bootindex; /* the lowest boots first; 0: by the boot order */
 };
 
 struct conf_forward {
@@ -207,6 +227,8 @@ struct conf_nic {
 	/* ISA cards: the first port and the interrupt; 0: any, see
 	 * conf_nics_place. */
 	unsigned isa_port, isa_irq;
+	bool rom_stated;    /* by the user: path NULL = none */
+	unsigned bootindex; /* as of drives */
 };
 
 struct conf_serial {
@@ -278,6 +300,10 @@ struct conf_machine {
 
 	enum conf_boot boot[CONF_NBOOT]; /* in order */
 	unsigned nboot;			 /* 0 = default order */
+	unsigned boot_menu_ms;		 /* 0: no menu */
+
+	enum conf_watchdog watchdog;
+	enum conf_watchdog_action watchdog_action;
 
 	/* Listening sockets: of requests to the running machine (wire/wire.h)
 	 * and of gdb. */

@@ -72,6 +72,7 @@ static JsonObject *drive_to_json(const struct conf_drive *d, GArray *fds)
 	json_object_set_boolean_member(o, "readonly", d->readonly);
 	json_object_set_boolean_member(o, "snapshot", d->snapshot);
 	put_string(o, "serial", d->serial);
+	json_object_set_int_member(o, "bootindex", d->bootindex);
 	put_file(o, "file", &d->file, fds);
 	put_file(o, "cow", &d->cow, fds);
 	return o;
@@ -112,6 +113,7 @@ static JsonObject *nic_to_json(const struct conf_nic *n, GArray *fds)
 	put_string(o, "bootfile", n->bootfile);
 	json_object_set_int_member(o, "port", n->isa_port);
 	json_object_set_int_member(o, "irq", n->isa_irq);
+	json_object_set_int_member(o, "bootindex", n->bootindex);
 	json_object_set_array_member(
 		o, "forwards", forwards_to_json(n->forwards));
 	return o;
@@ -179,6 +181,14 @@ static void put_sound(JsonObject *o, const struct conf_machine *m, GArray *fds)
 	put_file(o, "audio_source_file", &m->audio_source_file, fds);
 }
 
+static void put_boot(JsonObject *o, const struct conf_machine *m)
+{
+	json_object_set_int_member(o, "boot_menu_ms", m->boot_menu_ms);
+	put_word(o, "watchdog", &conf_watchdog_words, (int)m->watchdog);
+	put_word(o, "watchdog_action", &conf_watchdog_action_words,
+		(int)m->watchdog_action);
+}
+
 JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 {
 	JsonObject *o = json_object_new();
@@ -242,6 +252,7 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	json_object_set_boolean_member(o, "trace_insns", m->trace_insns);
 	json_object_set_boolean_member(o, "gdb_wait", m->gdb_wait);
 	json_object_set_boolean_member(o, "no_reboot", m->no_reboot);
+	put_boot(o, m);
 	json_object_set_int_member(o, "timeout_ms", (gint64)m->timeout_ms);
 	json_object_set_boolean_member(o, "verbose", m->verbose);
 	json_node_take_object(node, o);
@@ -421,6 +432,8 @@ static void add_drive(struct reader *r, JsonObject *o, void *list)
 	d->readonly = get_bool(r, o, "readonly", false);
 	d->snapshot = get_bool(r, o, "snapshot", false);
 	take_string(r, o, "serial", &d->serial);
+	d->bootindex =
+		(unsigned)get_int(r, o, "bootindex", CONF_MAX_BOOTINDEX, 0);
 	get_file(r, o, "file", &d->file);
 	get_file(r, o, "cow", &d->cow);
 }
@@ -467,6 +480,8 @@ static void add_nic(struct reader *r, JsonObject *o, void *list)
 	take_string(r, o, "bootfile", &n->bootfile);
 	n->isa_port = (unsigned)get_int(r, o, "port", 0x3e0, 0);
 	n->isa_irq = (unsigned)get_int(r, o, "irq", 15, 0);
+	n->bootindex =
+		(unsigned)get_int(r, o, "bootindex", CONF_MAX_BOOTINDEX, 0);
 	get_list(r, o, "forwards", 1024, add_forward, n->forwards);
 }
 
@@ -528,6 +543,12 @@ static void read_boot(struct reader *r, JsonObject *o, struct conf_machine *m)
 	m->nboot = get_words(r, o, "boot", &conf_boot_words, word, CONF_NBOOT);
 	for (unsigned i = 0; i < m->nboot; i++)
 		m->boot[i] = (enum conf_boot)word[i];
+	m->boot_menu_ms = (unsigned)get_int(
+		r, o, "boot_menu_ms", CONF_MAX_BOOT_MENU_MS, 0);
+	m->watchdog = (enum conf_watchdog)get_word(
+		r, o, "watchdog", &conf_watchdog_words);
+	m->watchdog_action = (enum conf_watchdog_action)get_word(
+		r, o, "watchdog_action", &conf_watchdog_action_words);
 }
 
 static void read_usb(struct reader *r, JsonObject *o, struct conf_machine *m)

@@ -82,6 +82,7 @@ static bool nic_options(
 {
 	const char *mac = conf_options_get(o, "mac");
 	const char *model = conf_options_get(o, "model");
+	const char *rom = conf_options_get(o, "rom");
 	int word = (int)n->model;
 
 	if (model && !conf_parse_word(model, &conf_nic_words, &word, err))
@@ -96,6 +97,12 @@ static bool nic_options(
 	if (n->bootfile && strlen(n->bootfile) > 127)
 		return bad(err, "bootfile", n->bootfile,
 			"name one in at most 127 bytes");
+	if (rom) {
+		n->rom_stated = true;
+		n->rom.path = strcmp(rom, "none") ? g_strdup(rom) : NULL;
+	}
+	if (!conf_bootindex_parse(o, &n->bootindex, err))
+		return false;
 	for (guint i = 0; i < o->keys->len; i++) {
 		struct conf_forward f;
 
@@ -110,8 +117,8 @@ static bool nic_options(
 
 bool conf_nic_parse(struct conf_machine *m, const char *text, GError **err)
 {
-	static const char *const keys[] = {
-		"model", "mac", "forward", "io", "irq", "bootfile", NULL};
+	static const char *const keys[] = {"model", "mac", "forward", "io",
+		"irq", "bootfile", "rom", "bootindex", NULL};
 	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
 	struct conf_nic *n;
 

@@ -99,14 +99,70 @@ bool conf_serial_parse(struct conf_serial *s, const char *text, GError **err)
 	return true;
 }
 
+bool conf_bootindex_parse(
+	const struct conf_options *o, unsigned *out, GError **err)
+{
+	const char *v = conf_options_get(o, "bootindex");
+
+	return !v ||
+	       conf_parse_uint(v, "bootindex", 1, CONF_MAX_BOOTINDEX, out, err);
+}
+
+#define MENU_MS 3000
+
+/* on, off, or how long to wait for the key. */
+static bool parse_menu(struct conf_machine *m, const char *text, GError **err)
+{
+	uint64_t ms = 0;
+	bool on = false;
+
+	if (g_ascii_isdigit(*text)) {
+		if (!conf_parse_time(text, &ms, err))
+			return false;
+		if (ms > CONF_MAX_BOOT_MENU_MS)
+			return bad(err, "wait for the boot menu", text,
+				"at most 65s");
+	} else if (!conf_parse_bool(text, &on, err)) {
+		return false;
+	}
+	m->boot_menu_ms = on ? MENU_MS : (unsigned)ms;
+	return true;
+}
+
+bool conf_watchdog_parse(struct conf_machine *m, const char *text, GError **err)
+{
+	static const char *const keys[] = {"action", NULL};
+	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
+	int model = CONF_WATCHDOG_I6300ESB, action = CONF_WATCHDOG_RESET;
+	const char *act;
+
+	if (!o)
+		return false;
+	if (o->value &&
+		!conf_parse_word(o->value, &conf_watchdog_words, &model, err))
+		return false;
+	act = conf_options_get(o, "action");
+	if (act && !conf_parse_word(
+			   act, &conf_watchdog_action_words, &action, err))
+		return false;
+	m->watchdog = (enum conf_watchdog)model;
+	m->watchdog_action = (enum conf_watchdog_action)action;
+	return true;
+}
+
 bool conf_boot_parse(struct conf_machine *m, const char *text, GError **err)
 {
-	g_auto(GStrv) p = g_strsplit(text, ",", CONF_NBOOT + 1);
+	g_auto(GStrv) p = g_strsplit(text, ",", CONF_NBOOT + 2);
 	unsigned seen = 0;
 	int word;
 
 	m->nboot = 0;
 	for (unsigned i = 0; p[i]; i++) {
+		if (g_str_has_prefix(p[i], "menu=")) {
+			if (!parse_menu(m, p[i] + 5, err))
+				return false;
+			continue;
+		}
 		if (!conf_parse_word(p[i], &conf_boot_words, &word, err))
 			return false;
 		if (seen & 1u << word)

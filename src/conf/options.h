@@ -20,7 +20,13 @@ enum conf_format conf_format_by_name(const char *path);
 bool conf_nic_parse(struct conf_machine *m, const char *text, GError **err);
 /* "stdio", "none", "file:F", "unix:F" into an empty *s */
 bool conf_serial_parse(struct conf_serial *s, const char *text, GError **err);
-/* "floppy,cdrom,disk,net" */
+/* "i6300esb,action=reset", "none" */
+bool conf_watchdog_parse(
+	struct conf_machine *m, const char *text, GError **err);
+/* The option bootindex, if there is one. */
+bool conf_bootindex_parse(
+	const struct conf_options *o, unsigned *out, GError **err);
+/* "floppy,cdrom,disk,net,menu=on" */
 bool conf_boot_parse(struct conf_machine *m, const char *text, GError **err);
 /* "FILE,events=N,insns" */
 bool conf_trace_parse(struct conf_machine *m, const char *text, GError **err);

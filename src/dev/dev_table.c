@@ -13,6 +13,7 @@
 #include "dev/misc/apm_port.h"
 #include "dev/misc/flash.h"
 #include "dev/misc/fw_cfg.h"
+#include "dev/misc/i6300esb.h"
 #include "dev/misc/i8237.h"
 #include "dev/misc/port92.h"
 #include "dev/misc/testdev.h"
@@ -74,6 +75,7 @@ const struct dev_class *const dev_table[] = {
 	&testdev_class,
 	&fw_cfg_class,
 	&flash_class,
+	&i6300esb_class,
 	&vga_class,
 	&virtio_vga_class,
 	&i8237_class,

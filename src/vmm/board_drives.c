@@ -276,18 +276,30 @@ static struct net_port *open_nat(
 
 /*
  * One ROM serves several devices; firmware runs it only if its PCI data
- * structure (PCI Firmware 3.0, 5.1.2) names this one.  Byte 6 of the header
- * is where iPXE balances its checksum.
+ * structure names this one (PCI Firmware 3.0, 5.1.2: +4 vendor and device,
+ * +0x10 length in 512 bytes, +0x14 type, +0x15 bit 7 on the last image).  A
+ * BIOS image has a checksum, which iPXE balances in byte 6 of the header.
  */
 static void adapt_rom(uint8_t *rom, uint32_t size, const struct pci_func *f)
 {
-	unsigned at = rom[0x18] | rom[0x19] << 8;
+	uint32_t at = 0, next;
 
-	if (at + 8 > size || memcmp(rom + at, "PCIR", 4) != 0)
-		return;
-	for (unsigned i = 0; i < 4; i++) {
-		rom[6] = (uint8_t)(rom[6] + rom[at + 4 + i] - f->config[i]);
-		rom[at + 4 + i] = f->config[i];
+	for (; at + 0x1a <= size; at = next) {
+		uint8_t *image = rom + at;
+		uint32_t pcir = image[0x18] | image[0x19] << 8;
+		uint8_t *p = image + pcir;
+
+		if (at + pcir + 0x18 > size || memcmp(p, "PCIR", 4) != 0)
+			return;
+		for (unsigned i = 0; i < 4; i++) {
+			if (!p[0x14])
+				image[6] = (uint8_t)(image[6] + p[4 + i] -
+						     f->config[i]);
+			p[4 + i] = f->config[i];
+		}
+		next = at + (p[0x10] | p[0x11] << 8) * 512u;
+		if (next == at || p[0x15] & 0x80)
+			return;
 	}
 }
 
@@ -449,19 +461,49 @@ static void add_drive_path(struct machine *m, const struct board_drive *d)
 static void add_drive_paths(struct machine *m, enum conf_media media)
 {
 	for (unsigned i = 0; i < m->board.ndrives; i++)
-		if (m->board.drive[i].conf->media == media)
+		if (m->board.drive[i].conf->media == media &&
+			!m->board.drive[i].conf->bootindex)
 			add_drive_path(m, &m->board.drive[i]);
+}
+
+static void add_nic_path(struct machine *m, unsigned n)
+{
+	g_autofree char *id = g_strdup_printf("nic%u", n);
+	struct board *b = &m->board;
+
+	for (unsigned i = 0; i < b->ndevs; i++)
+		if (b->dev[i]->host.net && slot_of(m, b->dev[i]) &&
+			!strcmp(b->dev[i]->id, id))
+			add_path(m, g_strdup_printf("/pci@i0cf8/ethernet@%x/"
+						    "ethernet-phy@0",
+					    slot_of(m, b->dev[i])));
 }
 
 static void add_nic_paths(struct machine *m)
 {
-	struct board *b = &m->board;
+	for (unsigned i = 0; i < m->conf->nics->len; i++) {
+		const struct conf_nic *n = g_ptr_array_index(m->conf->nics, i);
 
-	for (unsigned i = 0; i < b->ndevs; i++)
-		if (b->dev[i]->host.net && slot_of(m, b->dev[i]))
-			add_path(m, g_strdup_printf("/pci@i0cf8/ethernet@%x/"
-						    "ethernet-phy@0",
-					    slot_of(m, b->dev[i])));
+		if (!n->bootindex)
+			add_nic_path(m, i);
+	}
+}
+
+/* What has a number goes before all that has none. */
+static void add_indexed(struct machine *m)
+{
+	for (unsigned at = 1; at <= CONF_MAX_BOOTINDEX; at++) {
+		for (unsigned i = 0; i < m->board.ndrives; i++)
+			if (m->board.drive[i].conf->bootindex == at)
+				add_drive_path(m, &m->board.drive[i]);
+		for (unsigned i = 0; i < m->conf->nics->len; i++) {
+			const struct conf_nic *n =
+				g_ptr_array_index(m->conf->nics, i);
+
+			if (n->bootindex == at)
+				add_nic_path(m, i);
+		}
+	}
 }
 
 void board_boot_order(struct machine *m)
@@ -471,6 +513,7 @@ void board_boot_order(struct machine *m)
 	const struct conf_machine *c = m->conf;
 	unsigned n = c->nboot ? c->nboot : G_N_ELEMENTS(usual);
 
+	add_indexed(m);
 	for (unsigned i = 0; i < n; i++) {
 		switch (c->nboot ? c->boot[i] : usual[i]) {
 		case CONF_BOOT_FLOPPY:

@@ -407,6 +407,9 @@ bool board_pc_init(struct machine *m, GError **err)
 		if (!b->tablet)
 			return false;
 	}
+	if (m->conf->watchdog == CONF_WATCHDOG_I6300ESB &&
+		!board_add(m, "i6300esb", "watchdog", &h, err))
+		return false;
 	set_cmos(m);
 	return true;
 }

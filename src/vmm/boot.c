@@ -192,6 +192,7 @@ bool boot_init(struct machine *m, GError **err)
 		.ncpus = m->ncpus,
 		.apic_ids = m->apic_ids,
 		.nserial = m->conf->serial->len,
+		.boot_menu_ms = m->conf->boot_menu_ms,
 	};
 	GPtrArray *paths = m->board.boot_paths;
 	bool direct;

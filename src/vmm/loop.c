@@ -36,6 +36,22 @@ void loop_post(struct machine *m, unsigned requests)
 	g_source_set_ready_time(m->doorbell, 0);
 }
 
+static void watchdog_fired(struct machine *m)
+{
+	static const unsigned request[] = {
+		[CONF_WATCHDOG_RESET] = REQ_RESET,
+		[CONF_WATCHDOG_POWEROFF] = REQ_POWEROFF,
+		[CONF_WATCHDOG_PAUSE] = REQ_PAUSE,
+		[CONF_WATCHDOG_NMI] = REQ_NMI,
+		[CONF_WATCHDOG_NOTHING] = 0,
+	};
+
+	if (m->conf->watchdog_action != CONF_WATCHDOG_NMI &&
+		m->conf->watchdog_action != CONF_WATCHDOG_NOTHING)
+		runloop_halt_soon(m);
+	loop_post(m, REQ_WATCHDOG | request[m->conf->watchdog_action]);
+}
+
 /* A device wants something of the whole machine: the processors stop where
  * they are, the rest happens on the loop. */
 static void bus_asks(void *opaque, enum bus_request r)
@@ -52,6 +68,7 @@ static void bus_asks(void *opaque, enum bus_request r)
 		loop_post(m, REQ_POWEROFF);
 		break;
 	case BUS_REQ_WAKEUP: break; /* never sleeps */
+	case BUS_REQ_WATCHDOG: watchdog_fired(m); break;
 	}
 }
 

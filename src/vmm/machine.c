@@ -428,6 +428,14 @@ void machine_serve(struct machine *m, unsigned requests)
 	runloop_pause(m);
 	if (requests & REQ_DEBUG)
 		debugger_serve(m);
+	if (requests & REQ_WATCHDOG)
+		machine_note(m, "the watchdog has fired: %s",
+			conf_watchdog_action_words
+				.words[m->conf->watchdog_action]);
+	if (requests & REQ_NMI)
+		machine_nmi(m);
+	if (requests & REQ_PAUSE)
+		machine_hold(m, MACHINE_HOLD_USER);
 	if (requests & REQ_FAILED)
 		machine_end(m, 1, m->failure);
 	else if (requests & REQ_POWEROFF)

@@ -333,8 +333,11 @@ enum request {
 	REQ_RESET = 1 << 0,
 	REQ_POWEROFF = 1 << 1,
 	REQ_TRIPLE_FAULT = 1 << 2,
-	REQ_FAILED = 1 << 3, /* text in machine.failure */
-	REQ_DEBUG = 1 << 4,  /* a processor met a breakpoint: vcpu.stopped */
+	REQ_FAILED = 1 << 3,   /* text in machine.failure */
+	REQ_DEBUG = 1 << 4,    /* a processor met a breakpoint: vcpu.stopped */
+	REQ_WATCHDOG = 1 << 5, /* has fired; what it asks for stands beside */
+	REQ_NMI = 1 << 6,
+	REQ_PAUSE = 1 << 7,
 };
 
 bool loop_init(struct machine *m, GError **err);

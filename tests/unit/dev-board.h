@@ -14,7 +14,7 @@ struct board {
 	struct bus *bus;
 	struct dev *intc;
 	struct dev_host host;
-	unsigned resets, poweroffs;
+	unsigned resets, poweroffs, watchdogs;
 	struct dev *devs[16];
 	unsigned ndevs;
 };
@@ -27,6 +27,8 @@ static inline void board_request(void *opaque, enum bus_request r)
 		b->resets++;
 	else if (r == BUS_REQ_POWEROFF)
 		b->poweroffs++;
+	else if (r == BUS_REQ_WATCHDOG)
+		b->watchdogs++;
 }
 
 static inline void board_init(struct board *b, unsigned ncpus)

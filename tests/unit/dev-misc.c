@@ -415,6 +415,69 @@ static void test_testdev(void)
 	board_fini(&b);
 }
 
+#define WDT	 0xe0000000u
+#define WDT_FN	 (2 << 3)
+#define WDT_LOCK 0x68
+
+static void watchdog_write(struct board *b, unsigned reg, uint32_t val)
+{
+	bus_mmio_write(b->bus, NULL, WDT + 0x0c, 2, 0x80);
+	bus_mmio_write(b->bus, NULL, WDT + 0x0c, 2, 0x86);
+	bus_mmio_write(b->bus, NULL, WDT + reg, reg < 8 ? 4 : 2, val);
+}
+
+/* Two stages of a millisecond; a register takes a write behind the sequence
+ * only. */
+static void test_watchdog(void)
+{
+	struct board b;
+	struct pci_bus *p;
+
+	board_init(&b, 1);
+	board_add(&b, "i6300esb");
+	p = b.host.pci;
+	g_assert_cmphex(pci_config_read(p, 0, WDT_FN, 0, 4), ==, 0x25ab8086);
+	pci_config_write(p, 0, WDT_FN, 0x10, 4, WDT);
+	pci_config_write(p, 0, WDT_FN, 4, 2, 2);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, WDT, 4), ==, 0xfffff);
+	bus_mmio_write(b.bus, NULL, WDT, 4, 1);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, WDT, 4), ==, 0xfffff);
+	watchdog_write(&b, 0, 1);
+	watchdog_write(&b, 4, 1);
+	bus_mmio_write(b.bus, NULL, WDT + 4, 4, 7);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, WDT, 4), ==, 1);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, WDT + 4, 4), ==, 1);
+	/* off; then it fires once and says so */
+	board_sleep(&b, 5000);
+	g_assert_cmpuint(b.watchdogs, ==, 0);
+	pci_config_write(p, 0, WDT_FN, 0x60, 2, 3);
+	pci_config_write(p, 0, WDT_FN, WDT_LOCK, 1, 2);
+	board_sleep(&b, 5000);
+	g_assert_cmpuint(b.watchdogs, ==, 1);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, WDT + 12, 2), ==, 0x200);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, WDT + 8, 4), ==, 1);
+	/* a reset leaves the notice, which is cleared by writing it */
+	bus_lock(b.bus);
+	b.devs[0]->cls->reset(b.devs[0]);
+	bus_unlock(b.bus);
+	pci_config_write(p, 0, WDT_FN, 0x10, 4, WDT);
+	pci_config_write(p, 0, WDT_FN, 4, 2, 2);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, WDT + 12, 2), ==, 0x200);
+	watchdog_write(&b, 12, 0x200);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, WDT + 12, 2), ==, 0);
+	/* without output, and locked */
+	watchdog_write(&b, 0, 1);
+	watchdog_write(&b, 4, 1);
+	pci_config_write(p, 0, WDT_FN, 0x60, 2, 0x23);
+	pci_config_write(p, 0, WDT_FN, WDT_LOCK, 1, 3);
+	pci_config_write(p, 0, WDT_FN, WDT_LOCK, 1, 0);
+	g_assert_cmphex(pci_config_read(p, 0, WDT_FN, WDT_LOCK, 1), ==, 3);
+	board_sleep(&b, 5000);
+	g_assert_cmpuint(b.watchdogs, ==, 1);
+	g_assert_cmphex(bus_mmio_read(b.bus, NULL, WDT + 12, 2), ==, 0x200);
+	board_fini(&b);
+}
+
 /* Anything may be written anywhere; nothing breaks or takes for ever. */
 static void test_rubbish(gconstpointer opaque)
 {
@@ -477,7 +540,8 @@ static void test_rubbish(gconstpointer opaque)
 int main(int argc, char **argv)
 {
 	static const char *const pc[] = {"i440fx", "piix3", "acpi_pm", NULL};
-	static const char *const q35[] = {"mch", "ich9", "root-port", NULL};
+	static const char *const q35[] = {
+		"mch", "ich9", "root-port", "i6300esb", NULL};
 
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/fw_cfg/ports", test_fw_cfg_ports);
@@ -491,6 +555,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/soft-reset", test_soft_reset);
 	g_test_add_func("/apm-port", test_apm_port);
 	g_test_add_func("/testdev", test_testdev);
+	g_test_add_func("/i6300esb", test_watchdog);
 	g_test_add_data_func("/rubbish/pc", pc, test_rubbish);
 	g_test_add_data_func("/rubbish/q35", q35, test_rubbish);
 	return g_test_run();
