@@ -231,11 +231,21 @@ static void stored_close(struct started *s, const char *name, int status,
 	cli_run_free(s->run);
 }
 
+/* A name that is mistyped makes no machine. */
 static bool create_missing(
 	const char *name, const GPtrArray *flags, GError **err)
 {
-	struct create *c = cli_create_new();
+	struct create *c;
 	bool ok = true;
+
+	if (!flags->len) {
+		conf_error_set(err, CONF_ERROR_NOT_FOUND, NULL,
+			"vmeste ls lists the machines; vmeste create makes "
+			"one, and so does run with flags that say what to boot",
+			"there is no machine '%s'", name);
+		return false;
+	}
+	c = cli_create_new();
 
 	for (guint i = 0; ok && i < flags->len; i++) {
 		const struct node_setting *s = g_ptr_array_index(flags, i);

@@ -55,6 +55,7 @@ static const struct place {
 	{"nic", "nic", "net", REPEATS | SPLIT},
 	{"serial", "serial", "to", REPEATS},
 	{"parallel", "parallel", "to", REPEATS},
+	{"gameport", "gameport", "is", 0},
 	{"console", "console", "to", 0},
 	{"debugcon", "debugcon", "to", 0},
 	{"vga", "video", "model", SPLIT},
@@ -62,6 +63,7 @@ static const struct place {
 	{"pointer", "input", "pointer", 0},
 	{"keyboard", "input", "keyboard", 0},
 	{"usb", "usb", "controllers", 0},
+	{"smartcard", "usb", "smartcard", 0},
 	{"sound", "sound", "card", REPEATS | SPLIT},
 	{"audio", "audio", "to", SPLIT},
 	{"watchdog", "watchdog", "model", SPLIT},
@@ -298,7 +300,8 @@ static char *located(const struct place *p, const char *attr, const char *value,
 	if (p->is & PATH ? !strcmp(attr, p->attr) || !strcmp(attr, "nvram")
 			 : g_strv_contains(paths, attr))
 		return absolute(value, dir);
-	return !strcmp(attr, "to") || !strcmp(attr, "source")
+	return !strcmp(attr, "to") || !strcmp(attr, "source") ||
+			       !strcmp(attr, "smartcard")
 		       ? absolute_to(value, dir)
 		       : g_strdup(value);
 }
