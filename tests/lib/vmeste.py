@@ -21,6 +21,8 @@ BUILD = pathlib.Path(os.environ.get("VMESTE_BUILD", TOP / "build"))
 VMESTE = str(BUILD / "vmeste")
 GUESTS = pathlib.Path(os.environ.get("VMESTE_GUESTS",
                                      TOP / "build/cache/guests"))
+# Machines of who runs the tests are none of theirs.
+os.environ["VMESTE_HOME"] = str(BUILD / "no-machines")
 ENGINE = os.environ.get("VMESTE_ENGINE", "bt")
 FLAGS = os.environ.get("VMESTE_FLAGS", "").split()  # for all machines
 LONG = os.environ.get("VMESTE_LONG") == "1"
