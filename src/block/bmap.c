@@ -25,6 +25,8 @@ void bmap_init(struct bmap *m)
 
 void bmap_fini(struct bmap *m)
 {
+	if (!m->blk.readonly && m->begun)
+		bmap_flush(&m->blk);
 	for (uint64_t p = 0; m->page && p < m->npages; p++)
 		g_free(m->page[p].data);
 	g_free(m->page);
@@ -554,22 +556,29 @@ static int64_t bmap_write_new(struct bmap *m, const struct iovec *iov, int n,
 	return rc ? rc : (int64_t)len;
 }
 
+/* What is to be written to: blocks that are partly the backing's made whole. */
+static int bmap_find_writable(
+	struct bmap *m, uint64_t off, uint64_t len, struct bmap_run *r)
+{
+	int rc = bmap_begin(m);
+
+	if (!rc)
+		rc = bmap_find(m, off, len, r);
+	if (!rc && r->kind == BMAP_PART)
+		rc = bmap_complete(m, r);
+	return rc ? rc : r->kind == BMAP_PACKED ? -EROFS : 0;
+}
+
 /* One step of a write. */
 static int64_t bmap_write_alone(struct bmap *m, const struct iovec *iov, int n,
 	uint64_t off, uint64_t len)
 {
 	g_autofree struct iovec *part = g_new(struct iovec, n);
 	struct bmap_run r;
-	int rc = bmap_begin(m);
+	int rc = bmap_find_writable(m, off, len, &r);
 
-	if (!rc)
-		rc = bmap_find(m, off, len, &r);
-	if (!rc && r.kind == BMAP_PART)
-		rc = bmap_complete(m, &r);
 	if (rc)
 		return rc;
-	if (r.kind == BMAP_PACKED)
-		return -EROFS;
 	if (r.kind != BMAP_DATA && r.kind != BMAP_PART)
 		return bmap_write_new(m, iov, n, &r, len);
 	/* The last block may be cut off where the disk ends. */
@@ -666,16 +675,10 @@ static int64_t bmap_zero_step(
 	struct bmap *m, uint64_t off, uint64_t len, bool unmap)
 {
 	struct bmap_run r;
-	int rc = bmap_begin(m);
+	int rc = bmap_find_writable(m, off, len, &r);
 
-	if (!rc)
-		rc = bmap_find(m, off, len, &r);
-	if (!rc && r.kind == BMAP_PART)
-		rc = bmap_complete(m, &r);
 	if (rc)
 		return rc;
-	if (r.kind == BMAP_PACKED)
-		return -EROFS;
 	if (r.kind != BMAP_DATA && r.kind != BMAP_PART)
 		return bmap_zero_below(m, &r, len);
 	if (r.off >= m->lower->size)

@@ -118,7 +118,7 @@ int bmap_flush(struct blk *b);
 int bmap_discard(struct blk *b, uint64_t off, uint64_t len);
 int bmap_write_zeroes(struct blk *b, uint64_t off, uint64_t len, bool unmap);
 int bmap_map(struct blk *b, uint64_t off, uint64_t len, struct blk_extent *e);
-/* Frees all but the struct itself. */
+/* Writes what is left and frees all but the struct itself and the backing. */
 void bmap_fini(struct bmap *m);
 
 /* m zeroed, with cls, lower, block, nblocks, width, blk.size set: the locks. */

@@ -117,10 +117,8 @@ static void vdi_close(struct blk *b)
 {
 	struct vdi *v = vdi_of(b);
 
-	if (!b->readonly && v->m.begun)
-		bmap_flush(b);
-	blk_close(b->backing);
 	bmap_fini(&v->m);
+	blk_close(b->backing);
 	g_free(v->parent);
 	g_free(v);
 }

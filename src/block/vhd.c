@@ -225,10 +225,8 @@ static void vhd_close(struct blk *b)
 {
 	struct vhd *v = vhd_of(b);
 
-	if (!b->readonly && v->m.begun)
-		bmap_flush(b);
-	blk_close(b->backing);
 	bmap_fini(&v->m);
+	blk_close(b->backing);
 	g_free(v->full);
 	g_free(v->parent);
 	g_free(v);

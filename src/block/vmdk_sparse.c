@@ -132,8 +132,6 @@ static void sparse_close(struct blk *b)
 {
 	struct sparse *s = (struct sparse *)b;
 
-	if (!b->readonly && s->m.begun)
-		bmap_flush(b);
 	bmap_fini(&s->m);
 	g_free(s);
 }
