@@ -178,11 +178,7 @@ static bool share_by_stack(struct bt_tr *t, bool stack)
 /* Where the host address of the span is kept. */
 static int32_t share_word(const struct bt_member *m)
 {
-	unsigned k = m->group - 1;
-
-	if (k < BT_NEAR_SHARES)
-		return BT_NEAR(share) + (int32_t)k * 8;
-	return BT_AREA(share) + (int32_t)k * 8;
+	return bt_share_word(m->group - 1);
 }
 
 /* T1 = host address of the span, kept; afterwards flags are destroyed. */

@@ -210,13 +210,7 @@ bool bt_stream_plan(struct bt_tr *t)
 
 /* ---- the header ---- */
 
-/* Where the limit (k = 0) and the addend of stream k - 1 are. */
-static int32_t stream_word(unsigned k)
-{
-	if (k < BT_NEAR_SHARES)
-		return BT_NEAR(share) + (int32_t)k * 8;
-	return BT_AREA(share) + (int32_t)k * 8;
-}
+/* bt_share_word: of the limit (0) and of the addend of stream k - 1 (k). */
 
 /* T0 = address of the group's lowest byte in this pass */
 static void stream_address(struct bt_tr *t, const struct bt_stream *s)
@@ -276,7 +270,7 @@ static unsigned stream_check(struct bt_tr *t, unsigned k, uint8_t **fail)
 	em_load(e, 8, BT_T1, em_sib(H_RSP, BT_T1, 1, bt_tlb(t, s->write) + 8));
 	if (s->fold)
 		stream_add(t, s->base);
-	em_store(e, 8, bt_at_rsp(stream_word(k + 1)), BT_T1);
+	em_store(e, 8, bt_at_rsp(bt_share_word(k + 1)), BT_T1);
 	return n;
 }
 
@@ -303,7 +297,7 @@ static void stream_limit(struct bt_tr *t)
 	em_32(e, t->stream_by);
 	stream_add(t, t->stream_reg);
 	em_alu_ri(e, 8, EM_ADD, BT_T1, t->stream_by);
-	em_store(e, 8, bt_at_rsp(stream_word(0)), BT_T1);
+	em_store(e, 8, bt_at_rsp(bt_share_word(0)), BT_T1);
 }
 
 /* Is it the limit?  Then jump there. */
@@ -316,7 +310,7 @@ static void stream_next(struct bt_tr *t, const uint8_t *ends)
 		em_load(e, 8, BT_T1, bt_home(t->stream_reg));
 		r = BT_T1;
 	}
-	em_op_rm(e, 8, 0x3b, r, bt_at_rsp(stream_word(0)));
+	em_op_rm(e, 8, 0x3b, r, bt_at_rsp(bt_share_word(0)));
 	em_jcc(e, CC_E, ends);
 }
 
@@ -374,7 +368,7 @@ bool bt_stream(
 		return false;
 	if (bt_by_addend(t, in)) {
 		if (t->held != k)
-			em_load(e, 8, BT_T1, bt_at_rsp(stream_word(k)));
+			em_load(e, 8, BT_T1, bt_at_rsp(bt_share_word(k)));
 		t->held = k;
 		if (t->streams[k - 1].fold) {
 			acc->m = em_sib(
@@ -388,7 +382,7 @@ bool bt_stream(
 		return true;
 	}
 	bt_linear(t, in, BT_T0);
-	em_load(e, 8, BT_T1, bt_at_rsp(stream_word(k)));
+	em_load(e, 8, BT_T1, bt_at_rsp(bt_share_word(k)));
 	em_lea(e, 8, BT_T0, em_sib(BT_T0, BT_T1, 1, 0));
 	acc->m = em_at(BT_T0, 0);
 	acc->free = BT_T1;

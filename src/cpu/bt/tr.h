@@ -204,6 +204,14 @@ static inline struct em_mem bt_home(unsigned guest)
 	return em_at(H_RSP, (int32_t)guest * 8);
 }
 
+/* One of the words that a block keeps while it runs: k below BT_SHARES. */
+static inline int32_t bt_share_word(unsigned k)
+{
+	if (k < BT_NEAR_SHARES)
+		return BT_NEAR(share) + (int32_t)k * 8;
+	return BT_AREA(share) + (int32_t)k * 8;
+}
+
 /* Host register of a guest register, BT_HOMED for those in memory. */
 extern const uint8_t bt_reg[16];
 
