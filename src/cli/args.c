@@ -171,6 +171,11 @@ bool cli_args_parse(const struct cli_verb *v, void *ctx, char **words,
 	return true;
 }
 
+int cli_status(GError **err)
+{
+	return err && *err ? conf_error_status(*err) : CONF_ERROR_FAILED;
+}
+
 /* ---- plain arguments ---- */
 
 void cli_words_free(void *ctx)

@@ -122,8 +122,7 @@ int cli_console(void *ctx, GError **err)
 	if (cli_control_name_ok(w->word[0], err))
 		c.sock = console_connect(w->word[0], err);
 	if (c.sock < 0)
-		return err && *err ? conf_error_status(*err)
-				   : CONF_ERROR_FAILED;
+		return cli_status(err);
 	tty = isatty(0) && !tcgetattr(0, &saved);
 	if (tty) {
 		fprintf(stderr, "vmeste: Ctrl-A x leaves\n");

@@ -14,7 +14,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cli/verb.h"
 #include "conf/error.h"
+#include "node/folder.h"
 
 #define NAME_MAX_LEN 60
 #define SUFFIX	     ".sock"
@@ -214,11 +216,6 @@ int cli_control_connect(const char *name, GError **err)
 	return fd;
 }
 
-static gint by_name(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 GPtrArray *cli_control_names(GError **err)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
@@ -247,7 +244,7 @@ GPtrArray *cli_control_names(GError **err)
 	}
 	if (lock >= 0)
 		close(lock);
-	g_ptr_array_sort(names, by_name);
+	node_sort_names(names);
 	return d ? g_steal_pointer(&names) : NULL;
 }
 
@@ -301,4 +298,42 @@ struct wire_msg *cli_control_ask_fds(int sock, const char *type,
 		conf_error_set(err, CONF_ERROR_FAILED, "it has ended", NULL,
 			"the machine is gone");
 	return NULL;
+}
+
+int cli_control_to_file(void *ctx,
+	bool (*ask)(void *ctx, int sock, int fd, GError **err), GError **err)
+{
+	const struct cli_words *w = ctx;
+	g_autofree char *temp = g_strdup_printf("%s.XXXXXX", w->word[1]);
+	int sock, fd;
+	bool ok;
+
+	if (!w->word[1]) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL,
+			"vmeste ls lists the machines that run",
+			"give a machine and a file");
+		return CONF_ERROR_USAGE;
+	}
+	sock = cli_control_connect(w->word[0], err);
+	if (sock < 0)
+		return conf_error_status(*err);
+	fd = g_mkstemp_full(temp, O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		conf_error_set_errno(err, errno,
+			"name a file in a folder that you can write to",
+			"cannot write %s", w->word[1]);
+		close(sock);
+		return conf_error_status(*err);
+	}
+	ok = ask(ctx, sock, fd, err);
+	if (ok && (fsync(fd) || rename(temp, w->word[1]))) {
+		conf_error_set_errno(
+			err, errno, NULL, "cannot write %s", w->word[1]);
+		ok = false;
+	}
+	if (!ok)
+		unlink(temp);
+	close(fd);
+	close(sock);
+	return ok ? 0 : conf_error_status(*err);
 }

@@ -44,4 +44,12 @@ struct wire_msg *cli_control_ask_fds(int sock, const char *type,
 struct wire_msg *cli_control_ask(int sock, const char *type, JsonObject *body,
 	int fd, int timeout_ms, GError **err);
 
+/*
+ * A running machine writes a file: ctx begins with struct cli_words, machine
+ * and file.  ask gets it to write into a temporary file beside that one, which
+ * gets its name only when it is whole.  The exit status.
+ */
+int cli_control_to_file(void *ctx,
+	bool (*ask)(void *ctx, int sock, int fd, GError **err), GError **err);
+
 #endif

@@ -4,11 +4,7 @@
  * The machine writes into a temporary file beside FILE, which gets its name
  * only when it is whole.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/control.h"
 #include "cli/verb.h"
@@ -41,9 +37,9 @@ const struct cli_flag cli_dump_flags[] = {
 	{NULL},
 };
 
-static bool dump_ask(
-	const struct dump *d, int sock, int fd, const char *temp, GError **err)
+static bool dump_ask(void *ctx, int sock, int fd, GError **err)
 {
+	const struct dump *d = ctx;
 	JsonObject *body = json_object_new();
 	g_autoptr(wire_msg_auto) m = NULL;
 
@@ -54,41 +50,10 @@ static bool dump_ask(
 	if (json_object_get_boolean_member_with_default(m->body, "cut", FALSE))
 		fprintf(stderr, "vmeste: the guest has more mappings than a "
 				"core file can hold; some are left out\n");
-	if (!fsync(fd) && !rename(temp, d->words.word[1]))
-		return true;
-	conf_error_set_errno(
-		err, errno, NULL, "cannot write %s", d->words.word[1]);
-	return false;
+	return true;
 }
 
 int cli_dump(void *ctx, GError **err)
 {
-	const struct dump *d = ctx;
-	g_autofree char *temp = g_strdup_printf("%s.XXXXXX", d->words.word[1]);
-	int sock, fd;
-	bool ok;
-
-	if (!d->words.word[1]) {
-		conf_error_set(err, CONF_ERROR_USAGE, NULL,
-			"vmeste ls lists the machines that run",
-			"give a machine and a file");
-		return CONF_ERROR_USAGE;
-	}
-	sock = cli_control_connect(d->words.word[0], err);
-	if (sock < 0)
-		return conf_error_status(*err);
-	fd = g_mkstemp_full(temp, O_RDWR | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		conf_error_set_errno(err, errno,
-			"name a file in a folder that you can write to",
-			"cannot write %s", d->words.word[1]);
-		close(sock);
-		return conf_error_status(*err);
-	}
-	ok = dump_ask(d, sock, fd, temp, err);
-	if (!ok)
-		unlink(temp);
-	close(fd);
-	close(sock);
-	return ok ? 0 : conf_error_status(*err);
+	return cli_control_to_file(ctx, dump_ask, err);
 }

@@ -94,11 +94,6 @@ static JsonObject *ls_stored(const char *name)
 	return o;
 }
 
-static gint by_name(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* Those that run, and those that have a folder. */
 static GPtrArray *ls_names(GHashTable **running, GError **err)
 {
@@ -117,7 +112,7 @@ static GPtrArray *ls_names(GHashTable **running, GError **err)
 		if (!g_hash_table_contains(*running, name))
 			g_ptr_array_add(names, g_strdup(name));
 	}
-	g_ptr_array_sort(names, by_name);
+	node_sort_names(names);
 	return names;
 }
 

@@ -64,11 +64,6 @@ static int running_open(struct running *r, unsigned n, GError **err)
 	return -1;
 }
 
-static int status_of(GError **err)
-{
-	return err && *err ? conf_error_status(*err) : CONF_ERROR_FAILED;
-}
-
 static int request(int sock, const char *type, JsonObject *body, GError **err)
 {
 	g_autoptr(wire_msg_auto) m = NULL;
@@ -76,11 +71,11 @@ static int request(int sock, const char *type, JsonObject *body, GError **err)
 	if (sock < 0) {
 		if (body)
 			json_object_unref(body);
-		return status_of(err);
+		return cli_status(err);
 	}
 	m = cli_control_ask(sock, type, body, -1, ANSWER_MS, err);
 	close(sock);
-	return m ? 0 : status_of(err);
+	return m ? 0 : cli_status(err);
 }
 
 int cli_pause(void *ctx, GError **err)
@@ -196,13 +191,13 @@ int cli_stop(void *ctx, GError **err)
 	bool gone = false;
 
 	if (sock < 0)
-		return status_of(err);
+		return cli_status(err);
 	m = cli_control_ask(
 		sock, r->now ? "stop" : "powerdown", NULL, -1, ANSWER_MS, err);
 	if (m)
 		gone = wait_gone(sock, r->timeout_ms, err);
 	close(sock);
-	return gone ? 0 : status_of(err);
+	return gone ? 0 : cli_status(err);
 }
 
 int cli_restart(void *ctx, GError **err)
@@ -221,7 +216,7 @@ int cli_restart(void *ctx, GError **err)
 	}
 	if (cli_stop(ctx, &e) && e->code != CONF_ERROR_NOT_FOUND) {
 		g_propagate_error(err, g_steal_pointer(&e));
-		return status_of(err);
+		return cli_status(err);
 	}
 	return cli_stored_start(r->words.word[0], err);
 }

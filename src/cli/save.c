@@ -154,47 +154,14 @@ static bool save_running(int sock, int fd, GError **err)
 	return ok;
 }
 
-static bool save_ask(
-	const struct save *s, int sock, int fd, const char *temp, GError **err)
+static bool save_ask(void *ctx, int sock, int fd, GError **err)
 {
-	if (!(s->running ? save_running : save_end)(sock, fd, err))
-		return false;
-	if (!fsync(fd) && !rename(temp, s->words.word[1]))
-		return true;
-	conf_error_set_errno(
-		err, errno, NULL, "cannot write %s", s->words.word[1]);
-	return false;
+	const struct save *s = ctx;
+
+	return (s->running ? save_running : save_end)(sock, fd, err);
 }
 
 int cli_save(void *ctx, GError **err)
 {
-	const struct save *s = ctx;
-	const struct cli_words *w = &s->words;
-	g_autofree char *temp = g_strdup_printf("%s.XXXXXX", w->word[1]);
-	int sock, fd;
-	bool ok;
-
-	if (!w->word[1]) {
-		conf_error_set(err, CONF_ERROR_USAGE, NULL,
-			"vmeste ls lists the machines that run",
-			"give a machine and a file");
-		return CONF_ERROR_USAGE;
-	}
-	sock = cli_control_connect(w->word[0], err);
-	if (sock < 0)
-		return conf_error_status(*err);
-	fd = g_mkstemp_full(temp, O_RDWR | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		conf_error_set_errno(err, errno,
-			"name a file in a folder that you can write to",
-			"cannot write %s", w->word[1]);
-		close(sock);
-		return conf_error_status(*err);
-	}
-	ok = save_ask(s, sock, fd, temp, err);
-	if (!ok)
-		unlink(temp);
-	close(fd);
-	close(sock);
-	return ok ? 0 : conf_error_status(*err);
+	return cli_control_to_file(ctx, save_ask, err);
 }

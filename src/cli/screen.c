@@ -99,11 +99,6 @@ const struct cli_flag cli_wait_flags[] = {
 	{NULL},
 };
 
-static int status_of(GError **err)
-{
-	return err && *err ? conf_error_status(*err) : CONF_ERROR_FAILED;
-}
-
 /* Connect; there must be from min to max words. */
 static bool screen_open(struct screen *s, unsigned min, unsigned max,
 	const char *usage, GError **err)
@@ -161,17 +156,17 @@ int cli_screenshot(void *ctx, GError **err)
 	int fd;
 
 	if (!screen_open(s, 2, 2, "give a machine and a file", err))
-		return status_of(err);
+		return cli_status(err);
 	fd = memfd_create("picture", MFD_CLOEXEC);
 	if (fd < 0) {
 		conf_error_set_errno(err, errno, NULL, "cannot hold a picture");
-		return status_of(err);
+		return cli_status(err);
 	}
 	m = cli_control_ask(s->sock, "screenshot", NULL, fd, ANSWER_MS, err);
 	if (m)
 		ok = save(m, fd, word(s, 1), err);
 	close(fd);
-	return ok ? 0 : status_of(err);
+	return ok ? 0 : cli_status(err);
 }
 
 /* ---- keys ---- */
@@ -217,7 +212,7 @@ static int send_keys(struct screen *s, const char *member, const char *text,
 		json_object_set_int_member(
 			body, "delay_ms", (gint64)s->delay_ms);
 	m = cli_control_ask(s->sock, "type", body, -1, ANSWER_MS, err);
-	return m && typed(s, err) ? 0 : status_of(err);
+	return m && typed(s, err) ? 0 : cli_status(err);
 }
 
 /* The words behind the machine. */
@@ -240,11 +235,11 @@ int cli_type(void *ctx, GError **err)
 
 	if (!screen_open(s, s->enter ? 1 : 2, G_MAXUINT,
 		    "give a machine and a text", err))
-		return status_of(err);
+		return cli_status(err);
 	if (!g_utf8_validate(text, -1, NULL)) {
 		conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
 			"the text is not UTF-8");
-		return status_of(err);
+		return cli_status(err);
 	}
 	return send_keys(s, "text", text, s->enter ? "ret" : NULL, err);
 }
@@ -255,7 +250,7 @@ int cli_key(void *ctx, GError **err)
 	g_autofree char *keys = joined(s);
 
 	if (!screen_open(s, 2, G_MAXUINT, "give a machine and keys", err))
-		return status_of(err);
+		return cli_status(err);
 	return send_keys(s, "keys", keys, NULL, err);
 }
 
@@ -280,10 +275,10 @@ int cli_wait(void *ctx, GError **err)
 	if (!s->text) {
 		conf_error_set(err, CONF_ERROR_USAGE, NULL,
 			"write for example --text login:", "wait for what?");
-		return status_of(err);
+		return cli_status(err);
 	}
 	if (!screen_open(s, 1, 1, "give one machine", err))
-		return status_of(err);
+		return cli_status(err);
 	while (shows(s, &found, err)) {
 		gint64 ms = (g_get_monotonic_time() - began) / 1000;
 
@@ -297,7 +292,7 @@ int cli_wait(void *ctx, GError **err)
 		}
 		g_usleep(POLL_US);
 	}
-	return status_of(err);
+	return cli_status(err);
 }
 
 /* ---- mouse ---- */
@@ -372,7 +367,7 @@ int cli_mouse(void *ctx, GError **err)
 	struct mouse p = {.x = -1};
 
 	if (!screen_open(s, 2, G_MAXUINT, "give a machine and what to do", err))
-		return status_of(err);
+		return cli_status(err);
 	for (guint i = 1; i < s->words->len; i++) {
 		unsigned x, y;
 		bool ok;
@@ -394,7 +389,7 @@ int cli_mouse(void *ctx, GError **err)
 			}
 		}
 		if (!ok)
-			return status_of(err);
+			return cli_status(err);
 	}
 	return 0;
 }

@@ -17,11 +17,6 @@
 #include "conf/error.h"
 #include "node/folder.h"
 
-static int status_of(GError **err)
-{
-	return err && *err ? conf_error_status(*err) : CONF_ERROR_FAILED;
-}
-
 static struct node_settings *stored_read(const char *name, GError **err)
 {
 	g_autofree char *path = node_path(name, "machine.xml");
@@ -186,11 +181,11 @@ static int create(struct create *c, GError **err)
 		return CONF_ERROR_USAGE;
 	}
 	if (!settings_check(c->given, err) || !node_create(c->name, err))
-		return status_of(err);
+		return cli_status(err);
 	if (create_in(c, err))
 		return 0;
 	node_discard(c->name);
-	return status_of(err);
+	return cli_status(err);
 }
 
 int cli_create(void *ctx, GError **err)
@@ -284,7 +279,7 @@ int cli_stored_run(const char *name, const GPtrArray *flags, GError **err)
 	int status;
 
 	if (made && !create_missing(name, flags, err))
-		return status_of(err);
+		return cli_status(err);
 	opened = stored_open(&s, name, now, NULL, &e);
 	status = opened ? cli_session_run(cli_run_machine(s.run), &e)
 			: conf_error_status(e);
@@ -370,8 +365,8 @@ int cli_stored_start(const char *name, GError **err)
 
 	if (!stored_open(&s, name, NULL, socket, err)) {
 		stored_close(
-			&s, name, status_of(err), err ? *err : NULL, false);
-		return status_of(err);
+			&s, name, cli_status(err), err ? *err : NULL, false);
+		return cli_status(err);
 	}
 	pid = pipe2(ready, O_CLOEXEC) ? -1 : fork();
 	if (pid < 0) {
@@ -488,7 +483,7 @@ int cli_rm(void *ctx, GError **err)
 	if (!cli_control_name_ok(name, err) ||
 		(node_exists(name) && !s->yes && !confirmed(name, err)) ||
 		!node_remove(name, err))
-		return status_of(err);
+		return cli_status(err);
 	return 0;
 }
 
@@ -503,10 +498,10 @@ int cli_rename(void *ctx, GError **err)
 		return CONF_ERROR_USAGE;
 	x = stored_read(name, err);
 	if (!x || !cli_control_name_ok(to, err) || !node_rename(name, to, err))
-		return status_of(err);
+		return cli_status(err);
 	path = node_path(to, "machine.xml");
 	node_settings_rename(x, to);
-	return node_settings_write(x, path, err) ? 0 : status_of(err);
+	return node_settings_write(x, path, err) ? 0 : cli_status(err);
 }
 
 /* ---- show ---- */
@@ -573,7 +568,7 @@ int cli_show(void *ctx, GError **err)
 		return CONF_ERROR_USAGE;
 	list = cli_stored_settings(name, err);
 	if (!list)
-		return status_of(err);
+		return cli_status(err);
 	path = node_path(name, "machine.xml");
 	if (s->output == 2 && g_file_get_contents(path, &text, NULL, err))
 		fputs(text, stdout);
@@ -581,7 +576,7 @@ int cli_show(void *ctx, GError **err)
 		show_json(name, list);
 	else if (!s->output)
 		show_text(name, list);
-	return err && *err ? status_of(err) : 0;
+	return err && *err ? cli_status(err) : 0;
 }
 
 /* ---- changing settings ---- */
@@ -622,7 +617,7 @@ static int store(const char *name, struct node_settings *x, GError **err)
 
 	return settings_check(list, err) && node_settings_write(x, path, err)
 		       ? 0
-		       : status_of(err);
+		       : cli_status(err);
 }
 
 int cli_stored_set(const char *name, const char *what, GError **err)
@@ -630,7 +625,7 @@ int cli_stored_set(const char *name, const char *what, GError **err)
 	g_autoptr(node_settings_auto) x = stored_read(name, err);
 
 	if (!x || !set_one(x, what, err))
-		return status_of(err);
+		return cli_status(err);
 	return store(name, x, err);
 }
 
@@ -666,15 +661,15 @@ int cli_edit(void *ctx, GError **err)
 		return CONF_ERROR_USAGE;
 	x = stored_read(name, err);
 	if (!x)
-		return status_of(err);
+		return cli_status(err);
 	copy = node_path(name, "machine.xml.edited");
 	if (!node_settings_write(x, copy, err) || !edit_file(copy, err))
-		return status_of(err);
+		return cli_status(err);
 	node_settings_free(x);
 	x = node_settings_read(copy, err);
 	if (!x || store(name, x, err)) {
 		fprintf(stderr, "vmeste: what you wrote is in %s\n", copy);
-		return status_of(err);
+		return cli_status(err);
 	}
 	unlink(copy);
 	return 0;

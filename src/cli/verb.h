@@ -61,6 +61,9 @@ void cli_man_main(void);
 void cli_man_verb(const struct cli_verb *v);
 bool cli_completion_print(const char *shell, GError **err);
 
+/* The exit status of what has failed, with an error or without. */
+int cli_status(GError **err);
+
 /* "error: what" and its why and fix lines on standard error. */
 void cli_error_print(const GError *err);
 

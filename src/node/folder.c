@@ -52,6 +52,11 @@ static gint by_name(gconstpointer a, gconstpointer b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+void node_sort_names(GPtrArray *names)
+{
+	g_ptr_array_sort(names, by_name);
+}
+
 GPtrArray *node_names(GError **err)
 {
 	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
@@ -62,7 +67,7 @@ GPtrArray *node_names(GError **err)
 	while (d && (entry = g_dir_read_name(d)))
 		if (*entry != '.' && node_exists(entry))
 			g_ptr_array_add(names, g_strdup(entry));
-	g_ptr_array_sort(names, by_name);
+	node_sort_names(names);
 	return names;
 }
 

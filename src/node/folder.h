@@ -23,6 +23,7 @@ char *node_dir(const char *name);
 char *node_path(const char *name, const char *file);
 /* Sorted; an empty array if there is no home yet. */
 GPtrArray *node_names(GError **err);
+void node_sort_names(GPtrArray *names);
 bool node_exists(const char *name);
 
 /* The folder and those in it.  One that is there already is a conflict. */
