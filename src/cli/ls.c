@@ -53,6 +53,7 @@ static JsonObject *ls_ask(const char *name)
 				   sock, "status", NULL, -1, ANSWER_MS, NULL);
 	const char *state = m ? wire_msg_string(m, "state") : NULL;
 	const char *engine = m ? wire_msg_string(m, "engine") : NULL;
+	const char *genid = m ? wire_msg_string(m, "genid") : NULL;
 	pid_t pid = sock < 0 ? 0 : node_pid(name);
 
 	if (!pid && sock >= 0)
@@ -68,6 +69,7 @@ static JsonObject *ls_ask(const char *name)
 	json_object_set_int_member(
 		o, "uptime_ns", m ? wire_msg_int(m, "uptime_ns", 0) : 0);
 	json_object_set_int_member(o, "pid", pid);
+	json_object_set_string_member(o, "genid", genid ? genid : "");
 	if (sock >= 0)
 		close(sock);
 	return o;
@@ -90,6 +92,7 @@ static JsonObject *ls_stored(const char *name)
 		o, "mem_bytes", ok ? (gint64)m->mem_bytes : 0);
 	json_object_set_int_member(o, "uptime_ns", 0);
 	json_object_set_int_member(o, "pid", 0);
+	json_object_set_string_member(o, "genid", "");
 	cli_run_free(run);
 	return o;
 }

@@ -273,6 +273,11 @@ SETTER(hpet)
 	return conf_parse_bool(v, &MACHINE->hpet, err);
 }
 
+SETTER(genid)
+{
+	return conf_genid_parse(MACHINE, v, err);
+}
+
 SETTER(rtc)
 {
 	int word;
@@ -475,6 +480,11 @@ const struct cli_flag cli_run_flags[] = {
 		"on off", set_ioapic},
 	{"hpet", 0, "on|off", "the HPET timer (default: on)", "on off",
 		set_hpet},
+	{"genid", 0, "ID",
+		"the generation id, by which a guest learns that it was copied "
+		"or set back, and makes itself new random numbers: on (default; "
+		"one of the machine's name), off or a UUID",
+		"on off", set_genid},
 	{"rtc", 0, "CLOCK",
 		"the battery-backed clock shows utc (default) or localtime, "
 		"as Windows, DOS and OS/2 want it",

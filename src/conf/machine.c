@@ -109,7 +109,7 @@ struct conf_machine *conf_machine_new(void)
 	m->cpu_model = g_strdup("auto");
 	m->sockets = m->cores = m->threads = 1;
 	m->mem_bytes = 512ull << 20;
-	m->acpi = m->ioapic = m->hpet = true;
+	m->acpi = m->ioapic = m->hpet = m->genid = true;
 	m->default_bus[CONF_MEDIA_DISK] = CONF_BUS_VIRTIO;
 	m->default_bus[CONF_MEDIA_CDROM] = CONF_BUS_IDE;
 	m->default_bus[CONF_MEDIA_FLOPPY] = CONF_BUS_FLOPPY;
@@ -159,6 +159,7 @@ void conf_machine_free(struct conf_machine *m)
 	g_ptr_array_unref(m->parallel);
 	g_free(m->name);
 	g_free(m->cpu_model);
+	g_free(m->genid_value);
 	g_free(m->append);
 	g_free(m->display_addr);
 	g_free(m->display_password);

@@ -251,7 +251,8 @@ struct conf_machine {
 	unsigned cpu_limit; /* of CONF_LIMIT_FULL of the time; 0: all */
 
 	enum conf_board board;
-	bool acpi, ioapic, hpet; /* default on */
+	bool acpi, ioapic, hpet, genid; /* default on */
+	char *genid_value; /* the generation id as a UUID, or NULL */
 	enum conf_rtc rtc;
 	int rtc_offset_s; /* the RTC's time minus UTC: conf_rtc_settle */
 	enum conf_firmware firmware;

@@ -189,12 +189,8 @@ static void put_boot(JsonObject *o, const struct conf_machine *m)
 		(int)m->watchdog_action);
 }
 
-JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
+static void put_cpu(JsonObject *o, const struct conf_machine *m)
 {
-	JsonObject *o = json_object_new();
-	JsonNode *node = json_node_new(JSON_NODE_OBJECT);
-
-	put_string(o, "name", m->name);
 	put_word(o, "engine", &conf_engine_words, (int)m->engine);
 	put_word(o, "irqchip", &conf_irqchip_words, (int)m->irqchip);
 	json_object_set_int_member(
@@ -207,10 +203,21 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	json_object_set_int_member(o, "threads", m->threads);
 	json_object_set_int_member(o, "mem_bytes", (gint64)m->mem_bytes);
 	json_object_set_int_member(o, "cpu_limit", m->cpu_limit);
+}
+
+JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
+{
+	JsonObject *o = json_object_new();
+	JsonNode *node = json_node_new(JSON_NODE_OBJECT);
+
+	put_string(o, "name", m->name);
+	put_cpu(o, m);
 	put_word(o, "board", &conf_board_words, (int)m->board);
 	json_object_set_boolean_member(o, "acpi", m->acpi);
 	json_object_set_boolean_member(o, "ioapic", m->ioapic);
 	json_object_set_boolean_member(o, "hpet", m->hpet);
+	json_object_set_boolean_member(o, "genid", m->genid);
+	put_string(o, "genid_value", m->genid_value);
 	put_word(o, "rtc", &conf_rtc_words, (int)m->rtc);
 	json_object_set_int_member(
 		o, "rtc_offset_s", m->rtc_offset_s + RTC_OFFSET_BIAS);
@@ -597,6 +604,11 @@ static void read_hardware(
 	m->acpi = get_bool(r, o, "acpi", true);
 	m->ioapic = get_bool(r, o, "ioapic", true);
 	m->hpet = get_bool(r, o, "hpet", true);
+	/* Machines that were saved before there was one lack it. */
+	m->genid = get_bool(r, o, "genid", false);
+	take_string(r, o, "genid_value", &m->genid_value);
+	if (m->genid_value && !g_uuid_string_is_valid(m->genid_value))
+		reader_fail(r, "genid_value");
 	m->rtc = (enum conf_rtc)get_word(r, o, "rtc", &conf_rtc_words);
 	m->rtc_offset_s = (int)get_int(r, o, "rtc_offset_s",
 				  2 * RTC_OFFSET_BIAS, RTC_OFFSET_BIAS) -

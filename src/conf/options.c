@@ -150,6 +150,20 @@ bool conf_watchdog_parse(struct conf_machine *m, const char *text, GError **err)
 	return true;
 }
 
+bool conf_genid_parse(struct conf_machine *m, const char *text, GError **err)
+{
+	if (!g_uuid_string_is_valid(text)) {
+		if (conf_parse_bool(text, &m->genid, NULL))
+			return true;
+		return bad(
+			err, "generation id", text, "write on, off or a UUID");
+	}
+	m->genid = true;
+	g_free(m->genid_value);
+	m->genid_value = g_ascii_strdown(text, -1);
+	return true;
+}
+
 bool conf_boot_parse(struct conf_machine *m, const char *text, GError **err)
 {
 	g_auto(GStrv) p = g_strsplit(text, ",", CONF_NBOOT + 2);

@@ -26,6 +26,8 @@ bool conf_watchdog_parse(
 /* The option bootindex, if there is one. */
 bool conf_bootindex_parse(
 	const struct conf_options *o, unsigned *out, GError **err);
+/* "on", "off", "f9e3..-..." */
+bool conf_genid_parse(struct conf_machine *m, const char *text, GError **err);
 /* "floppy,cdrom,disk,net,menu=on" */
 bool conf_boot_parse(struct conf_machine *m, const char *text, GError **err);
 /* "FILE,events=N,insns" */

@@ -15,7 +15,7 @@
 
 #define PC                                                                     \
 	"board=pc,firmware=bios,disk=ide,cdrom=ide,vga=std,keyboard=ps2,"      \
-	"pointer=ps2"
+	"pointer=ps2,genid=on"
 /* Nothing that came after 1998. */
 #define OLD                                                                    \
 	PC ",acpi=off,ioapic=off,hpet=off,hypervisor=none,usb=off,cpus=1,"     \
@@ -30,14 +30,14 @@
 #define WIN2K                                                                  \
 	PC ",acpi=on,ioapic=on,hpet=off,hypervisor=none,nic=pcnet/e1000,"      \
 	   "sound=ac97,usb=uhci,pointer=usb-tablet,rtc=localtime,mem=256M,"    \
-	   "min=64M"
+	   "min=64M,genid=off"
 #define VISTA                                                                  \
 	"board=q35,firmware=bios,disk=sata,cdrom=sata,vga=std,keyboard=ps2,"   \
 	"pointer=usb-tablet,acpi=on,ioapic=on,hpet=on,hypervisor=none,"        \
-	"nic=e1000,sound=hda,usb=ehci,rtc=localtime,mem=1G,min=512M"
+	"nic=e1000,sound=hda,usb=ehci,rtc=localtime,mem=1G,min=512M,genid=off"
 #define WIN8                                                                   \
 	VISTA ",firmware=uefi/bios,nic=e1000e/e1000,usb=xhci/ehci,mem=2G,"     \
-	      "min=1G"
+	      "min=1G,genid=on"
 
 #define LINUX_2_OR_4 ",rtc=utc,mem=128M,min=16M"
 #define LINUX2_2     OLD LINUX_2_OR_4
@@ -74,7 +74,7 @@ const struct conf_os conf_os_list[] = {
 
 const char *const conf_os_keys[] = {"board", "firmware", "cpu", "cpus", "mem",
 	"min", "disk", "cdrom", "nic", "sound", "vga", "keyboard", "pointer",
-	"usb", "acpi", "ioapic", "hpet", "hypervisor", "rtc", NULL};
+	"usb", "acpi", "ioapic", "hpet", "genid", "hypervisor", "rtc", NULL};
 
 /* ---- looking things up ---- */
 
@@ -153,6 +153,7 @@ static bool set_flag(struct conf_machine *m, const char *key, const char *v,
 	bool *flag = !strcmp(key, "acpi")     ? &m->acpi
 		     : !strcmp(key, "ioapic") ? &m->ioapic
 		     : !strcmp(key, "hpet")   ? &m->hpet
+		     : !strcmp(key, "genid")  ? &m->genid
 					      : NULL;
 
 	*mine = flag != NULL;

@@ -17,6 +17,7 @@
 #include "dev/misc/i8237.h"
 #include "dev/misc/port92.h"
 #include "dev/misc/testdev.h"
+#include "dev/misc/vmgenid.h"
 #include "dev/net/e1000.h"
 #include "dev/net/ne2000.h"
 #include "dev/net/pcnet.h"
@@ -76,6 +77,7 @@ const struct dev_class *const dev_table[] = {
 	&fw_cfg_class,
 	&flash_class,
 	&i6300esb_class,
+	&vmgenid_class,
 	&vga_class,
 	&virtio_vga_class,
 	&i8237_class,

@@ -31,8 +31,10 @@ struct fw_acpi_conf {
 	uint8_t smi_cmd_port; /* 0: SCI always enabled */
 	uint32_t pci_mem_first, pci_mem_last;	/* window of 32-bit BARs */
 	uint64_t pci_high_first, pci_high_last; /* above 4 GiB; 0: none */
-	uint32_t ecam; /* q35: 256 MiB of configuration space */
-	uint32_t rcba; /* q35: 16 KiB of chipset configuration */
+	uint32_t ecam;	    /* q35: 256 MiB of configuration space */
+	uint32_t rcba;	    /* q35: 16 KiB of chipset configuration */
+	uint32_t genid;	    /* where the generation id is, or 0 */
+	unsigned genid_gpe; /* the event of its change */
 };
 
 struct fw_acpi {

@@ -112,6 +112,9 @@ static void isa_bridge(struct aml *a, const struct fw_acpi_conf *c)
 	aml_res_io(board, 0x510, 12);
 	if (c->rcba)
 		aml_res_fixed_mem(board, c->rcba, 0x4000);
+	/* UEFI's map of memory does not have what the BIOS's has */
+	if (c->genid)
+		aml_res_fixed_mem(board, c->genid, 0x1000);
 	pnp_device(a, "MBRD", "PNP0C02", board);
 	aml_end(a);
 }
@@ -122,6 +125,41 @@ static void hpet(struct aml *a)
 
 	aml_res_fixed_mem(r, HPET_BASE, 0x400);
 	pnp_device(a, "HPET", "PNP0103", r);
+}
+
+/* What Linux's vmgenid and Windows' gencounter look for is the compatible id;
+ * the event is edge triggered. */
+static void generation_id(struct aml *a, const struct fw_acpi_conf *c)
+{
+	static const char name[] = "VM_Gen_Counter";
+
+	aml_device(a, "VGEN");
+	aml_name(a, "_HID");
+	aml_string(a, "VMST0001");
+	aml_name(a, "_CID");
+	aml_string(a, name);
+	aml_name(a, "_DDN");
+	aml_string(a, name);
+	aml_method(a, "ADDR", 0);
+	aml_return(a);
+	aml_package(a, 2);
+	aml_int(a, c->genid);
+	aml_int(a, 0); /* the upper half */
+	aml_end(a);
+	aml_end(a);
+	aml_end(a);
+}
+
+static void generation_event(struct aml *a, const struct fw_acpi_conf *c)
+{
+	char name[5];
+
+	g_snprintf(name, sizeof(name), "_E%02X", c->genid_gpe & 0xff);
+	aml_scope(a, "\\_GPE");
+	aml_method(a, name, 0);
+	aml_notify(a, "\\_SB_.VGEN", 0x80);
+	aml_end(a);
+	aml_end(a);
 }
 
 /* Processor objects carry an 8-bit id; whatever does not fit is a device. */
@@ -217,7 +255,11 @@ GByteArray *fw_acpi_dsdt(const struct fw_acpi_conf *c)
 	if (c->hpet)
 		hpet(&a);
 	processors(&a, c);
+	if (c->genid)
+		generation_id(&a, c);
 	aml_end(&a);
+	if (c->genid)
+		generation_event(&a, c);
 	soft_off(&a, c);
 	return aml_finish(&a);
 }

@@ -27,6 +27,7 @@ enum {
 	OP_STORE = 0x70,
 	OP_AND = 0x7b,
 	OP_OR = 0x7d,
+	OP_NOTIFY = 0x86,
 	OP_DWORD_FIELD = 0x8a,
 	OP_EQUAL = 0x93,
 	OP_IF = 0xa0,
@@ -319,6 +320,13 @@ void aml_or(struct aml *a, const char *x, uint64_t mask, const char *to)
 		aml_ref(a, to);
 	else
 		op(a, 0);
+}
+
+void aml_notify(struct aml *a, const char *device, uint8_t what)
+{
+	op(a, OP_NOTIFY);
+	name_string(a, device);
+	aml_int(a, what);
 }
 
 void aml_res_io(GByteArray *r, uint16_t port, uint8_t len)

@@ -64,6 +64,7 @@ void aml_return(struct aml *a); /* value comes next */
 void aml_store(struct aml *a, const char *from, const char *to);
 void aml_and(struct aml *a, const char *x, uint64_t mask, const char *to);
 void aml_or(struct aml *a, const char *x, uint64_t mask, const char *to);
+void aml_notify(struct aml *a, const char *device, uint8_t what);
 
 /* Resource descriptors (ACPI 6.4, section 6.4), gathered in r and then put
  * into the stream as a buffer with the end tag. */

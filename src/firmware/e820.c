@@ -15,7 +15,7 @@ static void add(struct fw_e820 *t, unsigned *n, uint64_t addr, uint64_t end,
 }
 
 unsigned fw_e820_direct(struct fw_e820 out[FW_E820_MAX], uint64_t low,
-	uint64_t high, uint32_t ecam)
+	uint64_t high, uint32_t ecam, uint32_t page)
 {
 	unsigned n = 0;
 
@@ -25,18 +25,22 @@ unsigned fw_e820_direct(struct fw_e820 out[FW_E820_MAX], uint64_t low,
 	add(out, &n, 0x100000, low, FW_E820_RAM);
 	if (ecam)
 		add(out, &n, ecam, ecam + (256ull << 20), FW_E820_RESERVED);
+	if (page)
+		add(out, &n, page, page + 4096ull, FW_E820_RESERVED);
 	/* the BIOS ROM at the top of 4 GiB */
 	add(out, &n, 0xfffc0000, 1ull << 32, FW_E820_RESERVED);
 	add(out, &n, 1ull << 32, (1ull << 32) + high, FW_E820_RAM);
 	return n;
 }
 
-GBytes *fw_e820_table(uint64_t low, uint64_t high)
+GBytes *fw_e820_table(uint64_t low, uint64_t high, uint32_t page)
 {
-	struct fw_e820 t[2];
+	struct fw_e820 t[3];
 	unsigned n = 0;
 
 	add(t, &n, 0, low, FW_E820_RAM);
+	if (page)
+		add(t, &n, page, page + 4096ull, FW_E820_RESERVED);
 	add(t, &n, 1ull << 32, (1ull << 32) + high, FW_E820_RAM);
 	return g_bytes_new(t, n * sizeof(t[0]));
 }

@@ -25,11 +25,12 @@ struct __attribute__((packed)) fw_e820 {
 #define FW_EBDA	     0x9fc00
 
 /* As a guest booted without a BIOS shall see it: low bytes of RAM from 0 and
- * high bytes from 4 GiB.  Returns how many entries were filled. */
+ * high bytes from 4 GiB; page is a reserved one below that, or 0.  Returns how
+ * many entries were filled. */
 unsigned fw_e820_direct(struct fw_e820 out[FW_E820_MAX], uint64_t low,
-	uint64_t high, uint32_t ecam);
+	uint64_t high, uint32_t ecam, uint32_t page);
 
-/* For SeaBIOS, which carves out its own parts: plain RAM only. */
-GBytes *fw_e820_table(uint64_t low, uint64_t high);
+/* For SeaBIOS, which carves out its own parts: plain RAM, and the page. */
+GBytes *fw_e820_table(uint64_t low, uint64_t high, uint32_t page);
 
 #endif

@@ -102,7 +102,8 @@ void fw_items_board(struct fw_items *l, const struct fw_board *b)
 	fw_items_key_u16(l, FW_KEY_BOOT_MENU, b->boot_menu_ms != 0);
 	fw_items_key_u32(l, FW_KEY_IRQ0_OVERRIDE, 1);
 	fw_items_file(l, "etc/e820",
-		fw_e820_table(b->low_bytes, b->ram_bytes - b->low_bytes));
+		fw_e820_table(b->low_bytes, b->ram_bytes - b->low_bytes,
+			b->reserved_page));
 	if (b->boot_order && b->boot_order[0])
 		fw_items_file(l, "bootorder", boot_order(b->boot_order));
 	if (b->boot_menu_ms)

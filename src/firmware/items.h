@@ -66,6 +66,7 @@ struct fw_board {
 	const char *const *boot_order; /* device paths, NULL-terminated */
 	unsigned boot_menu_ms;	       /* 0: no menu */
 	unsigned nserial;	       /* COM ports */
+	uint32_t reserved_page;	       /* or 0 */
 };
 
 /* Memory map, boot order, processors: the entries SeaBIOS reads. */

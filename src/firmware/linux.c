@@ -220,7 +220,8 @@ static GBytes *zero_page(const struct linux_image *l, const struct fw_boot *b,
 {
 	uint8_t *bp = g_malloc0(BP_SIZE);
 	struct fw_e820 map[FW_E820_MAX];
-	unsigned n = fw_e820_direct(map, b->low_bytes, b->high_bytes, b->ecam);
+	unsigned n = fw_e820_direct(
+		map, b->low_bytes, b->high_bytes, b->ecam, b->reserved_page);
 
 	memcpy(bp + HDR_SETUP_SECTS, l->hdr + HDR_SETUP_SECTS,
 		l->hdr_end - HDR_SETUP_SECTS);

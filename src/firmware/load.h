@@ -76,6 +76,7 @@ struct fw_boot {
 	const char *cmdline;			/* never NULL */
 	uint64_t low_bytes, high_bytes;		/* RAM below, from 4 GiB */
 	uint32_t ecam;				/* 0: none; 256 MiB */
+	uint32_t reserved_page;			/* or 0 */
 	uint64_t rsdp_gpa;			/* 0: no ACPI */
 	bool text_screen;			/* a VGA is in text mode 3 */
 	bool uefi;				/* that firmware starts it */

@@ -118,7 +118,8 @@ static GBytes *info_block(const struct fw_boot *b, gpa_t module)
 {
 	struct info_block *i = g_new0(struct info_block, 1);
 	struct fw_e820 map[FW_E820_MAX];
-	unsigned n = fw_e820_direct(map, b->low_bytes, b->high_bytes, b->ecam);
+	unsigned n = fw_e820_direct(
+		map, b->low_bytes, b->high_bytes, b->ecam, b->reserved_page);
 
 	i->info.flags = HAVE_MEMORY | HAVE_CMDLINE | HAVE_MODULES | HAVE_MAP |
 			HAVE_LOADER;

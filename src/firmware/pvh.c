@@ -34,7 +34,8 @@ struct __attribute__((packed)) start_block {
 static GBytes *start_block(const struct fw_boot *b, gpa_t initrd)
 {
 	struct fw_e820 map[FW_E820_MAX];
-	unsigned n = fw_e820_direct(map, b->low_bytes, b->high_bytes, b->ecam);
+	unsigned n = fw_e820_direct(
+		map, b->low_bytes, b->high_bytes, b->ecam, b->reserved_page);
 	struct start_block *s = g_new0(struct start_block, 1);
 
 	s->info.magic = START_MAGIC;

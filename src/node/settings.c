@@ -44,6 +44,7 @@ static const struct place {
 	{"acpi", "firmware", "acpi", 0},
 	{"ioapic", "firmware", "ioapic", 0},
 	{"hpet", "firmware", "hpet", 0},
+	{"genid", "firmware", "genid", 0},
 	{"boot", "firmware", "boot", 0},
 	{"nvram", "firmware", "nvram", PATH},
 	{"kernel", "kernel", "file", PATH},

@@ -386,7 +386,7 @@ bool board_pc_init(struct machine *m, GError **err)
 		!board_add_firmware(m, err))
 		return false;
 	b->fw_cfg = board_add_class(m, &fw_cfg_class, "fw_cfg", &h, err);
-	if (!b->fw_cfg)
+	if (!b->fw_cfg || !genid_init(m, &h, err))
 		return false;
 	if (!add_vga(m, h, err) || !board_add_nics(m, err) ||
 		!board_add_usb(m, err) || !board_add_usb_input(m, err) ||

@@ -11,6 +11,7 @@
 
 #include "conf/error.h"
 #include "dev/misc/fw_cfg.h"
+#include "dev/misc/vmgenid.h"
 #include "dev/timer/acpi_regs.h"
 #include "firmware/e820.h"
 #include "firmware/realboot.h"
@@ -62,6 +63,8 @@ static void add_acpi(struct machine *m, bool place)
 		.ncpus = m->ncpus,
 		.apic_ids = m->apic_ids,
 		.hpet = m->conf->hpet,
+		.genid = genid_page(m),
+		.genid_gpe = VMGENID_GPE,
 		.no_ioapic = !m->conf->ioapic,
 		.display = m->board.vga != NULL,
 		.floppy = m->board.fdc != NULL,
@@ -88,21 +91,6 @@ static void add_acpi(struct machine *m, bool place)
 	fw_acpi_fini(&a);
 }
 
-/* A stable number for a name: RFC 4122, version 8 layout. */
-static void machine_uuid(const struct machine *m, uint8_t uuid[16])
-{
-	gsize len = 32;
-	uint8_t sum[32];
-	GChecksum *c = g_checksum_new(G_CHECKSUM_SHA256);
-
-	g_checksum_update(c, (const guchar *)m->conf->name, -1);
-	g_checksum_get_digest(c, sum, &len);
-	g_checksum_free(c);
-	memcpy(uuid, sum, 16);
-	uuid[7] = (uint8_t)((uuid[7] & 0x0f) | 0x80); /* little-endian field */
-	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
-}
-
 static void add_smbios(struct machine *m, bool place)
 {
 	uint8_t entry[FW_SMBIOS_ENTRY_SIZE];
@@ -125,7 +113,7 @@ static void add_smbios(struct machine *m, bool place)
 	g_free(s);
 	c.cpuid_eax = r.eax;
 	c.cpuid_edx = r.edx;
-	machine_uuid(m, c.uuid);
+	genid_of_name(m->conf->name, "", c.uuid);
 	if (!place) {
 		fw_smbios_items(&c, &m->boot.items);
 		return;
@@ -147,6 +135,7 @@ static bool plan_kernel(struct machine *m, GError **err)
 		.low_bytes = ram->low,
 		.high_bytes = high_bytes(m),
 		.ecam = m->board.kind->ecam,
+		.reserved_page = genid_page(m),
 		.rsdp_gpa = c->acpi ? RSDP_AT : 0,
 		.text_screen = m->board.vga_font != NULL,
 		.uefi = c->firmware == CONF_FIRMWARE_UEFI,
@@ -192,6 +181,7 @@ bool boot_init(struct machine *m, GError **err)
 		.ncpus = m->ncpus,
 		.apic_ids = m->apic_ids,
 		.nserial = m->conf->serial->len,
+		.reserved_page = genid_page(m),
 		.boot_menu_ms = m->conf->boot_menu_ms,
 	};
 	GPtrArray *paths = m->board.boot_paths;

@@ -91,6 +91,7 @@ static bool do_status(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
 	struct machine *m = c->m;
+	g_autofree char *genid = genid_text(m);
 
 	json_object_set_string_member(a, "name", m->conf->name);
 	json_object_set_string_member(a, "state", control_state(m));
@@ -102,6 +103,8 @@ static bool do_status(
 	json_object_set_int_member(
 		a, "uptime_ns", (gint64)bus_clock_ns(m->bus));
 	json_object_set_int_member(a, "resets", m->resets);
+	if (genid)
+		json_object_set_string_member(a, "genid", genid);
 	return true;
 }
 

@@ -79,6 +79,7 @@ struct board {
 	int next_slot; /* of PCI, for cards */
 	struct dev *intc, *hpet, *rtc, *host_bridge, *isa, *pm, *fw_cfg;
 	struct dev *kbd;
+	struct dev *genid;	  /* or NULL */
 	struct shadow *shadow;	  /* the host bridge's */
 	struct acpi_regs *acpi;	  /* the south bridge's */
 	struct dev *vga, *tablet; /* or NULL */
@@ -266,6 +267,17 @@ void boot_fini(struct machine *m);
 /* After board_pc_reset: memory contents and processor states.  Paused, lock
  * held. */
 bool boot_place(struct machine *m, GError **err);
+
+/* ---- genid.c: who the machine is ---- */
+
+/* A stable number for a name, in the layout of SMBIOS. */
+void genid_of_name(const char *name, const char *kind, uint8_t uuid[16]);
+bool genid_init(struct machine *m, const struct dev_host *h, GError **err);
+/* Where guests read it, or 0. */
+uint32_t genid_page(const struct machine *m);
+/* The guest goes on from a state: it gets another, and is told.  Lock held. */
+void genid_renew(struct machine *m);
+char *genid_text(const struct machine *m); /* or NULL */
 
 /* ---- model.c ---- */
 

@@ -3,6 +3,7 @@
 #include "dev/input/i8042.h"
 #include "dev/misc/fw_cfg.h"
 #include "dev/misc/testdev.h"
+#include "dev/misc/vmgenid.h"
 #include "dev/pci/i440fx.h"
 
 static void fw_select(struct board *b, uint16_t key)
@@ -478,18 +479,48 @@ static void test_watchdog(void)
 	board_fini(&b);
 }
 
+/* ---- generation id ---- */
+
+static void test_vmgenid(void)
+{
+	static const uint8_t id[VMGENID_BYTES] = {1, 2, 3, [15] = 16};
+	uint8_t seen[VMGENID_BYTES];
+	struct bus_page page;
+	struct board b;
+	struct dev *d;
+
+	board_init(&b, 1);
+	d = board_add(&b, "vmgenid");
+	bus_lock(b.bus);
+	g_assert_true(vmgenid_set(d, id));
+	g_assert_false(vmgenid_set(d, id));
+	bus_unlock(b.bus);
+	g_assert_true(bus_dma_read(b.bus, VMGENID_BASE, seen, sizeof(seen)));
+	g_assert_cmpmem(seen, sizeof(seen), id, sizeof(id));
+	/* memory, which cannot be written */
+	bus_resolve(b.bus, VMGENID_BASE, &page);
+	g_assert_nonnull(page.read);
+	g_assert_null(page.write);
+	bus_mmio_write(b.bus, NULL, VMGENID_BASE, 4, 0xffffffff);
+	g_assert_cmphex(
+		bus_mmio_read(b.bus, NULL, VMGENID_BASE, 4), ==, 0x00030201);
+	board_fini(&b);
+}
+
 /* Anything may be written anywhere; nothing breaks or takes for ever. */
 static void test_rubbish(gconstpointer opaque)
 {
 	static const char *const classes[] = {"hpet", "i8254", "mc146818",
-		"uart16550", "debugcon", "i8042", "port92", "fw_cfg"};
+		"uart16550", "debugcon", "i8042", "port92", "fw_cfg",
+		"vmgenid"};
 	const char *const *chipset = opaque;
 	static const uint16_t ports[] = {0x20, 0x40, 0x60, 0x70, 0x92, 0xa0,
 		0xb2, 0x3f8, 0x402, 0x4d0, 0x510, 0x514, 0x600, 0x700, 0xcf8,
 		0xcfc};
 	static const gpa_t pages[] = {0xfec00000, 0xfed00000, 0xfee00000,
 		0xfec00000, 0xfed00100, 0xfee00300, 0xb0000000, 0xb00f8000,
-		0xb00f8060, 0xb00e0000, 0xb00e0018, 0xb0100000, 0xfed1f100};
+		0xb00f8060, 0xb00e0000, 0xb00e0018, 0xb0100000, 0xfed1f100,
+		VMGENID_BASE};
 	struct board b;
 	GRand *r = g_rand_new_with_seed(20);
 
@@ -544,6 +575,7 @@ int main(int argc, char **argv)
 		"mch", "ich9", "root-port", "i6300esb", NULL};
 
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/vmgenid", test_vmgenid);
 	g_test_add_func("/fw_cfg/ports", test_fw_cfg_ports);
 	g_test_add_func("/fw_cfg/dma", test_fw_cfg_dma);
 	g_test_add_func("/i8042/controller", test_i8042_controller);

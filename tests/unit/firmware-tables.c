@@ -28,6 +28,8 @@ static void build(struct fw_acpi *a, unsigned ncpus)
 		.smi_cmd_port = 0xb2,
 		.pci_mem_first = 0x80000000,
 		.pci_mem_last = 0xfebfffff,
+		.genid = 0xfeda0000,
+		.genid_gpe = 15,
 	};
 
 	for (unsigned i = 0; i < ncpus; i++)
@@ -216,7 +218,7 @@ static void test_aml_lengths(void)
 static void test_e820(void)
 {
 	struct fw_e820 t[FW_E820_MAX];
-	unsigned n = fw_e820_direct(t, 64 << 20, 0, 0);
+	unsigned n = fw_e820_direct(t, 64 << 20, 0, 0, 0);
 	uint64_t ram = 0;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -228,11 +230,16 @@ static void test_e820(void)
 	}
 	g_assert_cmpuint(ram, ==, FW_EBDA + (63 << 20));
 	/* RAM above 4 GiB comes last */
-	n = fw_e820_direct(t, 0xc0000000, 1ull << 30, 0);
+	n = fw_e820_direct(t, 0xc0000000, 1ull << 30, 0, 0);
 	g_assert_cmpuint(t[n - 1].addr, ==, 1ull << 32);
 	g_assert_cmpuint(t[n - 1].size, ==, 1ull << 30);
+	/* a page that is somebody's */
+	n = fw_e820_direct(t, 64 << 20, 0, 0, 0xfeda0000);
+	g_assert_cmpuint(t[n - 2].addr, ==, 0xfeda0000);
+	g_assert_cmpuint(t[n - 2].size, ==, 4096);
+	g_assert_cmpuint(t[n - 2].type, ==, FW_E820_RESERVED);
 	/* a machine of 1 MiB has no RAM above it */
-	n = fw_e820_direct(t, 1 << 20, 0, 0);
+	n = fw_e820_direct(t, 1 << 20, 0, 0, 0);
 	for (unsigned i = 0; i < n; i++)
 		g_assert_true(t[i].type != FW_E820_RAM || t[i].addr < 0x100000);
 }
