@@ -94,7 +94,7 @@ static bool set_output(void *ctx, const char *v, GError **err)
 	return false;
 }
 
-#define FORMATS "raw qcow2 vhd vhdx vdi vmdk parallels dmg"
+#define FORMATS CLI_DISK_FORMATS
 #define FORMAT                                                                 \
 	{                                                                      \
 		"format", 0, "FORMAT",                                         \

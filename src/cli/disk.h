@@ -10,6 +10,9 @@
 #include "conf/machine.h"
 #include "wire/wire.h"
 
+/* For completion. */
+#define CLI_DISK_FORMATS "raw qcow2 vhd vhdx vdi vmdk parallels dmg"
+
 struct cli_disk_job {
 	JsonObject *body;   /* of the request; consumed by cli_disk_run */
 	JsonObject *images; /* in it */
@@ -23,6 +26,12 @@ struct cli_disk_job {
 	sigset_t signals;   /* the mask before */
 	bool bar;	    /* show how far it is */
 	void (*rows)(void *opaque, JsonArray *rows);
+	/* A job that serves until a signal ends it in order. */
+	bool serves;
+	bool background; /* it goes on without us */
+	/* Mounts: descriptors of FUSE, and of what unmounts when it closes. */
+	bool (*mount)(void *opaque, int fd[2], GError **err);
+	void (*ready)(void *opaque, const struct wire_msg *m);
 	void *opaque;
 };
 

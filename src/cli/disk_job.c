@@ -215,6 +215,24 @@ static void answer_open(
 		close(fd);
 }
 
+static void answer_mount(struct cli_disk_job *j, int sock)
+{
+	JsonObject *body = json_object_new();
+	g_autoptr(GError) err = NULL;
+	int fd[2];
+	bool ok = j->mount && j->mount(j->opaque, fd, &err);
+
+	if (!ok) {
+		json_object_set_string_member(
+			body, "error", err ? err->message : "not allowed");
+		json_object_set_int_member(body, "code",
+			err ? conf_error_status(err) : CONF_ERROR_DENIED);
+	}
+	wire_send(sock, "opened", body, fd, ok ? 2 : 0, NULL);
+	for (unsigned i = 0; ok && i < 2; i++)
+		close(fd[i]);
+}
+
 bool cli_disk_keep(struct cli_disk_job *j, GError **err)
 {
 	/* The image itself comes last: its extents are there by then. */
@@ -246,6 +264,7 @@ struct serve {
 	pid_t pid;
 	gint64 began_us;
 	bool drawn, stopped;
+	bool left; /* it goes on without us */
 	struct wire_msg *done;
 };
 
@@ -294,7 +313,14 @@ static void on_message(struct serve *s, struct wire_msg *m)
 	} else if (!strcmp(m->type, "rows") && rows && s->j->rows &&
 		   JSON_NODE_HOLDS_ARRAY(rows)) {
 		s->j->rows(s->j->opaque, json_node_get_array(rows));
-	} else if (!strcmp(m->type, "done")) {
+	} else if (!strcmp(m->type, "mount")) {
+		answer_mount(s->j, s->sock);
+	} else if (!strcmp(m->type, "ready")) {
+		if (s->j->ready)
+			s->j->ready(s->j->opaque, m);
+		s->left = s->j->background;
+	}
+	if (!strcmp(m->type, "done") || s->left) {
 		s->done = m;
 		return;
 	}
@@ -310,9 +336,9 @@ static bool serve_one(struct serve *s, GError **err)
 	if (poll(p, 2, -1) < 0)
 		return errno == EINTR;
 	if (p[1].revents && read(s->j->sigfd, &si, sizeof(si)) == sizeof(si)) {
-		s->stopped = true;
+		s->stopped = !s->j->serves;
 		kill(s->pid, SIGTERM);
-		return false;
+		return s->j->serves;
 	}
 	if (!p[0].revents)
 		return true;
@@ -329,7 +355,8 @@ static void serve_all(struct serve *s, GError **err)
 	while (serve_one(s, err))
 		;
 	bar_clear(s);
-	waitpid(s->pid, &status, 0);
+	if (!s->left)
+		waitpid(s->pid, &status, 0);
 }
 
 /* How it ended, if not well. */
@@ -363,6 +390,8 @@ struct wire_msg *cli_disk_run(struct cli_disk_job *j, GError **err)
 		conf_error_set_errno(err, errno, NULL, "cannot make sockets");
 		return NULL;
 	}
+	if (j->background)
+		json_object_set_boolean_member(body, "background", TRUE);
 	s.sock = sv[0];
 	s.pid = cli_spawn("vmeste-disk", sv[1], err);
 	close(sv[1]);

@@ -280,6 +280,17 @@ static const char *const disk_rebase_examples[] = {
 	"Stand on none: take over all that shone through",
 	"vmeste disk rebase --unsafe --backing moved.vhd clone.vhd",
 	"The backing file has another name now", NULL};
+static const char *const disk_mount_examples[] = {
+	"mkdir m && vmeste disk mount xp.vhd m && ls -l m",
+	"The disk and its partitions as files",
+	"vmeste disk mount --rw data.qcow2 m && debugfs -w m/part1",
+	"Change a file system without root",
+	"sudo mount -o loop,ro m/part1 /mnt",
+	"Let the host's kernel read it (mount with --allow-other)", NULL};
+static const char *const disk_unmount_examples[] = {"vmeste disk unmount m",
+	"All is written when it returns",
+	"vmeste disk unmount m && vmeste disk check data.qcow2",
+	"The image is free again", NULL};
 static const char *const version_examples[] = {"vmeste version",
 	"Print the version", "vmeste version | cut -d' ' -f2",
 	"Only the number", NULL};
@@ -786,6 +797,38 @@ const struct cli_verb cli_verbs[] = {
 		.new_ctx = cli_doctor_new,
 		.free_ctx = g_free,
 		.run = cli_doctor,
+	},
+	{
+		.name = "disk mount",
+		.args = "[FLAGS] FILE DIR",
+		.summary = "show a disk image as files in a folder",
+		.text = "The folder has the whole disk as the file disk, its "
+			"partitions as part1, part2, ... (numbered as Linux "
+			"does), and the snapshots inside the image in "
+			"snapshots/NAME. It is read-only unless --rw is given; "
+			"then what is written goes to the image, and a sync "
+			"reaches the medium. Partitions are those that there "
+			"were at the start. It needs neither root nor a "
+			"service, but /dev/fuse and fusermount3. A process in "
+			"the background serves the folder until it is "
+			"unmounted; whatever ends it unmounts the folder.",
+		.flags = cli_disk_mount_flags,
+		.examples = disk_mount_examples,
+		.new_ctx = cli_disk_mount_new,
+		.free_ctx = cli_disk_mount_free,
+		.positional = cli_words_positional,
+		.run = cli_disk_mount,
+	},
+	{
+		.name = "disk unmount",
+		.args = "DIR",
+		.summary = "end vmeste disk mount",
+		.text = "Waits until all is written and the image is free.",
+		.examples = disk_unmount_examples,
+		.new_ctx = cli_disk_mount_new,
+		.free_ctx = cli_disk_mount_free,
+		.positional = cli_words_positional,
+		.run = cli_disk_unmount,
 	},
 	{
 		.name = "version",

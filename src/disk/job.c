@@ -4,7 +4,11 @@
 #include "disk/job.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "conf/error.h"
@@ -17,7 +21,8 @@ static const struct {
 } jobs[] = {{"create", disk_create}, {"info", disk_info}, {"map", disk_map},
 	{"check", disk_check}, {"compare", disk_compare},
 	{"convert", disk_convert}, {"compact", disk_compact},
-	{"resize", disk_resize}, {"rebase", disk_rebase}};
+	{"resize", disk_resize}, {"rebase", disk_rebase},
+	{"mount", disk_mount}};
 
 /* ---- the request ---- */
 
@@ -95,8 +100,9 @@ struct blk *disk_file(struct disk_job *j, const char *role, GError **err)
 			"the client sent no file as %s", role);
 		return NULL;
 	}
-	b = blk_raw_open(j->msg->fds[i], !write, err);
-	j->msg->fds[i] = -1;
+	/* The lock belongs to all of them together. */
+	b = blk_raw_open(
+		fcntl(j->msg->fds[i], F_DUPFD_CLOEXEC, 3), !write, err);
 	if (b && lazy)
 		blk_raw_no_sync(b);
 	return b;
@@ -138,8 +144,8 @@ struct image_source disk_source(struct disk_job *j)
 	return (struct image_source){open_named, j};
 }
 
-struct blk *disk_image(
-	struct disk_job *j, const char *role, unsigned how, GError **err)
+static struct blk *open_image(struct disk_job *j, const char *role,
+	unsigned how, const char *snapshot, GError **err)
 {
 	JsonObject *o = role_of(j, role);
 	const struct image_format *f = disk_format(j, role, err);
@@ -147,20 +153,46 @@ struct blk *disk_image(
 	struct image_open open = {.source = &source,
 		.path = disk_path(j, role),
 		.no_backing = how & DISK_ALONE,
-		.repair = how & DISK_REPAIR};
+		.repair = how & DISK_REPAIR,
+		.snapshot = snapshot};
 	struct blk *b;
 
 	if (!f)
 		return NULL;
 	open.readonly =
+		snapshot ||
 		!json_object_get_boolean_member_with_default(o, "write", FALSE);
-	open.snapshot =
-		json_object_get_string_member_with_default(o, "snapshot", NULL);
 	open.lower = disk_file(j, role, err);
 	b = open.lower ? image_open(f, &open, err) : NULL;
 	if (!b)
 		g_prefix_error(err, "%s: ", disk_path(j, role));
 	return b;
+}
+
+static const char *snapshot_of(const struct disk_job *j, const char *role)
+{
+	JsonObject *o = role_of(j, role);
+
+	return o ? json_object_get_string_member_with_default(
+			   o, "snapshot", NULL)
+		 : NULL;
+}
+
+struct blk *disk_image(
+	struct disk_job *j, const char *role, unsigned how, GError **err)
+{
+	return open_image(j, role, how, snapshot_of(j, role), err);
+}
+
+struct blk *disk_image_snapshot(
+	struct disk_job *j, const char *role, const char *id, GError **err)
+{
+	return open_image(j, role, 0, id, err);
+}
+
+bool disk_image_has_snapshot(const struct disk_job *j, const char *role)
+{
+	return snapshot_of(j, role) != NULL;
 }
 
 struct blk *disk_open_made(struct disk_job *j, const char *role,
@@ -205,6 +237,68 @@ bool disk_errno(GError **err, int rc, const char *what)
 	return false;
 }
 
+/* ---- serving ---- */
+
+bool disk_ask_fds(
+	struct disk_job *j, const char *type, int *fd, unsigned n, GError **err)
+{
+	g_autoptr(wire_msg_auto) answer = NULL;
+	const char *text;
+
+	if (!wire_send(j->sock, type, NULL, NULL, 0, err))
+		return false;
+	answer = wire_recv(j->sock, err);
+	if (answer && !strcmp(answer->type, "opened") && answer->nfds == n) {
+		for (unsigned i = 0; i < n; i++) {
+			fd[i] = answer->fds[i];
+			answer->fds[i] = -1;
+		}
+		return true;
+	}
+	text = answer ? wire_msg_string(answer, "error") : NULL;
+	if (!err || !*err)
+		g_set_error(err, CONF_ERROR,
+			answer ? (int)wire_msg_int(answer, "code", 1) : 1, "%s",
+			text ? text : "the client is gone");
+	return false;
+}
+
+static int stop_fd = -1; /* one job a process; for the signal */
+
+static void on_stop(int sig)
+{
+	static const uint64_t one = 1;
+	int was = errno;
+
+	if (write(stop_fd, &one, sizeof(one)) < 0)
+		errno = was;
+	errno = was;
+}
+
+int disk_stop_fd(void)
+{
+	const struct sigaction a = {
+		.sa_handler = on_stop, .sa_flags = SA_RESTART};
+
+	stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	sigaction(SIGTERM, &a, NULL);
+	sigaction(SIGHUP, &a, NULL);
+	return stop_fd;
+}
+
+bool disk_ready(struct disk_job *j, JsonObject *body, GError **err)
+{
+	if (!body)
+		body = json_object_new();
+	json_object_set_int_member(body, "status", 0);
+	if (disk_arg_bool(j, "background")) {
+		prctl(PR_SET_PDEATHSIG, 0);
+		/* Whoever waits for the end of what we might say. */
+		dup2(1, 2);
+	}
+	return wire_send(j->sock, "ready", body, NULL, 0, err);
+}
+
 static int job_run(struct disk_job *j, GError **err)
 {
 	const char *what = disk_arg(j, "what");
@@ -226,6 +320,9 @@ int disk_serve(int sock, void (*shut_door)(void))
 	int status = CONF_ERROR_FAILED;
 
 	j.msg = wire_recv(sock, &err);
+	/* What the terminal is told does not mean us. */
+	if (j.msg && disk_arg_bool(&j, "background"))
+		setsid();
 	shut_door();
 	if (j.msg)
 		status = job_run(&j, &err);

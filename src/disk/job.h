@@ -12,6 +12,11 @@
  *   disk -> client  progress {done, total}  bytes
  *   disk -> client  note  {text}
  *   disk -> client  rows  {rows: [...]}  a part of a long answer
+ *   disk -> client  mount {}  the image can be used: mount it
+ *   client -> disk  opened  two descriptors: of FUSE, and of what unmounts
+ *                         when it closes; or {error, code}
+ *   disk -> client  ready {status: 0, ...}  it serves; with `background` in
+ *                         the job, the client may end
  *   disk -> client  done  {status, message, result: {...}}  last
  */
 #ifndef DISK_JOB_H
@@ -46,12 +51,17 @@ enum disk_open {
 	DISK_REPAIR = 1 << 1, /* although tables overlap */
 };
 
-/* The raw file in a role ("src", "dst"), once; NULL and *err. */
+/* The raw file in a role ("src", "dst"); NULL and *err. */
 struct blk *disk_file(struct disk_job *j, const char *role, GError **err);
 bool disk_has(const struct disk_job *j, const char *role);
 /* The image in a role, by its stated format. */
 struct blk *disk_image(
 	struct disk_job *j, const char *role, unsigned how, GError **err);
+/* A snapshot inside it, by id or name; readonly. */
+struct blk *disk_image_snapshot(
+	struct disk_job *j, const char *role, const char *id, GError **err);
+/* Was a snapshot stated for the role? */
+bool disk_image_has_snapshot(const struct disk_job *j, const char *role);
 const struct image_format *disk_format(
 	const struct disk_job *j, const char *role, GError **err);
 const char *disk_path(const struct disk_job *j, const char *role);
@@ -63,6 +73,16 @@ struct blk *disk_open_made(struct disk_job *j, const char *role,
 void disk_progress(struct disk_job *j, uint64_t done, uint64_t total);
 void disk_note(struct disk_job *j, const char *text);
 bool disk_errno(GError **err, int rc, const char *what);
+/* For jobs that serve until they are told to end.  Ask the client for n
+ * descriptors; they are the caller's. */
+bool disk_ask_fds(struct disk_job *j, const char *type, int *fd, unsigned n,
+	GError **err);
+/* Becomes readable, and stays so, when it has been told to end.  The last to
+ * be called before threads are made; closed with the process. */
+int disk_stop_fd(void);
+/* Tell that it serves; body (or NULL) is consumed.  From then on a job in the
+ * background outlives the client. */
+bool disk_ready(struct disk_job *j, JsonObject *body, GError **err);
 
 /* ---- copy.c ---- */
 
@@ -85,7 +105,7 @@ int disk_compare_run(struct disk_job *j, struct blk *a, struct blk *b,
 /* Makes the image in role dst in c->lower; size and parent are set. */
 bool disk_make(struct disk_job *j, struct image_create *c, GError **err);
 
-/* ---- jobs: jobs.c, change.c ---- */
+/* ---- jobs: jobs.c, change.c, mount.c ---- */
 
 bool disk_create(struct disk_job *j, GError **err);
 bool disk_info(struct disk_job *j, GError **err);
@@ -96,5 +116,6 @@ bool disk_convert(struct disk_job *j, GError **err);
 bool disk_compact(struct disk_job *j, GError **err);
 bool disk_resize(struct disk_job *j, GError **err);
 bool disk_rebase(struct disk_job *j, GError **err);
+bool disk_mount(struct disk_job *j, GError **err);
 
 #endif

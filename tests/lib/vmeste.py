@@ -58,6 +58,14 @@ def check(condition, text):
         raise Failure(text)
 
 
+def wait_until(condition, seconds, text):
+    """Ask again and again until it is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        check(time.monotonic() < end, f"{text} after {seconds} s")
+        time.sleep(0.05)
+
+
 class Machine:
     """`vmeste run` on pipes: standard output is the guest's first serial."""
 
