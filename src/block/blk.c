@@ -191,6 +191,6 @@ bool blk_is_zero(const void *buf, size_t len)
 
 void blk_close(struct blk *b)
 {
-	if (b)
+	if (b && !b->lent)
 		b->ops->close(b);
 }

@@ -64,6 +64,7 @@ struct blk {
 	uint64_t size; /* bytes, multiple of 512 */
 	bool readonly;
 	bool can_discard;
+	bool lent;	     /* blk_close leaves it to whoever owns it */
 	struct blk *backing; /* what shines through where BLK_BELOW, or NULL;
 			      * owned */
 };

@@ -102,6 +102,8 @@ struct blk *image_open_backing(const struct image_open *how, const char *name,
 		.must_be_set = true};
 	struct blk *b = NULL;
 
+	if (how->parent)
+		return how->parent;
 	if (next.depth > IMAGE_MAX_DEPTH)
 		g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_LOOP,
 			"the image has more than %d backing files below one "

@@ -34,6 +34,7 @@ struct image_open {
 	const char *path;     /* of the file, or NULL */
 	const struct image_source *source; /* or NULL: opens nothing */
 	unsigned depth;
+	struct blk *parent; /* the backing file, open already; or NULL */
 	bool must_be_set; /* a chain: a format that is not stated is refused */
 };
 
@@ -112,6 +113,33 @@ struct blk *image_open_backing(const struct image_open *how, const char *name,
 /* Is the backing file the one that id (bytes of it) was taken of? */
 bool image_check_parent(
 	struct blk *parent, const uint8_t *id, unsigned bytes, GError **err);
+
+/*
+ * A disk whose image can get a child while it is in use: what the child shows
+ * is what the image has then, what is written goes to the child.
+ *
+ * image_live_new takes top over, and lock: a descriptor of its file, or -1; its
+ * lock is for one writer, and from the switch on for many readers.  A child is
+ * made in an empty file (fd: consumed) and shows what b shows; nothing changes
+ * for b until image_live_switch, and image_live_drop takes the child back.
+ * Between making it and that, no transfer may be under way and b must be
+ * flushed.
+ */
+struct image_child {
+	int fd;
+	const struct image_format *format;
+	const char *name; /* what the file is called, without folders */
+	const char *backing, *backing_path; /* as in struct image_create */
+};
+
+struct blk *image_live_new(struct blk *top, int lock);
+/* NULL: b is none. */
+struct blk *image_live_top(struct blk *b);
+struct blk *image_live_child(
+	struct blk *b, const struct image_child *c, GError **err);
+void image_live_drop(struct blk *child);
+/* lock: of the child's file, taken over. */
+void image_live_switch(struct blk *b, struct blk *child, int lock);
 
 struct image_info *image_info_new(struct blk *b);
 void image_info_free(struct image_info *i);

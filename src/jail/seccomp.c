@@ -95,7 +95,7 @@ static void add_ioctls(scmp_filter_ctx f, bool kvm)
 static void add_fcntls(scmp_filter_ctx f)
 {
 	static const int calls[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD,
-		F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS};
+		F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS, F_OFD_SETLK};
 
 	for (unsigned i = 0; i < sizeof(calls) / sizeof(*calls); i++)
 		allow_arg(f, SCMP_SYS(fcntl),

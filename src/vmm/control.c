@@ -253,12 +253,39 @@ static bool do_save(
 	struct save_figures f;
 	int fd = q->nfds ? q->fds[0] : -1;
 
-	if (!(member_bool(q, "running")
-			    ? machine_snapshot(c->m, q->fds, q->nfds, &f, err)
-			    : machine_save(c->m, fd, &f, err)))
+	struct snapshot_ask s = {.fds = q->fds,
+		.nfds = q->nfds,
+		.overlays = json_object_get_member(q->body, "overlays"),
+		.nvram = (int)CLAMP(
+			wire_msg_int(q, "nvram", -1), -1, WIRE_MAX_FDS)};
+
+	if (!(member_bool(q, "running") ? machine_snapshot(c->m, &s, &f, err)
+					: machine_save(c->m, fd, &f, err)))
 		return false;
 	json_object_set_int_member(a, "bytes", (gint64)f.bytes);
 	json_object_set_int_member(a, "ns", (gint64)f.ns);
+	return true;
+}
+
+static bool do_overlay(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	uint64_t ns;
+
+	if (!machine_overlay(c->m, json_object_get_member(q->body, "overlays"),
+		    q->fds, q->nfds, &ns, err))
+		return false;
+	json_object_set_int_member(a, "ns", (gint64)ns);
+	return true;
+}
+
+static bool do_disks(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	JsonArray *list = json_array_new();
+
+	disks_json(c->m, list);
+	json_object_set_array_member(a, "disks", list);
 	return true;
 }
 
@@ -528,6 +555,8 @@ static const struct {
 	{"detach", do_detach},
 	{"dump", do_dump},
 	{"save", do_save},
+	{"overlay", do_overlay},
+	{"disks", do_disks},
 	{"trace", do_trace},
 	{"screenshot", do_screenshot},
 	{"screen", do_screen},

@@ -1,8 +1,10 @@
 /*
  * media.c - disk images, and discs that come and go while the machine runs.
  */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "block/image.h"
 #include "conf/error.h"
@@ -114,6 +116,7 @@ struct blk *media_open(
 	struct machine *m, int drive, struct conf_drive *d, GError **err)
 {
 	bool readonly = d->readonly || d->snapshot;
+	int lock = readonly ? -1 : fcntl(d->file.fd, F_DUPFD_CLOEXEC, 3);
 	struct blk *b = NULL;
 
 	if (d->media != CONF_MEDIA_FLOPPY || d->format != CONF_FORMAT_RAW ||
@@ -131,6 +134,10 @@ struct blk *media_open(
 		m->layer[m->nlayers++] = d->cow.fd;
 		b = blk_cow_open(b, media_take_fd(&d->cow), err);
 	}
+	if (b && !readonly)
+		b = image_live_new(b, lock);
+	else if (lock >= 0)
+		close(lock);
 	if (b && !check_content(d, b, err))
 		g_clear_pointer(&b, blk_close);
 	if (!b)

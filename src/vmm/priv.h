@@ -12,7 +12,7 @@
 #include <glib.h>
 #include <json-glib/json-glib.h>
 
-#include "block/blk.h"
+#include "block/image.h"
 #include "bus/bus.h"
 #include "conf/machine.h"
 #include "cpu/engine.h"
@@ -311,6 +311,44 @@ void clock_owe(struct machine *m, uint64_t ns);
 uint64_t clock_owed_ns(const struct machine *m);
 void clock_fini(struct machine *m);
 
+/* ---- overlay.c: new images on top of disks ---- */
+
+struct overlay {
+	struct board_drive *drive;
+	int fd; /* an empty file, locked for one writer by who made it */
+	enum conf_format format;
+	const struct image_format *image;
+	const char *path; /* of the file, for messages and settings */
+	const char *backing, *backing_path; /* as in struct image_create */
+	struct blk *child;
+};
+
+struct overlays {
+	unsigned n;
+	struct overlay one[CONF_MAX_DRIVES];
+};
+
+/* Is the drive's image one that the guest writes to? */
+bool overlay_writable(const struct board_drive *d);
+/*
+ * list: [{drive, fd: index into fds, path, backing, backing_path, format}], one
+ * for each disk that is written to; strings stay the list's.  Takes those
+ * descriptors, also if it fails; overlays_fini follows in any case.
+ */
+bool overlays_parse(struct machine *m, struct overlays *o, JsonNode *list,
+	int *fds, unsigned nfds, GError **err);
+void overlays_fini(struct overlays *o);
+/* Held, drained.  Flushes the disks and makes their children: all or none. */
+bool overlays_make(struct overlays *o, GError **err);
+/* Either: go on with the children, or as if nothing had been. */
+void overlays_switch(struct overlays *o);
+void overlays_drop(struct overlays *o);
+/* All of that at a pause of its own, of *ns.  Loop. */
+bool machine_overlay(struct machine *m, JsonNode *list, int *fds, unsigned nfds,
+	uint64_t *ns, GError **err);
+/* {name, path, format, bytes, written} of each drive. */
+void disks_json(struct machine *m, JsonArray *to);
+
 /* ---- save.c ---- */
 
 struct save_figures {
@@ -331,9 +369,19 @@ struct snapshot_result {
 	char message[232];
 };
 
-/* fds: the file, the pipe, and empty files for what ,snapshot drives write from
- * then on, as many as there may be; -1 where one was taken. */
-bool machine_snapshot(struct machine *m, int *fds, unsigned nfds,
+/* fds: the file, the pipe, empty files that are overlays' (a list as
+ * overlays_parse wants it; NULL: nothing is written to), and empty files for
+ * what ,snapshot drives write from then on, as many as there may be; -1 where
+ * one was taken.  UEFI's variables go into nvram as they are then, if that is
+ * an index. */
+struct snapshot_ask {
+	int *fds;
+	unsigned nfds;
+	JsonNode *overlays;
+	int nvram; /* -1: none */
+};
+
+bool machine_snapshot(struct machine *m, struct snapshot_ask *q,
 	struct save_figures *f, GError **err);
 /* Out of conf.state, instead of power-on. */
 bool machine_load(struct machine *m, GError **err);

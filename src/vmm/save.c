@@ -207,24 +207,6 @@ static gint64 now_us(void)
 	return g_get_monotonic_time();
 }
 
-static bool disks_rest(const struct machine *m, GError **err)
-{
-	for (unsigned i = 0; i < m->board.ndrives; i++) {
-		const struct board_drive *d = &m->board.drive[i];
-
-		if (!d->blk || d->blk->readonly || d->conf->snapshot)
-			continue;
-		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
-			"the guest goes on writing to it, and the state would "
-			"not fit it any more",
-			"save without --running, or give it ,snapshot",
-			"the machine cannot be saved with %s while it runs",
-			d->name);
-		return false;
-	}
-	return true;
-}
-
 /* Does the one before still write? */
 static bool snapshot_busy(struct machine *m)
 {
@@ -314,6 +296,8 @@ static bool freeze_disks(
 
 		if (!d->blk || !d->conf->snapshot)
 			continue;
+		while (n < nfds && fds[n] < 0)
+			n++;
 		if (n == nfds || m->nlayers == BOARD_MAX_LAYERS) {
 			conf_error_set(err, CONF_ERROR_UNSUPPORTED,
 				"each leaves a layer of its ,snapshot drives",
@@ -360,22 +344,73 @@ static bool snapshot_fork(struct machine *m, const struct taken *t,
 	return false;
 }
 
-bool machine_snapshot(struct machine *m, int *fds, unsigned nfds,
+/* What UEFI has for variables at this moment. */
+static bool copy_nvram(struct machine *m, struct snapshot_ask *q, GError **err)
+{
+	struct blk *b = m->board.nvram;
+	int fd = q->nvram >= 2 && (unsigned)q->nvram < q->nfds
+			 ? q->fds[q->nvram]
+			 : -1;
+	g_autofree uint8_t *buf = NULL;
+	int rc;
+
+	if (fd < 0 || !b)
+		return true;
+	q->fds[q->nvram] = -1;
+	buf = g_malloc(b->size);
+	rc = blk_pread(b, buf, b->size, 0);
+	if (!rc && write(fd, buf, b->size) != (ssize_t)b->size)
+		rc = -EIO;
+	close(fd);
+	if (rc)
+		conf_error_set_errno(err, -rc, NULL,
+			"cannot write a copy of UEFI's variables");
+	return !rc;
+}
+
+/* At the pause: all that must be of one moment. */
+static bool snapshot_take(struct machine *m, struct snapshot_ask *q,
+	struct overlays *o, struct taken *t, const char *settings, GError **err)
+{
+	if (!copy_nvram(m, q, err) || !overlays_make(o, err))
+		return false;
+	if (freeze_disks(m, q->fds, q->nfds, err) &&
+		state_save_processors(m, keep_part, t) &&
+		snapshot_fork(m, t, settings, q->fds, err)) {
+		overlays_switch(o);
+		return true;
+	}
+	overlays_drop(o);
+	return false;
+}
+
+static bool snapshot_may(
+	struct machine *m, const struct snapshot_ask *q, GError **err)
+{
+	if (q->nfds < 2 || !is_file(q->fds[0], err) || !plugs_stay(m, err) ||
+		!state_can(m, err))
+		return false;
+	if (!snapshot_busy(m))
+		return true;
+	conf_error_set(err, CONF_ERROR_CONFLICT, NULL, "wait until it is done",
+		"another state of the machine is being written");
+	return false;
+}
+
+bool machine_snapshot(struct machine *m, struct snapshot_ask *q,
 	struct save_figures *f, GError **err)
 {
-	struct taken t = {0};
 	g_autofree char *settings = NULL;
+	struct overlays o = {0};
+	struct taken t = {0};
 	gint64 start;
 	bool ok;
 
 	*f = (struct save_figures){0};
-	if (nfds < 2 || !is_file(fds[0], err) || !disks_rest(m, err) ||
-		!plugs_stay(m, err) || !state_can(m, err))
-		return false;
-	if (snapshot_busy(m)) {
-		conf_error_set(err, CONF_ERROR_CONFLICT, NULL,
-			"wait until it is done",
-			"another state of the machine is being written");
+	ok = snapshot_may(m, q, err) &&
+	     overlays_parse(m, &o, q->overlays, q->fds, q->nfds, err);
+	if (!ok) {
+		overlays_fini(&o);
 		return false;
 	}
 	settings = settings_text(m);
@@ -385,13 +420,12 @@ bool machine_snapshot(struct machine *m, int *fds, unsigned nfds,
 	start = now_us();
 	machine_hold(m, MACHINE_HOLD_SAVE);
 	state_drain(m);
-	ok = freeze_disks(m, fds, nfds, err) &&
-	     state_save_processors(m, keep_part, &t) &&
-	     snapshot_fork(m, &t, settings, fds, err);
+	ok = snapshot_take(m, q, &o, &t, settings, err);
 	for (unsigned i = 0; i < m->board.ndrives; i++)
 		m->board.drive[i].frozen = NULL; /* the child has it */
 	machine_release(m, MACHINE_HOLD_SAVE);
 	f->ns = (uint64_t)(now_us() - start) * 1000;
+	overlays_fini(&o);
 	g_ptr_array_unref(t.names);
 	g_ptr_array_unref(t.bytes);
 	return ok;
