@@ -58,15 +58,55 @@ static void vm_ended(void *opaque, int status, const char *message)
 	g_main_loop_quit(vm->loop);
 }
 
+_Static_assert(JAIL_MAX_FOLDERS >= CONF_MAX_NICS, "one for each card");
+
+/* What the machine's cards serve by TFTP. */
+static unsigned vm_folders(const struct vm *vm, struct jail_folder *f)
+{
+	unsigned n = 0;
+
+	for (guint i = 0; i < vm->conf->nics->len; i++) {
+		const struct conf_nic *nic =
+			g_ptr_array_index(vm->conf->nics, i);
+
+		if (nic->tftp.path)
+			f[n++] = (struct jail_folder){
+				.path = nic->tftp.path, .fd = nic->tftp.fd};
+	}
+	return n;
+}
+
+static void vm_folders_seen(struct vm *vm, const struct jail_folder *f)
+{
+	for (guint i = 0; i < vm->conf->nics->len; i++) {
+		struct conf_nic *nic = g_ptr_array_index(vm->conf->nics, i);
+
+		if (!nic->tftp.path)
+			continue;
+		nic->tftp_seen = g_strdup(f->seen);
+		nic->tftp_errno = f->errno_;
+		if (nic->tftp.fd >= 0)
+			close(nic->tftp.fd);
+		nic->tftp.fd = -1;
+		f++;
+	}
+}
+
 static void vm_engine_ready(void *opaque, bool kvm)
 {
+	struct jail_folder folders[JAIL_MAX_FOLDERS];
 	struct vm *vm = opaque;
 
 	vm->jail = (struct jail_conf){.kvm = kvm,
 		.net = vm->conf->nics->len > 0,
+		.folders = folders,
+		.nfolders = vm_folders(vm, folders),
 		.note = vm_jail_note,
 		.opaque = vm};
 	vm->jail_parts = jail_isolate(&vm->jail);
+	vm_folders_seen(vm, folders);
+	vm->jail.folders = NULL;
+	vm->jail.nfolders = 0;
 }
 
 /* Ask the client for a file that an image names; it alone may open files. */

@@ -300,6 +300,19 @@ static bool open_rom(
 	return true;
 }
 
+/* What TFTP serves; opened here, as it is our user who may read it. */
+static bool open_tftp(struct conf_file *f, GError **err)
+{
+	static const char fix[] =
+		"name a folder that you can read: --nic user,tftp=FOLDER";
+
+	f->fd = open(f->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (f->fd >= 0 && !access(f->path, R_OK | X_OK))
+		return true;
+	conf_error_set_errno(err, errno, fix, "cannot serve %s", f->path);
+	return false;
+}
+
 /* The card's BIOS; without it there is a screen only for drivers. */
 static void open_vga_rom(struct conf_machine *m)
 {
@@ -397,7 +410,10 @@ bool cli_files_open(struct conf_machine *m, GError **err)
 			return false;
 	}
 	for (guint i = 0; i < m->nics->len; i++) {
-		if (!open_rom(m, g_ptr_array_index(m->nics, i), err))
+		struct conf_nic *n = g_ptr_array_index(m->nics, i);
+
+		if (!open_rom(m, n, err) ||
+			(n->tftp.path && !open_tftp(&n->tftp, err)))
 			return false;
 	}
 	open_vga_rom(m);
@@ -574,6 +590,9 @@ void cli_files_absolute(struct conf_machine *m)
 	for (guint i = 0; i < m->drives->len; i++)
 		absolute(&((struct conf_drive *)g_ptr_array_index(m->drives, i))
 				  ->file);
+	for (guint i = 0; i < m->nics->len; i++)
+		absolute(&((struct conf_nic *)g_ptr_array_index(m->nics, i))
+				  ->tftp);
 	for (guint i = 0; i < m->serial->len; i++)
 		absolute(
 			&((struct conf_serial *)g_ptr_array_index(m->serial, i))

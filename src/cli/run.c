@@ -416,7 +416,9 @@ const struct cli_flag cli_run_flags[] = {
 		"a network card: user (NAT) or none; options "
 		"model=virtio|e1000|pcnet|rtl8139|rtl8139c|ne2000|ne2000-isa "
 		"(with io=0x300, irq=3), mac=M, "
-		"bootfile=URL (what DHCP names to boot), "
+		"tftp=FOLDER (served read-only by TFTP), "
+		"bootfile=NAME (what DHCP names to boot: a file there or a "
+		"URL), "
 		"forward=tcp:HOSTPORT:GUESTPORT (may repeat)",
 		"user none", set_nic},
 	{"serial", 0, "TO",

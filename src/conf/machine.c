@@ -74,7 +74,7 @@ struct conf_nic *conf_nic_new(void)
 {
 	struct conf_nic *n = g_new0(struct conf_nic, 1);
 
-	n->rom.fd = -1;
+	n->rom.fd = n->tftp.fd = -1;
 	n->forwards = g_array_new(FALSE, TRUE, sizeof(struct conf_forward));
 	return n;
 }
@@ -83,6 +83,8 @@ void conf_nic_free(struct conf_nic *n)
 {
 	conf_file_clear(&n->rom);
 	g_free(n->bootfile);
+	conf_file_clear(&n->tftp);
+	g_free(n->tftp_seen);
 	g_array_unref(n->forwards);
 	g_free(n);
 }

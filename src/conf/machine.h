@@ -221,8 +221,11 @@ struct conf_nic {
 	enum conf_nic_model model;
 	bool has_mac;
 	uint8_t mac[6];
-	GArray *forwards;     /* struct conf_forward */
-	char *bootfile;	      /* what DHCP names to boot, or NULL */
+	GArray *forwards;      /* struct conf_forward */
+	char *bootfile;	       /* what DHCP names to boot, or NULL */
+	struct conf_file tftp; /* folder that TFTP serves, or absent */
+	char *tftp_seen; /* its path in the jail; NULL: tftp_errno says why */
+	int tftp_errno;
 	struct conf_file rom; /* PXE option ROM, or absent */
 	/* ISA cards: the first port and the interrupt; 0: any, see
 	 * conf_nics_place. */

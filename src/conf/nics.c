@@ -97,6 +97,7 @@ static bool nic_options(
 	if (n->bootfile && strlen(n->bootfile) > 127)
 		return bad(err, "bootfile", n->bootfile,
 			"name one in at most 127 bytes");
+	n->tftp.path = g_strdup(conf_options_get(o, "tftp"));
 	if (rom) {
 		n->rom_stated = true;
 		n->rom.path = strcmp(rom, "none") ? g_strdup(rom) : NULL;
@@ -118,7 +119,7 @@ static bool nic_options(
 bool conf_nic_parse(struct conf_machine *m, const char *text, GError **err)
 {
 	static const char *const keys[] = {"model", "mac", "forward", "io",
-		"irq", "bootfile", "rom", "bootindex", NULL};
+		"irq", "bootfile", "tftp", "rom", "bootindex", NULL};
 	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
 	struct conf_nic *n;
 

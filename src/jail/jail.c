@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -107,6 +108,35 @@ static bool drop_caps(const struct jail_conf *c)
 	return true;
 }
 
+/* Without an empty root they stay where they are, for Landlock to let them
+ * through: no other file can be reached from there by any name. */
+static void keep_folders(const struct jail_conf *c)
+{
+	for (unsigned i = 0; i < c->nfolders; i++) {
+		struct jail_folder *f = &c->folders[i];
+		struct stat s, t;
+
+		if (!stat(f->path, &s) && !fstat(f->fd, &t) &&
+			s.st_dev == t.st_dev && s.st_ino == t.st_ino)
+			f->seen = f->path;
+		else
+			f->errno_ = ESTALE;
+	}
+}
+
+/* By who we are now. */
+static void check_folders(const struct jail_conf *c, bool closed)
+{
+	for (unsigned i = 0; i < c->nfolders; i++) {
+		struct jail_folder *f = &c->folders[i];
+
+		if (f->seen && (!closed || access(f->seen, X_OK))) {
+			f->errno_ = closed ? errno : ENOSYS;
+			f->seen = NULL;
+		}
+	}
+}
+
 unsigned jail_isolate(const struct jail_conf *c)
 {
 	unsigned parts = 0;
@@ -118,6 +148,8 @@ unsigned jail_isolate(const struct jail_conf *c)
 		if (jail_root(c))
 			parts |= JAIL_ROOT;
 	}
+	if (!(parts & JAIL_ROOT))
+		keep_folders(c);
 	/* The bounding set must go while there still is CAP_SETPCAP. */
 	for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
 		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
@@ -130,6 +162,7 @@ unsigned jail_isolate(const struct jail_conf *c)
 	/* While there is one thread: it holds for those made after it. */
 	if (jail_landlock(c))
 		parts |= JAIL_LANDLOCK;
+	check_folders(c, parts & (JAIL_ROOT | JAIL_LANDLOCK));
 	/* A change of user forgets it. */
 	if (parent_signal)
 		prctl(PR_SET_PDEATHSIG, parent_signal);

@@ -16,9 +16,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define JAIL_MAX_FOLDERS 16
+
+/* A folder whose files can be read: mounted in the empty root, or, where there
+ * is none, let through by Landlock. */
+struct jail_folder {
+	const char *path; /* absolute */
+	int fd;		  /* the same folder, as its user opened it */
+	/* Set by jail_isolate: its path from now on; NULL: it is not to be
+	 * seen, and errno_ says why (EACCES: not by who we have become). */
+	const char *seen;
+	int errno_;
+	char place[16];
+};
+
 struct jail_conf {
 	bool kvm; /* allow KVM's ioctls */
 	bool net; /* user NAT: IPv4 and IPv6 sockets, /etc/resolv.conf */
+	struct jail_folder *folders; /* with net only */
+	unsigned nfolders;	     /* at most JAIL_MAX_FOLDERS */
 	/* One line for the user: what is missing and what that means. */
 	void (*note)(void *opaque, const char *text);
 	void *opaque;
@@ -26,12 +42,12 @@ struct jail_conf {
 
 enum jail_part {
 	JAIL_NAMESPACES = 1 << 0, /* own mount, IPC, UTS (and net) */
-	JAIL_ROOT = 1 << 1,	  /* empty root, /etc/resolv.conf if net */
+	JAIL_ROOT = 1 << 1,	  /* root with /etc/resolv.conf, folders only */
 	JAIL_USER = 1 << 2,	  /* not root (any more) */
 	JAIL_CAPS = 1 << 3,	  /* no capabilities, nor ways to get them */
 	JAIL_NO_NEW_PRIVS = 1 << 4,
 	JAIL_LIMITS = 1 << 5,	/* no core dumps, no new processes */
-	JAIL_LANDLOCK = 1 << 6, /* no file but resolv.conf if net */
+	JAIL_LANDLOCK = 1 << 6, /* no file but those */
 	JAIL_SECCOMP = 1 << 7,	/* allow list; the rest gives EPERM */
 };
 

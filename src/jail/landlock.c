@@ -3,7 +3,8 @@
  *
  * The raw interface (linux/landlock.h of Debian 12 knows version 2): every
  * right that the running kernel knows is handled and none is granted, but for
- * reading /etc/resolv.conf with NAT.  Open descriptors keep their rights.
+ * reading /etc/resolv.conf and what is in folders, with NAT.  Open descriptors
+ * keep their rights.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,11 +26,11 @@ static uint64_t rights_of(long abi)
 	return (1ull << bits[n]) - 1;
 }
 
-static void allow_resolver(int ruleset)
+static void allow_read(int ruleset, const char *path)
 {
 	struct landlock_path_beneath_attr a = {
 		.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE,
-		.parent_fd = open("/etc/resolv.conf", O_PATH | O_CLOEXEC)};
+		.parent_fd = open(path, O_PATH | O_CLOEXEC)};
 
 	if (a.parent_fd < 0)
 		return;
@@ -57,7 +58,10 @@ bool jail_landlock(const struct jail_conf *c)
 		return false;
 	}
 	if (c->net)
-		allow_resolver((int)ruleset);
+		allow_read((int)ruleset, "/etc/resolv.conf");
+	for (unsigned i = 0; i < c->nfolders; i++)
+		if (c->folders[i].seen)
+			allow_read((int)ruleset, c->folders[i].seen);
 	ok = !syscall(SYS_landlock_restrict_self, (int)ruleset, 0);
 	if (!ok)
 		jail_note(c, "jail: Landlock refused (%s)", strerror(errno));

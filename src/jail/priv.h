@@ -14,6 +14,7 @@ bool jail_landlock(const struct jail_conf *c);
 /* resolver: opening files for reading is let through (the file system is
  * closed by other means). */
 bool jail_seccomp(const struct jail_conf *c, bool resolver);
+/* With the folders in it: each has its .seen then, or .errno_. */
 bool jail_root(const struct jail_conf *c);
 
 #endif

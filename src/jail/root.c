@@ -2,10 +2,12 @@
  * root.c - an empty root file system for the machine's process.
  *
  * A small tmpfs becomes the root.  With NAT it holds one file,
- * /etc/resolv.conf, read-only; otherwise nothing.
+ * /etc/resolv.conf, and the folders whose files may be read, all read-only;
+ * otherwise nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -38,20 +40,80 @@ static void copy_resolver(int in)
 	close(out);
 }
 
+static bool is_same(int a, int b)
+{
+	struct stat s, t;
+
+	return !fstat(a, &s) && !fstat(b, &t) && s.st_dev == t.st_dev &&
+	       s.st_ino == t.st_ino;
+}
+
+/* fd, which was opened elsewhere, belongs to the old namespace and cannot be
+ * mounted; its path opened in ours can, if it still leads to the same. */
+static int open_folder(const struct jail_folder *f)
+{
+	int fd = open(f->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || is_same(fd, f->fd))
+		return fd;
+	close(fd);
+	errno = ESTALE;
+	return -1;
+}
+
+static bool mount_folder(int fd, const char *at)
+{
+	/* What lies on it comes along: it may not be uncovered. */
+	struct mount_attr a = {
+		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+			    MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
+	char from[32];
+
+	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
+	if (mkdir(at, 0755) || mount(from, at, NULL, MS_BIND | MS_REC, NULL))
+		return false;
+	if (!mount_setattr(-1, at, AT_RECURSIVE, &a, sizeof(a)))
+		return true;
+	umount2(at, MNT_DETACH);
+	return false;
+}
+
+static void take_folder(struct jail_folder *f, unsigned n, int fd)
+{
+	char at[32];
+
+	snprintf(f->place, sizeof(f->place), "/folder%u", n);
+	snprintf(at, sizeof(at), PLACE "%s", f->place);
+	if (fd >= 0 && mount_folder(fd, at))
+		f->seen = f->place;
+	else
+		f->errno_ = errno;
+}
+
 static bool build(const struct jail_conf *c)
 {
-	static const char opt[] = "size=64k,nr_inodes=8,mode=0755";
+	static const char opt[] = "size=64k,nr_inodes=32,mode=0755";
 	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 	int resolver =
 		c->net ? open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC) : -1;
+	int folder[JAIL_MAX_FOLDERS];
 	bool ok;
 
-	ok = !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
-	     !mount("none", PLACE, "tmpfs", flags, opt);
+	ok = !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	/* They may lie below what is covered now. */
+	for (unsigned i = 0; i < c->nfolders; i++)
+		folder[i] = open_folder(&c->folders[i]);
+	ok = ok && !mount("none", PLACE, "tmpfs", flags, opt);
 	if (ok && resolver >= 0)
 		copy_resolver(resolver);
 	if (resolver >= 0)
 		close(resolver);
+	for (unsigned i = 0; i < c->nfolders; i++) {
+		if (ok)
+			take_folder(&c->folders[i], i, folder[i]);
+		if (folder[i] >= 0)
+			close(folder[i]);
+	}
 	return ok &&
 	       !mount(NULL, PLACE, NULL, MS_REMOUNT | MS_RDONLY | flags, opt);
 }

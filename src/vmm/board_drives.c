@@ -252,6 +252,29 @@ static void unlock(void *opaque)
 	bus_unlock(opaque);
 }
 
+static bool check_tftp(const struct conf_nic *nic, GError **err)
+{
+	if (!nic->tftp.path || nic->tftp_seen)
+		return true;
+	if (nic->tftp_errno == EACCES)
+		conf_error_set(err, CONF_ERROR_DENIED,
+			"a machine started by root runs as nobody",
+			"chmod -R a+rX it, or start the machine as another "
+			"user",
+			"the machine may not look into %s", nic->tftp.path);
+	else if (nic->tftp_errno == ENOSYS)
+		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
+			"this host has neither namespaces nor Landlock, by "
+			"which a machine sees that folder and no other",
+			"leave tftp= out; 'vmeste doctor' tells more",
+			"cannot serve %s", nic->tftp.path);
+	else
+		conf_error_set_errno(err, nic->tftp_errno,
+			"name a folder that stays where it is",
+			"cannot serve %s", nic->tftp.path);
+	return false;
+}
+
 static struct net_port *open_nat(
 	struct machine *m, struct conf_nic *nic, GError **err)
 {
@@ -259,9 +282,12 @@ static struct net_port *open_nat(
 	g_autofree struct net_forward *f = g_new0(struct net_forward, n + 1);
 	struct net_user_conf conf = {.forwards = f,
 		.nforwards = n,
+		.tftp_root = nic->tftp_seen,
 		.hostname = m->conf->name,
 		.bootfile = nic->bootfile};
 
+	if (!check_tftp(nic, err))
+		return NULL;
 	for (unsigned i = 0; i < n; i++) {
 		struct conf_forward *from =
 			&g_array_index(nic->forwards, struct conf_forward, i);

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -22,9 +23,14 @@
 
 #include "jail/jail.h"
 
+/* What is served in the jail, if a test says so. */
+static struct jail_folder folder = {.fd = -1};
+
 static unsigned enter(bool net)
 {
-	struct jail_conf c = {.net = net};
+	struct jail_conf c = {.net = net,
+		.folders = &folder,
+		.nfolders = folder.fd >= 0 ? 1 : 0};
 
 	jail_isolate(&c);
 	return jail_seal(&c);
@@ -75,6 +81,40 @@ static int try_open_net(void)
 	       open("/dev/null", O_RDONLY) >= 0 ||
 	       open("/etc/resolv.conf", O_RDWR) >= 0 ||
 	       open("/x", O_CREAT | O_WRONLY, 0600) >= 0;
+}
+
+static int open_below(const char *name, int flags)
+{
+	g_autofree char *path = g_build_filename(folder.seen, name, NULL);
+
+	return open(path, flags | O_CLOEXEC);
+}
+
+/* All of the folder, and nothing else by any name. */
+static int try_folder(void)
+{
+	static const char *const out[] = {"../secret", "absolute", "upward",
+		"../../etc/passwd", "deep/up", "../..", NULL};
+
+	if (!folder.seen)
+		return 1;
+	if (open_below("file", O_RDONLY) < 0 ||
+		open_below("deep/file", O_RDONLY) < 0 ||
+		open_below("inside", O_RDONLY) < 0)
+		return 2;
+	for (unsigned i = 0; out[i]; i++)
+		if (open_below(out[i], O_RDONLY) >= 0)
+			return 10 + (int)i;
+	if (open_below("file", O_RDWR) >= 0 ||
+		open_below("file", O_WRONLY | O_TRUNC) >= 0 ||
+		open_below("new", O_WRONLY | O_CREAT) >= 0)
+		return 3;
+	return try_open_net();
+}
+
+static int try_no_folder(void)
+{
+	return folder.seen || !folder.errno_;
 }
 
 static int try_exec(void)
@@ -157,6 +197,50 @@ static void test_open(void)
 	expect(true, try_open_net, 0);
 }
 
+static void put(const char *dir, const char *name)
+{
+	g_autofree char *path = g_build_filename(dir, name, NULL);
+
+	g_assert_true(g_file_set_contents(path, "x", 1, NULL));
+	chmod(path, 0644);
+}
+
+static void put_link(const char *dir, const char *name, const char *to)
+{
+	g_autofree char *path = g_build_filename(dir, name, NULL);
+
+	g_assert_no_errno(symlink(to, path));
+}
+
+static void test_folder(void)
+{
+	g_autofree char *top = g_dir_make_tmp("vmeste-jail-XXXXXX", NULL);
+	g_autofree char *dir = g_build_filename(top, "served", NULL);
+	g_autofree char *deep = g_build_filename(dir, "deep", NULL);
+	g_autofree char *secret = g_build_filename(top, "secret", NULL);
+	g_autofree char *rm = g_strdup_printf("rm -r %s", top);
+
+	g_assert_cmpint(g_mkdir_with_parents(deep, 0755), ==, 0);
+	chmod(top, 0755);
+	put(top, "secret");
+	put(dir, "file");
+	put(deep, "file");
+	put_link(dir, "inside", "deep/file");
+	put_link(dir, "upward", "../secret");
+	put_link(dir, "absolute", secret);
+	put_link(deep, "up", "../../secret");
+	folder = (struct jail_folder){
+		.path = dir, .fd = open(dir, O_PATH | O_DIRECTORY)};
+	expect(true, try_folder, 0);
+	/* Not what was opened: somebody has put another one there. */
+	close(folder.fd);
+	folder.fd = open(top, O_PATH | O_DIRECTORY);
+	expect(true, try_no_folder, 0);
+	close(folder.fd);
+	folder.fd = -1;
+	g_assert_cmpint(system(rm), ==, 0);
+}
+
 static void test_exec(void)
 {
 	expect(false, try_exec, -SIGSYS);
@@ -208,6 +292,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/jail/open", test_open);
+	g_test_add_func("/jail/folder", test_folder);
 	g_test_add_func("/jail/exec", test_exec);
 	g_test_add_func("/jail/processes", test_processes);
 	g_test_add_func("/jail/sockets", test_sockets);
