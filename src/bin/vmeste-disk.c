@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "conf/error.h"
 #include "disk/job.h"
@@ -26,6 +27,18 @@ static void shut_door(void)
 	jail_seal(&none);
 }
 
+/* Files are read where they are mapped. */
+static void on_bus_error(int sig)
+{
+	static const char text[] =
+		"vmeste: a file was cut short while it was read, or its medium "
+		"fails\n";
+
+	if (write(2, text, sizeof(text) - 1) < 0)
+		_exit(CONF_ERROR_FAILED);
+	_exit(CONF_ERROR_FAILED);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 || fcntl(WIRE_VM_FD, F_GETFD) < 0) {
@@ -36,5 +49,6 @@ int main(int argc, char **argv)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGBUS, on_bus_error);
 	return disk_serve(WIRE_VM_FD, shut_door);
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "block/iov.h"
 
@@ -161,6 +162,33 @@ int blk_map_deep(struct blk *b, uint64_t off, uint64_t len,
 	if (depth)
 		*depth = d;
 	return rc;
+}
+
+int blk_map_holes(
+	struct blk *b, uint64_t off, uint64_t len, struct blk_extent *e)
+{
+	struct blk_extent below;
+	int rc = blk_map_deep(b, off, len, e, NULL);
+
+	if (rc || e->state != BLK_DATA || !e->file || e->file == b)
+		return rc;
+	if (blk_map_deep(e->file, e->at, e->len, &below, NULL))
+		return 0; /* the end may be cut off */
+	e->len = below.len;
+	e->state = below.state;
+	return 0;
+}
+
+int blk_view(struct blk *file, uint64_t at, size_t len, struct blk_view *v)
+{
+	if (!file || !file->ops->view || !len || !blk_range_ok(file, at, len))
+		return -EOPNOTSUPP;
+	return file->ops->view(file, at, len, v);
+}
+
+void blk_unview(struct blk_view *v)
+{
+	munmap(v->map, v->bytes);
 }
 
 int blk_preadv_clamped(

@@ -29,6 +29,14 @@ struct blk_extent {
 	bool plain;  /* BLK_DATA as it is at byte `at` of the file below */
 	bool packed; /* BLK_DATA, compressed */
 	uint64_t at;
+	struct blk *file; /* BLK_DATA as it is at byte `at` of this, or NULL */
+};
+
+/* Bytes of a file, mapped. */
+struct blk_view {
+	const uint8_t *data;
+	void *map;
+	size_t bytes; /* of map */
 };
 
 struct blk_ops {
@@ -53,6 +61,9 @@ struct blk_ops {
 	/* What lies at off: *e, of at most len bytes.  May be NULL: data. */
 	int (*map)(struct blk *b, uint64_t off, uint64_t len,
 		struct blk_extent *e);
+	/* See blk_view.  Or NULL. */
+	int (*view)(
+		struct blk *b, uint64_t off, size_t len, struct blk_view *v);
 	/* One whole block of the format, stored compressed if that is
 	 * shorter; what was there must not be written yet.  Or NULL. */
 	int (*write_packed)(
@@ -85,6 +96,17 @@ int blk_map(struct blk *b, uint64_t off, uint64_t len, struct blk_extent *e);
  * how many files down. */
 int blk_map_deep(struct blk *b, uint64_t off, uint64_t len,
 	struct blk_extent *e, unsigned *depth);
+/* The same, and holes of the file that BLK_DATA lies in are BLK_ZERO. */
+int blk_map_holes(
+	struct blk *b, uint64_t off, uint64_t len, struct blk_extent *e);
+/*
+ * len bytes from `at` on of an extent's file, seen where the host keeps them:
+ * for jobs that read much, once.  -EOPNOTSUPP: they are to be read.  Writing
+ * there, by anybody, changes what is seen; a file that is cut short or fails
+ * meanwhile is a SIGBUS.
+ */
+int blk_view(struct blk *file, uint64_t at, size_t len, struct blk_view *v);
+void blk_unview(struct blk_view *v);
 /* What an image's end cuts off reads as zeros. */
 int blk_preadv_clamped(
 	struct blk *b, const struct iovec *iov, int n, uint64_t off);

@@ -295,6 +295,7 @@ int bmap_map(struct blk *b, uint64_t off, uint64_t len, struct blk_extent *e)
 	case BMAP_DATA:
 		e->plain = true;
 		e->at = r.off;
+		e->file = m->lower;
 		break;
 	case BMAP_PACKED: e->packed = true; break;
 	case BMAP_PART:

@@ -656,6 +656,7 @@ static int qcow2_map(
 	e->plain = r.kind == Q_DATA;
 	e->packed = r.kind == Q_PACKED;
 	e->at = r.off;
+	e->file = e->plain ? q->lower : NULL;
 	if (r.kind == Q_ZEROS)
 		e->state = BLK_ZERO;
 	else if (r.kind == Q_HOLE)

@@ -4,8 +4,9 @@
  * Threads take stretches of the disk in turn, without a lock: waiting for one
  * another would cost more than it brings.  Within its stretch a thread steps
  * over what the maps say to be zeros, and does not write zeros that it has
- * read.  A format that is written under a lock of its own is written by one
- * thread only.
+ * read.  What lies in a row in a file is not read but mapped, which spares
+ * one copy of it.  A format that is written under a lock of its own is written
+ * by one thread only.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -17,7 +18,8 @@
 
 #define PIECE	    (2u << 20)
 #define STRETCH	    (32u << 20)
-#define GRAIN	    4096u /* zeros of so many bytes are left out */
+#define GRAIN	    4096u	 /* zeros of so many bytes are left out */
+#define VIEW_MIN    (128u << 10) /* less is read sooner than mapped */
 #define THREADS_MAX 4
 
 struct walk {
@@ -44,7 +46,7 @@ static int look(struct walk *w, struct blk *b, uint64_t off, uint64_t len,
 	len = MIN(len, b->size - off);
 	if (w->c && w->c->own_only)
 		return blk_map(b, off, len, e);
-	return blk_map_deep(b, off, len, e, NULL);
+	return blk_map_holes(b, off, len, e);
 }
 
 /* Zeros where there may be something. */
@@ -70,31 +72,54 @@ static void whole_blocks(
 	}
 	if (e->state == BLK_DATA)
 		end = MIN((end + block - 1) / block * block, w->size);
+	if (end - at > e->len)
+		e->file = NULL; /* what follows may lie elsewhere */
 	e->len = end - at;
 }
 
-/* What is to be done at off: BLK_DATA is to be read. */
-static int what_next(
-	struct walk *w, uint64_t off, uint64_t len, struct blk_extent *e)
-{
-	struct blk_extent f;
-	int rc = look(w, w->a, off, len, e);
+/* What lies at one place of one or both disks. */
+struct spot {
+	struct blk_extent a, b;
+};
 
-	if (!rc && w->compare && e->state == BLK_ZERO) {
-		rc = look(w, w->b, off, e->len, &f);
-		e->len = MIN(e->len, f.len);
-		e->state = f.state;
+/* What is to be done at off: extents of one length, BLK_DATA is to be read. */
+static int what_next(struct walk *w, uint64_t off, uint64_t len, struct spot *s)
+{
+	int rc = look(w, w->a, off, len, &s->a);
+
+	if (!rc && w->compare) {
+		rc = look(w, w->b, off, s->a.len, &s->b);
+		s->a.len = s->b.len = MIN(s->a.len, s->b.len);
 	}
 	if (!rc && w->c && w->c->packed)
-		whole_blocks(w, off, e);
+		whole_blocks(w, off, &s->a);
 	return rc;
 }
 
-static int read_piece(struct blk *b, uint8_t *buf, uint64_t len, uint64_t off)
-{
-	struct iovec iov = {buf, len};
+/* Some bytes of a disk, mapped or in buf. */
+struct piece {
+	const uint8_t *p;
+	struct blk_view view;
+};
 
-	return blk_preadv_clamped(b, &iov, 1, off);
+/* The bytes at off, which is `in` behind the start of extent e. */
+static int get_piece(struct blk *b, const struct blk_extent *e, uint64_t in,
+	struct iovec *buf, uint64_t off, struct piece *p)
+{
+	if (e->file && buf->iov_len >= VIEW_MIN &&
+		!blk_view(e->file, e->at + in, buf->iov_len, &p->view)) {
+		p->p = p->view.data;
+		return 0;
+	}
+	p->view.map = NULL;
+	p->p = buf->iov_base;
+	return blk_preadv_clamped(b, buf, 1, off);
+}
+
+static void put_piece(struct piece *p)
+{
+	if (p->view.map)
+		blk_unview(&p->view);
 }
 
 /* What of a piece is not zeros. */
@@ -137,35 +162,58 @@ static int write_packed(
 	return rc;
 }
 
-static void compare_piece(struct walk *w, const uint8_t *a, const uint8_t *b,
-	uint64_t len, uint64_t off)
+static void differs_at(struct walk *w, uint64_t off)
 {
-	uint64_t i = 0, at;
+	uint64_t at = atomic_load(&w->differs);
 
-	if (!memcmp(a, b, len))
-		return;
-	while (a[i] == b[i])
-		i++;
-	at = atomic_load(&w->differs);
-	while (off + i < at &&
-		!atomic_compare_exchange_weak(&w->differs, &at, off + i))
+	while (off < at && !atomic_compare_exchange_weak(&w->differs, &at, off))
 		;
 }
 
-static int one_piece(struct walk *w, uint8_t *buf, uint64_t len, uint64_t off)
+/* b NULL: zeros. */
+static void compare_piece(struct walk *w, const uint8_t *a, const uint8_t *b,
+	uint64_t len, uint64_t off)
 {
-	int rc = read_piece(w->a, buf, len, off);
+	uint64_t i = 0;
 
-	if (rc)
-		return rc;
-	if (w->compare) {
-		rc = read_piece(w->b, buf + PIECE, len, off);
-		if (!rc)
-			compare_piece(w, buf, buf + PIECE, len, off);
-		return rc;
-	}
-	return w->c->packed ? write_packed(w, buf, len, off)
-			    : write_piece(w, buf, len, off);
+	if (b ? !memcmp(a, b, len) : blk_is_zero(a, len))
+		return;
+	while (a[i] == (b ? b[i] : 0))
+		i++;
+	differs_at(w, off + i);
+}
+
+/* Where only one disk has data, that must be zeros. */
+static int compare_one(struct walk *w, uint8_t *buf, uint64_t len, uint64_t off,
+	const struct spot *s, uint64_t in)
+{
+	bool first = s->a.state == BLK_DATA;
+	struct iovec one = {buf, len}, two = {buf + PIECE, len};
+	struct piece a, b = {NULL};
+	int rc = get_piece(
+		first ? w->a : w->b, first ? &s->a : &s->b, in, &one, off, &a);
+
+	if (!rc && first && s->b.state == BLK_DATA)
+		rc = get_piece(w->b, &s->b, in, &two, off, &b);
+	if (!rc)
+		compare_piece(w, a.p, b.p, len, off);
+	put_piece(&a);
+	put_piece(&b);
+	return rc;
+}
+
+static int copy_one(struct walk *w, uint8_t *buf, uint64_t len, uint64_t off,
+	const struct spot *s, uint64_t in)
+{
+	struct iovec iov = {buf, len};
+	struct piece a;
+	int rc = get_piece(w->a, &s->a, in, &iov, off, &a);
+
+	if (!rc)
+		rc = w->c->packed ? write_packed(w, a.p, len, off)
+				  : write_piece(w, a.p, len, off);
+	put_piece(&a);
+	return rc;
 }
 
 static void told(struct walk *w, uint64_t len)
@@ -178,39 +226,43 @@ static void told(struct walk *w, uint64_t len)
 	g_mutex_unlock(&w->tell);
 }
 
-static int one_extent(
-	struct walk *w, uint8_t *buf, uint64_t at, const struct blk_extent *e)
+static int one_spot(
+	struct walk *w, uint8_t *buf, uint64_t at, const struct spot *s)
 {
-	uint64_t end = at + e->len;
+	uint64_t end = at + s->a.len, in = 0;
+	bool data = s->a.state == BLK_DATA ||
+		    (w->compare && s->b.state == BLK_DATA);
 	int rc = 0;
 
-	if (e->state != BLK_DATA) {
-		if (!w->compare && e->state == BLK_ZERO)
-			rc = clear(w, at, e->len);
-		told(w, e->len);
+	if (!data) {
+		if (!w->compare && s->a.state == BLK_ZERO)
+			rc = clear(w, at, s->a.len);
+		told(w, s->a.len);
 		return rc;
 	}
 	while (at < end && !rc) {
 		uint64_t len = MIN(end - at, PIECE - at % PIECE);
 
-		rc = one_piece(w, buf, len, at);
+		rc = (w->compare ? compare_one : copy_one)(
+			w, buf, len, at, s, in);
 		told(w, len);
 		at += len;
+		in += len;
 	}
 	return rc;
 }
 
 static int one_stretch(struct walk *w, uint8_t *buf, uint64_t at, uint64_t end)
 {
-	struct blk_extent e;
+	struct spot s;
 	int rc = buf ? 0 : -ENOMEM;
 
 	while (at < end && !rc && !atomic_load(&w->rc) &&
 		at <= atomic_load(&w->differs)) {
-		rc = what_next(w, at, end - at, &e);
+		rc = what_next(w, at, end - at, &s);
 		if (!rc)
-			rc = one_extent(w, buf, at, &e);
-		at += e.len;
+			rc = one_spot(w, buf, at, &s);
+		at += s.a.len;
 	}
 	return rc;
 }

@@ -97,10 +97,34 @@ static void read_all(struct model *m)
 	g_assert_cmpint(memcmp(buf, m->want, m->size), ==, 0);
 }
 
+/* So must holes of the file, and what can be seen in it is what is read. */
+static void map_holes(struct model *m)
+{
+	struct blk_extent e;
+	struct blk_view v;
+
+	for (uint64_t at = 0; at < m->size; at += e.len) {
+		g_assert_cmpint(
+			blk_map_holes(m->b, at, m->size - at, &e), ==, 0);
+		g_assert_cmpuint(e.len, >, 0);
+		if (e.state == BLK_ZERO)
+			g_assert_true(blk_is_zero(m->want + at, e.len));
+		else if (!blk_view(e.file, e.at, e.len, &v)) {
+			g_assert_cmpmem(v.data, e.len, m->want + at, e.len);
+			blk_unview(&v);
+		} else {
+			/* compressed, shared by parts, or cut off */
+			g_assert_cmpstr(m->b->ops->name, !=, "raw");
+		}
+	}
+}
+
 /* What a map says are zeros must be, and lengths must add up. */
 static void map_all(struct model *m)
 {
 	struct blk_extent e;
+
+	map_holes(m);
 
 	for (uint64_t at = 0; at < m->size; at += e.len) {
 		g_assert_cmpint(
