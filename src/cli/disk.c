@@ -18,6 +18,7 @@ struct disk {
 	bool json, force, repair, unsafe, shrink, compress, sync, quiet;
 	char *format, *from_format, *kind, *block, *backing, *backing_format,
 		*snapshot;
+	unsigned count;
 };
 
 static void *disk_new(unsigned max)
@@ -82,6 +83,12 @@ SET_TRUE(compress)
 SET_TRUE(sync)
 SET_TRUE(quiet)
 
+static bool set_count(void *ctx, const char *v, GError **err)
+{
+	return conf_parse_uint(
+		v, "count", 1, 1000, &((struct disk *)ctx)->count, err);
+}
+
 static bool set_output(void *ctx, const char *v, GError **err)
 {
 	struct disk *d = ctx;
@@ -140,6 +147,8 @@ static bool set_output(void *ctx, const char *v, GError **err)
 
 const struct cli_flag cli_disk_create_flags[] = {FORMAT, KIND, BLOCK,
 	BACKING("stand on this image: only what differs is written here"),
+	{"count", 0, "N", "make N of them: NAME-1, NAME-2, ...", NULL,
+		set_count},
 	FORCE, {NULL}};
 const struct cli_flag cli_disk_info_flags[] = {FORMAT, OUTPUT, {NULL}};
 const struct cli_flag cli_disk_map_flags[] = {FORMAT, OUTPUT, {NULL}};
@@ -277,6 +286,38 @@ static bool add_backing(
 	return cli_disk_add(j, "backing", there, d->backing_format, false, err);
 }
 
+/* With d->count: a-1.vhd, a-2.vhd, ...; the first is dst, the others are asked
+ * for by name. */
+static bool add_created(struct disk *d, struct cli_disk_job *j, GError **err)
+{
+	const char *path = d->words.word[0];
+	const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
+	size_t stem = dot && dot > slash ? (size_t)(dot - path) : strlen(path);
+	JsonArray *names;
+
+	if (!d->count)
+		return cli_disk_add_new(j, path, d->format, d->force, err);
+	names = json_array_new();
+	for (unsigned i = 1; i <= d->count; i++) {
+		char *p = g_strdup_printf(
+			"%.*s-%u%s", (int)stem, path, i, path + stem);
+		g_autofree char *name = g_path_get_basename(p);
+
+		g_ptr_array_add(j->more, p);
+		json_array_add_string_element(names, name);
+	}
+	json_object_set_array_member(j->body, "names", names);
+	for (guint i = 0; i < j->more->len; i++)
+		if (!cli_disk_may_make(
+			    g_ptr_array_index(j->more, i), d->force, err))
+			return false;
+	if (!cli_disk_add_new(
+		    j, g_ptr_array_index(j->more, 0), d->format, d->force, err))
+		return false;
+	j->target = path; /* extents of all of them begin so */
+	return true;
+}
+
 int cli_disk_create(void *ctx, GError **err)
 {
 	struct disk *d = ctx;
@@ -289,8 +330,7 @@ int cli_disk_create(void *ctx, GError **err)
 	put_text(j->body, "kind", d->kind);
 	ok = put_size(j->body, "block", d->block, err) &&
 	     put_size(j->body, "size", d->words.word[1], err) &&
-	     add_backing(d, j, d->words.word[0], err) &&
-	     cli_disk_add_new(j, d->words.word[0], d->format, d->force, err);
+	     add_backing(d, j, d->words.word[0], err) && add_created(d, j, err);
 	return finish(d, j, ok, NULL, err);
 }
 

@@ -22,6 +22,7 @@ struct cli_disk_job {
 	const char *target; /* the file that is made, or NULL */
 	bool sync;	    /* it must be on the medium before it is named */
 	GPtrArray *made;    /* char *: temporary names, final names, by turns */
+	GPtrArray *more;    /* char *: further files that the job makes */
 	int sigfd;	    /* those that cancel come here from the start */
 	sigset_t signals;   /* the mask before */
 	bool bar;	    /* show how far it is */
@@ -45,6 +46,9 @@ bool cli_disk_add(struct cli_disk_job *j, const char *role, const char *path,
 /* A new file, which gets its name only when all is done. */
 bool cli_disk_add_new(struct cli_disk_job *j, const char *path,
 	const char *format, bool replace, GError **err);
+
+/* Is there no such file yet, or may it be replaced? */
+bool cli_disk_may_make(const char *path, bool replace, GError **err);
 
 /* The last message, or NULL and *err (also when the job failed). */
 struct wire_msg *cli_disk_run(struct cli_disk_job *j, GError **err);

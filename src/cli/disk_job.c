@@ -32,6 +32,7 @@ struct cli_disk_job *cli_disk_new(const char *what)
 	j->images = json_object_new();
 	j->fds = g_array_new(FALSE, FALSE, sizeof(int));
 	j->made = g_ptr_array_new_with_free_func(g_free);
+	j->more = g_ptr_array_new_with_free_func(g_free);
 	json_object_set_string_member(j->body, "what", what);
 	json_object_set_object_member(j->body, "images", j->images);
 	j->bar = isatty(2);
@@ -58,6 +59,7 @@ void cli_disk_free(struct cli_disk_job *j)
 		close(j->sigfd);
 	sigprocmask(SIG_SETMASK, &j->signals, NULL);
 	g_ptr_array_free(j->made, TRUE);
+	g_ptr_array_free(j->more, TRUE);
 	g_array_free(j->fds, TRUE);
 	g_free(j);
 }
@@ -116,18 +118,23 @@ static int make_file(struct cli_disk_job *j, const char *path, GError **err)
 	return fd;
 }
 
+bool cli_disk_may_make(const char *path, bool replace, GError **err)
+{
+	if (replace || access(path, F_OK))
+		return true;
+	conf_error_set(err, CONF_ERROR_CONFLICT, NULL,
+		"choose another name, or add --force", "%s exists", path);
+	return false;
+}
+
 bool cli_disk_add_new(struct cli_disk_job *j, const char *path,
 	const char *format, bool replace, GError **err)
 {
 	JsonObject *o;
 	int fd;
 
-	if (!replace && !access(path, F_OK)) {
-		conf_error_set(err, CONF_ERROR_CONFLICT, NULL,
-			"choose another name, or add --force", "%s exists",
-			path);
+	if (!cli_disk_may_make(path, replace, err))
 		return false;
-	}
 	fd = make_file(j, path, err);
 	if (fd < 0)
 		return false;
@@ -143,6 +150,14 @@ static int make_extent(struct cli_disk_job *j, const char *name, GError **err)
 {
 	g_autofree char *dir = NULL, *stem = NULL, *path = NULL;
 
+	for (guint i = 1; i < j->more->len; i++) {
+		const char *p = g_ptr_array_index(j->more, i);
+
+		const char *slash = strrchr(p, '/');
+
+		if (!strcmp(slash ? slash + 1 : p, name))
+			return make_file(j, p, err);
+	}
 	if (j->target) {
 		dir = g_path_get_dirname(j->target);
 		stem = g_path_get_basename(j->target);

@@ -248,7 +248,9 @@ static const char *const mouse_examples[] = {"vmeste mouse web 320 200 click",
 static const char *const disk_create_examples[] = {"vmeste disk create xp.vhd",
 	"A dynamic VHD of 127 GB, which takes no room yet",
 	"vmeste disk create --backing xp.vhd clone.vhd",
-	"A linked clone: only what differs is written to it", NULL};
+	"A linked clone: only what differs is written to it",
+	"vmeste disk create --backing xp.vhd --count 100 clone.vhd",
+	"A hundred of them: clone-1.vhd to clone-100.vhd", NULL};
 static const char *const disk_info_examples[] = {"vmeste disk info xp.vhd",
 	"Format, sizes, backing file, snapshots inside",
 	"vmeste disk info -o json xp.vhd", "The same for a program", NULL};

@@ -139,6 +139,17 @@ static int open_named(void *opaque, const char *from, const char *name,
 	return fd;
 }
 
+struct blk *disk_file_named(struct disk_job *j, const char *name, GError **err)
+{
+	g_autofree char *path = NULL;
+	int fd = open_named(j, NULL, name ? name : "", true, &path, err);
+	struct blk *b = fd < 0 ? NULL : blk_raw_open(fd, false, err);
+
+	if (b)
+		blk_raw_no_sync(b);
+	return b;
+}
+
 struct image_source disk_source(struct disk_job *j)
 {
 	return (struct image_source){open_named, j};

@@ -7,7 +7,8 @@
  *   client -> disk  job   {what, images: {role: {fd, path, format, write,
  *                         lazy}}, ...}   what to do; each job's own members
  *   disk -> client  open  {name, image, write, make}  a file that an image
- *                         names; make: an extent of the image being made
+ *                         names; make: an extent of the image being made,
+ *                         or one of the names in the request
  *   client -> disk  opened  {fd: 0, path} or {error, code}
  *   disk -> client  progress {done, total}  bytes
  *   disk -> client  note  {text}
@@ -53,6 +54,8 @@ enum disk_open {
 
 /* The raw file in a role ("src", "dst"); NULL and *err. */
 struct blk *disk_file(struct disk_job *j, const char *role, GError **err);
+/* A further file that the request names, made by the client. */
+struct blk *disk_file_named(struct disk_job *j, const char *name, GError **err);
 bool disk_has(const struct disk_job *j, const char *role);
 /* The image in a role, by its stated format. */
 struct blk *disk_image(

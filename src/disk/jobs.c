@@ -56,12 +56,48 @@ bool disk_make(struct disk_job *j, struct image_create *c, GError **err)
 	}
 	if (!c->block)
 		c->block = (uint32_t)block;
-	c->name = name;
+	if (!c->name)
+		c->name = name;
 	c->source = &source;
 	return f->create(c, err);
 }
 
 /* ---- create ---- */
+
+/* The first is role dst; name: of the others, or NULL. */
+static bool create_one(struct disk_job *j, const struct image_create *how,
+	const char *name, bool first, GError **err)
+{
+	struct image_create c = *how;
+	bool ok;
+
+	c.lower = first ? disk_file(j, "dst", err)
+			: disk_file_named(j, name, err);
+	c.name = name;
+	ok = c.lower && disk_make(j, &c, err);
+	json_object_set_int_member(j->result, "size", (gint64)c.size);
+	blk_close(c.lower);
+	return ok;
+}
+
+static bool create_all(
+	struct disk_job *j, const struct image_create *c, GError **err)
+{
+	JsonNode *n = json_object_get_member(j->msg->body, "names");
+	JsonArray *a =
+		n && JSON_NODE_HOLDS_ARRAY(n) ? json_node_get_array(n) : NULL;
+	guint count = a ? json_array_get_length(a) : 1;
+	bool ok = true;
+
+	for (guint i = 0; i < count && ok; i++) {
+		const char *name =
+			a ? json_array_get_string_element(a, i) : NULL;
+
+		ok = create_one(j, c, name, i == 0, err);
+		disk_progress(j, i, count);
+	}
+	return ok;
+}
 
 bool disk_create(struct disk_job *j, GError **err)
 {
@@ -90,10 +126,7 @@ bool disk_create(struct disk_job *j, GError **err)
 			"how large shall the disk be?");
 		return false;
 	}
-	c.lower = disk_file(j, "dst", err);
-	ok = c.lower && disk_make(j, &c, err);
-	json_object_set_int_member(j->result, "size", (gint64)c.size);
-	blk_close(c.lower);
+	ok = create_all(j, &c, err);
 	blk_close(c.parent);
 	return ok;
 }
