@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "dev-board.h"
+#include "dev/state.h"
 #include "dev/timer/acpi_pm.h"
 #include "dev/timer/hpet.h"
 #include "dev/timer/i8254.h"
@@ -249,6 +250,43 @@ static void test_rtc_time(void)
 	g_assert_cmpuint(cmos(&b, 9), ==, 0);
 	g_assert_cmpuint(cmos(&b, 0x32), ==, 20);
 	g_assert_cmpuint(cmos(&b, 7), ==, 1);
+	board_fini(&b);
+}
+
+/* Years that the host's clock has no nanoseconds for. */
+static void test_rtc_far(void)
+{
+	static const struct {
+		uint8_t century, year, is_century, is_year;
+	} t[] = {{0x22, 0x00, 0x22, 0x00}, {0x99, 0x99, 0x22, 0x55},
+		{0x00, 0x00, 0x19, 0x70}, {0xff, 0xff, 0x22, 0x55}};
+	struct bus_irq lines[BUS_NGSI];
+	struct board b;
+	struct dev *d;
+
+	board_lines(&b, lines);
+	d = board_add(&b, "mc146818");
+	cmos_set(&b, 8, 1);
+	cmos_set(&b, 7, 2);
+	for (unsigned i = 0; i < G_N_ELEMENTS(t); i++) {
+		g_autoptr(GByteArray) a = g_byte_array_new();
+		char err[128] = "";
+		struct state_in in = {.bus = b.bus, .err = err, .errsize = 128};
+
+		cmos_set(&b, 0x0b, 0x82);
+		cmos_set(&b, 9, t[i].year);
+		cmos_set(&b, 0x32, t[i].century);
+		cmos_set(&b, 0x0b, 0x02);
+		g_assert_cmphex(cmos(&b, 9), ==, t[i].is_year);
+		g_assert_cmphex(cmos(&b, 0x32), ==, t[i].is_century);
+		bus_lock(b.bus);
+		g_assert_cmpint(dev_save(d, a, err, sizeof(err)), ==, 0);
+		in.p = a->data;
+		in.n = a->len;
+		g_assert_cmpint(dev_load(d, &in), ==, 0);
+		bus_unlock(b.bus);
+		g_assert_cmphex(cmos(&b, 0x32), ==, t[i].is_century);
+	}
 	board_fini(&b);
 }
 
@@ -528,6 +566,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/i8254/bcd", test_pit_bcd_and_bytes);
 	g_test_add_func("/i8254/reload", test_pit_reload);
 	g_test_add_func("/rtc/time", test_rtc_time);
+	g_test_add_func("/rtc/far", test_rtc_far);
 	g_test_add_func("/rtc/interrupts", test_rtc_interrupts);
 	g_test_add_func("/rtc/cmos", test_rtc_cmos);
 	g_test_add_func("/hpet/counter", test_hpet_counter);

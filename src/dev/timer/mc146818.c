@@ -13,6 +13,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <glib.h>
+
 #include "dev/state.h"
 #include "dev/timer/mc146818.h"
 
@@ -51,6 +53,9 @@
 #define RTC_UIP_NS 2228000
 #define NS_PER_S   1000000000ull
 #define DAY_S	   86400
+/* Where the calendar ends, in the year 2255: what is to be later is this. */
+#define RTC_MAX_S 9000000000ll
+#define RTC_END_S 9200000000ll /* it runs on until here */
 
 struct mc146818 {
 	struct dev dev;
@@ -74,9 +79,11 @@ static int64_t mc146818_host_ns(void)
 
 static int64_t mc146818_now(const struct mc146818 *r)
 {
-	int64_t now = mc146818_host_ns() + r->diff_ns;
+	int64_t now, end = RTC_END_S * (int64_t)NS_PER_S;
 
-	return now > 0 ? now : 0;
+	if (__builtin_add_overflow(mc146818_host_ns(), r->diff_ns, &now))
+		return end;
+	return CLAMP(now, 0, end);
 }
 
 /* ---- encodings ---- */
@@ -141,7 +148,7 @@ static int64_t mc146818_time(struct mc146818 *r)
 	r->weekday = (mc146818_decode(r, r->cmos[RTC_WEEKDAY]) + 6 + 7 -
 			     (unsigned)tm.tm_wday) %
 		     7;
-	return t;
+	return CLAMP(t, 0, RTC_MAX_S);
 }
 
 /* ---- flags and interrupts ---- */
@@ -294,7 +301,7 @@ static void mc146818_set_stopped(struct mc146818 *r)
 	if (stop == r->stopped)
 		return;
 	if (stop) {
-		mc146818_show(r, (host + r->diff_ns) / (int64_t)NS_PER_S);
+		mc146818_show(r, mc146818_now(r) / (int64_t)NS_PER_S);
 	} else {
 		/* The first update comes half a second later. */
 		r->diff_ns = mc146818_time(r) * (int64_t)NS_PER_S - host +
@@ -477,16 +484,15 @@ static int mc146818_loaded(
 	return 0;
 }
 
-#define MAX_DIFF_NS (1ll << 62)
+#define MIN_DIFF_NS (-(1ll << 62))
 
 static const struct state_field mc146818_fields[] = {
 	STATE(struct mc146818, index),
 	STATE_BYTES(struct mc146818, cmos),
-	STATE(struct mc146818, diff_ns, .min = -MAX_DIFF_NS,
-		.max = MAX_DIFF_NS),
+	STATE(struct mc146818, diff_ns, .min = MIN_DIFF_NS, .max = INT64_MAX),
 	STATE(struct mc146818, weekday, .max = 6),
 	STATE(struct mc146818, stopped),
-	STATE(struct mc146818, seen_s, .min = -MAX_DIFF_NS, .max = MAX_DIFF_NS),
+	STATE(struct mc146818, seen_s, .min = -DAY_S, .max = RTC_END_S),
 	STATE(struct mc146818, seen_ns),
 };
 
