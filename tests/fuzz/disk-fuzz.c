@@ -398,7 +398,4 @@ static const struct kind kinds[] = {
 	{NULL},
 };
 
-int main(int argc, char **argv)
-{
-	return fuzz_main(argc, argv, kinds);
-}
+FUZZ_MAIN(kinds)

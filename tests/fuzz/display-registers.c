@@ -2,7 +2,7 @@
  * display-registers.c - random accesses to a display card's ports, memory and
  * registers, with the picture drawn and read meanwhile.
  *
- *   display-registers [ROUNDS [SEED]]
+ *	display-registers vga|virtio-vga [ROUNDS [SEED]]
  *
  * Nothing is compared: it must not crash, hang or grow.  Build with sanitizers
  * to see more.
@@ -120,11 +120,11 @@ static void open_card(struct rig *r, const struct dev_class *cls)
 	driver_go(&r->d);
 }
 
-static void round_of(uint32_t seed)
+static void round_of(const struct dev_class *cls, uint32_t seed)
 {
 	struct rig r = {.g = g_rand_new_with_seed(seed)};
 
-	open_card(&r, seed & 1 ? &vga_class : &virtio_vga_class);
+	open_card(&r, cls);
 	for (unsigned i = 0; i < STEPS; i++) {
 		uint32_t what = any(&r, 1000);
 
@@ -148,11 +148,16 @@ static void round_of(uint32_t seed)
 
 int main(int argc, char **argv)
 {
-	uint32_t rounds = argc > 1 ? (uint32_t)atoi(argv[1]) : 20;
-	uint32_t seed = argc > 2 ? (uint32_t)atoi(argv[2]) : 1;
+	const struct dev_class *cls = dev_class_find(argc > 1 ? argv[1] : "");
+	uint32_t rounds = argc > 2 ? (uint32_t)atoi(argv[2]) : 20;
+	uint32_t seed = argc > 3 ? (uint32_t)atoi(argv[3]) : 1;
 
+	if (cls != &vga_class && cls != &virtio_vga_class) {
+		fprintf(stderr, "%s vga|virtio-vga [ROUNDS [SEED]]\n", argv[0]);
+		return 2;
+	}
 	for (uint32_t i = 0; i < rounds; i++)
-		round_of(seed + i);
+		round_of(cls, seed + i);
 	printf("%u rounds of %u accesses from seed %u\n", rounds, STEPS, seed);
 	return 0;
 }

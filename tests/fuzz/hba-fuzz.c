@@ -13,27 +13,6 @@
 #define TABLES	   0x100000u /* where queues and lists are */
 #define DATA	   0x200000u
 
-static unsigned devfn_of(struct fuzz *f)
-{
-	for (unsigned devfn = 0; devfn < 256; devfn++) {
-		struct pci_func *p = pci_bus_func(f->r.b.host.pci, devfn);
-
-		if (p && p->dev == f->dev)
-			return devfn;
-	}
-	g_assert_not_reached();
-}
-
-static void mmio_write(struct fuzz *f, uint32_t off, unsigned size, uint64_t v)
-{
-	bus_mmio_write(f->r.b.bus, NULL, FUZZ_MMIO + off, size, v);
-}
-
-static void put(struct fuzz *f, uint32_t at, const void *p, unsigned n)
-{
-	bus_dma_write(f->r.b.bus, at, p, n);
-}
-
 /* Commands that disks and CDs know, mostly; addresses on them, mostly. */
 static void make_cdb(struct fuzz *f, uint8_t cdb[16])
 {
@@ -486,7 +465,4 @@ static const struct kind kinds[] = {
 	{NULL},
 };
 
-int main(int argc, char **argv)
-{
-	return fuzz_main(argc, argv, kinds);
-}
+FUZZ_MAIN(kinds)

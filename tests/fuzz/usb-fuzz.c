@@ -5,6 +5,7 @@
  */
 #include "dev-fuzz.h"
 
+#include "dev/chardev.h"
 #include "dev/usb/ehci.h"
 #include "dev/usb/hid.h"
 #include "dev/usb/uhci.h"
@@ -20,12 +21,14 @@
 #define EVENTS	 0x141000u
 #define RING	 0x150000u
 #define SLOT	 2
-#define NDEVICES 5
+#define NDEVICES 7
 
 struct usb_fuzz {
 	struct usb_port *(*port)(struct dev *d, unsigned n);
 	unsigned nports, devfn;
 	struct usb_device *dev[NDEVICES]; /* [0] is a hub */
+	struct dev_chardev chr;		  /* of the smart-card reader */
+	struct fuzz *fuzz;
 };
 
 static struct usb_fuzz *own(struct fuzz *f)
@@ -54,6 +57,7 @@ static void plug(struct fuzz *f, unsigned n)
 
 static void plug_round(struct fuzz *f)
 {
+	struct display_input tablet = {NULL};
 	unsigned n = below(f, NDEVICES);
 
 	bus_lock(f->r.b.bus);
@@ -64,18 +68,61 @@ static void plug_round(struct fuzz *f)
 	usb_mouse_move(&own(f)->dev[2]->dev, (int)below(f, 999) - 500, 3, 1,
 		below(f, 8));
 	bus_unlock(f->r.b.bus);
+	usb_tablet_input(&own(f)->dev[5]->dev, &tablet);
+	tablet.point(tablet.opaque, below(f, 32768), below(f, 32768), 1,
+		below(f, 8));
+}
+
+/* ---- the smart card's line ---- */
+
+static size_t card_write(struct dev_chardev *c, const uint8_t *buf, size_t len)
+{
+	struct usb_fuzz *u = c->owner;
+
+	return below(u->fuzz, 4) ? len : below(u->fuzz, len + 1);
+}
+
+static void card_accept(struct dev_chardev *c)
+{
+}
+
+/* A frame of the card's, whole or not. */
+static void card_round(struct fuzz *f)
+{
+	static const uint8_t types[] = {0x10, 0x10, 0x11, 0x12, 0x12};
+	struct dev_chardev *c = &own(f)->chr;
+	uint8_t frame[80];
+	size_t n = 4 + below(f, 40);
+
+	for (unsigned i = 0; i < sizeof(frame); i++)
+		frame[i] = byte(f);
+	frame[0] = below(f, 32) ? types[below(f, sizeof(types))] : byte(f);
+	frame[1] = below(f, 64) ? 0 : byte(f);
+	frame[2] = below(f, 64) ? 0 : byte(f);
+	frame[3] = below(f, 16) ? (uint8_t)(n - 4) : byte(f);
+	bus_lock(f->r.b.bus);
+	n = MIN(n, c->can_receive(c->opaque));
+	if (n && below(f, 4))
+		c->receive(c->opaque, frame, n);
+	else
+		c->writable(c->opaque);
+	bus_unlock(f->r.b.bus);
 }
 
 static void devices(struct fuzz *f)
 {
-	static const char *const names[NDEVICES] = {
-		"usb-hub", "usb-kbd", "usb-mouse", "usb-disk", "usb-cd"};
+	static const char *const names[NDEVICES] = {"usb-hub", "usb-kbd",
+		"usb-mouse", "usb-disk", "usb-cd", "usb-tablet", "usb-ccid"};
 	struct usb_fuzz *u = own(f);
 
+	u->fuzz = f;
+	u->chr = (struct dev_chardev){
+		.write = card_write, .accept_input = card_accept, .owner = u};
+	f->r.b.host.chr = &u->chr;
 	f->media[0] = rig_image(1 << 20, false);
 	f->media[1] = rig_image(1 << 20, true);
 	for (unsigned n = 0; n < NDEVICES; n++) {
-		f->r.b.host.blk = n < 3 ? NULL : f->media[n - 3];
+		f->r.b.host.blk = n < 3 || n > 4 ? NULL : f->media[n - 3];
 		u->dev[n] = (struct usb_device *)(void *)board_add(
 			&f->r.b, names[n]);
 	}
@@ -86,11 +133,6 @@ static void devices(struct fuzz *f)
 }
 
 /* ---- what goes to them ---- */
-
-static void put(struct fuzz *f, uint32_t at, const void *p, unsigned bytes)
-{
-	bus_dma_write(f->r.b.bus, at, p, bytes);
-}
 
 /* Requests, mostly of those that there are; wrappers with commands. */
 static void packets(struct fuzz *f)
@@ -116,6 +158,10 @@ static void packets(struct fuzz *f)
 			p[5] = 0;
 			p[6] = below(f, 255);
 			p[7] = below(f, 40) ? 0 : byte(f);
+		} else if (i % 8 == 2) { /* to a smart-card reader */
+			p[0] = 0x60 + below(f, 20);
+			memset(p + 1, 0, 5);
+			p[1] = below(f, 8) ? below(f, 54) : byte(f);
 		} else {
 			memcpy(p, "USBC", below(f, 40) ? 4 : 3);
 			p[10] = p[11] = 0;
@@ -201,7 +247,7 @@ static void uhci_awake(struct fuzz *f)
 static void uhci_open(struct fuzz *f)
 {
 	f->own = g_new0(struct usb_fuzz, 1);
-	*own(f) = (struct usb_fuzz){uhci_port, 2, SLOT << 3 | 2, {NULL}};
+	*own(f) = (struct usb_fuzz){uhci_port, 2, SLOT << 3 | 2};
 	f->r.b.host.pci_slot = SLOT;
 	f->dev = board_add(&f->r.b, "uhci");
 	devices(f);
@@ -215,7 +261,10 @@ static void uhci_round(struct fuzz *f)
 			port_write(f, FUZZ_IO + below(f, 32), rnd(f));
 		break;
 	case 1: port_read(f, FUZZ_IO + below(f, 32)); break;
-	case 2: plug_round(f); break;
+	case 2:
+		plug_round(f);
+		card_round(f);
+		break;
 	case 3:
 		if (below(f, 2))
 			uhci_ports(f);
@@ -238,7 +287,7 @@ static void uhci_round(struct fuzz *f)
 
 static void mm_write(struct fuzz *f, unsigned reg, uint32_t val)
 {
-	bus_mmio_write(f->r.b.bus, NULL, FUZZ_MMIO + reg, 4, val);
+	mmio_write(f, reg, 4, val);
 }
 
 static uint32_t ehci_link(struct fuzz *f)
@@ -305,7 +354,7 @@ static void ehci_open(struct fuzz *f)
 
 	f->own = g_new0(struct usb_fuzz, 1);
 	*own(f) = (struct usb_fuzz){
-		ehci_port, EHCI_PORTS, SLOT << 3 | EHCI_FUNCTION, {NULL}};
+		ehci_port, EHCI_PORTS, SLOT << 3 | EHCI_FUNCTION};
 	f->r.b.host.pci_slot = SLOT;
 	for (unsigned i = 0; i < EHCI_COMPANIONS; i++) {
 		f->r.b.host.index = UHCI_ICH9 + i;
@@ -329,7 +378,10 @@ static void ehci_round(struct fuzz *f)
 		bus_mmio_read(f->r.b.bus, NULL, FUZZ_MMIO + below(f, 1016),
 			1u << below(f, 4));
 		break;
-	case 2: plug_round(f); break;
+	case 2:
+		plug_round(f);
+		card_round(f);
+		break;
 	case 3:
 		mm_write(f, 0x60, below(f, 40) != 0);
 		if (below(f, 2))
@@ -472,7 +524,7 @@ static void xhci_awake(struct fuzz *f)
 static void xhci_open(struct fuzz *f)
 {
 	f->own = g_new0(struct usb_fuzz, 1);
-	*own(f) = (struct usb_fuzz){xhci_port, XHCI_PORTS, SLOT << 3, {NULL}};
+	*own(f) = (struct usb_fuzz){xhci_port, XHCI_PORTS, SLOT << 3};
 	f->r.b.host.pci_slot = SLOT;
 	f->dev = board_add(&f->r.b, "xhci");
 	devices(f);
@@ -500,7 +552,10 @@ static void xhci_round(struct fuzz *f)
 		bus_mmio_read(f->r.b.bus, NULL, FUZZ_MMIO + below(f, 0x3ff0),
 			1u << below(f, 4));
 		break;
-	case 2: plug_round(f); break;
+	case 2:
+		plug_round(f);
+		card_round(f);
+		break;
 	case 3: packets(f); break;
 	case 4: xhci_contexts(f); break;
 	case 5:
@@ -535,7 +590,4 @@ static const struct kind kinds[] = {
 	{NULL},
 };
 
-int main(int argc, char **argv)
-{
-	return fuzz_main(argc, argv, kinds);
-}
+FUZZ_MAIN(kinds)

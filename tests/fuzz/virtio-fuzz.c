@@ -1,0 +1,485 @@
+/*
+ * virtio-fuzz.c - virtio devices under a driver gone mad (dev-fuzz.h): both
+ * interfaces, 0.9.5's and the modern one; chains of any shape, in the ring and
+ * indirect, with requests that are nearly right; rings that are set up wrong.
+ * virtio-scsi is in hba-fuzz.c, in more depth.
+ */
+#include "dev-fuzz.h"
+
+#include "dev/chardev.h"
+#include "dev/virtio/devices.h"
+#include "net/net.h"
+
+#define RING(q)	   (0x100000u + (q)*0x10000)
+#define INDIRECT   0x200000u
+#define DATA	   0x300000u
+#define MAX_Q	   8u
+#define MAX_CHAIN  12u
+#define DISK_BYTES (2u << 20)
+
+/* where modern registers are in BAR 4 */
+#define DEVICE 0x2000
+#define NOTIFY 0x3000
+
+#define NEXT  1u
+#define WRITE 2u
+#define IND   4u
+
+struct desc {
+	uint64_t at;
+	uint32_t len;
+	uint16_t flags, next;
+};
+
+struct model {
+	const char *class;
+	unsigned nqueues;
+	bool legacy; /* has the old interface, too */
+	void (*open)(struct fuzz *f);
+	/* Fill what the device reads; how many bytes of it. */
+	unsigned (*request)(struct fuzz *f, uint8_t *p);
+	void (*event)(struct fuzz *f); /* from outside */
+};
+
+struct driver {
+	struct net_port port;
+	struct dev_chardev chr;
+	struct fuzz *fuzz;
+	struct display_input pointer;
+	bool legacy; /* how it is driven now */
+	unsigned size[MAX_Q];
+	uint16_t avail[MAX_Q];
+};
+
+static struct driver *own(struct fuzz *f)
+{
+	return f->own;
+}
+
+static const struct model *model(struct fuzz *f)
+{
+	return f->kind->of;
+}
+
+/* ---- what the models need, and what comes from outside ---- */
+
+static void blk_open(struct fuzz *f)
+{
+	f->r.b.host.blk = f->media[0] = rig_image(DISK_BYTES, false);
+	f->r.b.host.queues = 2;
+	f->r.b.host.serial = "serial";
+}
+
+static void net_sent(struct net_port *p, const uint8_t *frame, size_t len)
+{
+	volatile uint8_t last = len ? frame[len - 1] : 0;
+
+	(void)last;
+	g_assert_cmpuint(len, <=, NET_MAX_FRAME);
+}
+
+static void net_open(struct fuzz *f)
+{
+	own(f)->port = (struct net_port){.send = net_sent,
+		.large_send = true,
+		.checksums_good = true,
+		.large_receive = true};
+	f->r.b.host.net = &own(f)->port;
+}
+
+static void net_event(struct fuzz *f)
+{
+	static uint8_t frame[NET_MAX_FRAME];
+	static const uint16_t sizes[] = {14, 60, 1514, 1518, 9000, 65535};
+	struct net_port *p = &own(f)->port;
+	size_t len = below(f, 2) ? sizes[below(f, G_N_ELEMENTS(sizes))]
+				 : 14 + below(f, 1600);
+
+	for (unsigned i = 0; i < 64; i++)
+		frame[i] = byte(f);
+	bus_lock(f->r.b.bus);
+	if (p->receive_tcp && len >= 60 && below(f, 2))
+		p->receive_tcp(p->opaque, frame, len, below(f, 1500) + 1);
+	else
+		p->receive(p->opaque, frame, len);
+	bus_unlock(f->r.b.bus);
+}
+
+static size_t chr_write(struct dev_chardev *c, const uint8_t *buf, size_t len)
+{
+	struct driver *d = c->owner;
+
+	return below(d->fuzz, 4) ? len : below(d->fuzz, len + 1);
+}
+
+static void chr_accept(struct dev_chardev *c)
+{
+}
+
+static void console_open(struct fuzz *f)
+{
+	own(f)->chr = (struct dev_chardev){.write = chr_write,
+		.accept_input = chr_accept,
+		.owner = f->own};
+	f->r.b.host.chr = &own(f)->chr;
+}
+
+static void console_event(struct fuzz *f)
+{
+	struct dev_chardev *c = &own(f)->chr;
+	uint8_t buf[300] = {0};
+
+	bus_lock(f->r.b.bus);
+	if (below(f, 2))
+		c->receive(c->opaque, buf,
+			MIN(c->can_receive(c->opaque),
+				1 + below(f, sizeof(buf))));
+	else
+		c->writable(c->opaque);
+	bus_unlock(f->r.b.bus);
+}
+
+static void tablet_event(struct fuzz *f)
+{
+	struct display_input *in = &own(f)->pointer;
+
+	virtio_tablet_input(f->dev, in);
+	in->point(in->opaque, below(f, DISPLAY_POINTER_MAX + 1),
+		below(f, DISPLAY_POINTER_MAX + 1), (int)below(f, 9) - 4,
+		below(f, 32));
+}
+
+static void keyboard_event(struct fuzz *f)
+{
+	bus_lock(f->r.b.bus);
+	virtio_keyboard_key(f->dev, below(f, 0x110), below(f, 2));
+	virtio_keyboard_idle(f->dev);
+	bus_unlock(f->r.b.bus);
+}
+
+static void vga_open(struct fuzz *f)
+{
+	f->r.b.host.vram_bytes = 1 << 20;
+}
+
+/* ---- requests, nearly right ---- */
+
+static unsigned blk_request(struct fuzz *f, uint8_t *p)
+{
+	static const uint8_t types[] = {0, 0, 1, 1, 4, 8, 11, 13, 14};
+	uint32_t w[4] = {types[below(f, sizeof(types))], 0,
+		below(f, 8) ? below(f, DISK_BYTES / 512 + 2) : rnd(f),
+		below(f, 16) ? 0 : rnd(f)};
+
+	memcpy(p, w, 16);
+	w[0] = below(f, DISK_BYTES / 512);
+	w[1] = below(f, 16) ? 0 : rnd(f);
+	w[2] = below(f, 4) ? below(f, 64) : rnd(f);
+	w[3] = below(f, 3);
+	memcpy(p + 16, w, 16);
+	return below(f, 2) ? 16 : below(f, 8) ? 32 : below(f, 64);
+}
+
+static unsigned net_request(struct fuzz *f, uint8_t *p)
+{
+	static const uint8_t offload[] = {0, 0, 1, 3, 4, 0x81};
+
+	memset(p, 0, 12);
+	if (below(f, 2)) {
+		p[0] = below(f, 4);
+		p[1] = offload[below(f, sizeof(offload))];
+		p[2] = byte(f);
+		p[4] = rnd(f);
+		p[5] = below(f, 6);
+		p[6] = below(f, 80);
+		p[8] = below(f, 40);
+	}
+	for (unsigned i = 12; i < 80; i++)
+		p[i] = byte(f);
+	p[24] = 8;
+	p[25] = 0;
+	p[26] = 0x45;
+	return below(f, 8) ? 60 + below(f, 40) : below(f, 64);
+}
+
+static unsigned console_request(struct fuzz *f, uint8_t *p)
+{
+	for (unsigned i = 0; i < 8; i++)
+		p[i] = 0;
+	p[0] = below(f, 4) ? 0 : rnd(f);
+	p[4] = below(f, 10);
+	p[6] = below(f, 2);
+	return below(f, 4) ? 8 : below(f, 64);
+}
+
+static unsigned input_request(struct fuzz *f, uint8_t *p)
+{
+	for (unsigned i = 0; i < 8; i++)
+		p[i] = byte(f);
+	return 8;
+}
+
+static unsigned gpu_request(struct fuzz *f, uint8_t *p)
+{
+	uint32_t w[24] = {
+		below(f, 8) ? 0x100 + below(f, 12) : 0x300 + below(f, 4),
+		below(f, 2)};
+
+	for (unsigned i = 6; i < G_N_ELEMENTS(w); i++)
+		w[i] = below(f, 8) ? below(f, below(f, 2) ? 4 : 2048) : rnd(f);
+	if (w[0] == 0x106) /* pages behind a resource */
+		for (unsigned i = 8; i + 4 <= G_N_ELEMENTS(w); i += 4)
+			w[i] = address(f), w[i + 1] = 0;
+	memcpy(p, w, sizeof(w));
+	return below(f, 8) ? sizeof(w) : below(f, sizeof(w));
+}
+
+/* ---- rings ---- */
+
+static void ring_put(struct fuzz *f, uint32_t table, unsigned i, struct desc e)
+{
+	if (!below(f, 200))
+		e.at = address(f);
+	if (!below(f, 300))
+		e.len = rnd(f);
+	if (!below(f, 300))
+		e.flags = rnd(f);
+	if (!below(f, 300))
+		e.next = rnd(f);
+	put(f, table + 16 * i, &e, sizeof(e));
+}
+
+/* A request, then room for the answer, cut into pieces. */
+static void ring_chain(
+	struct fuzz *f, uint32_t table, unsigned first, unsigned size)
+{
+	uint32_t mem = DATA + below(f, 64) * 0x4000, room = mem + 0x1000;
+	unsigned n = 1 + below(f, MAX_CHAIN), outs = below(f, n + 1);
+	uint8_t req[128] = {0};
+	unsigned len = model(f)->request ? model(f)->request(f, req) : 16;
+
+	put(f, mem, req, sizeof(req));
+	for (unsigned i = 0; i < n; i++) {
+		struct desc e = {
+			mem, len, i + 1 < n ? NEXT : 0, (first + i + 1) % size};
+
+		if (i >= outs) {
+			e = (struct desc){room,
+				below(f, 3) ? below(f, 4096) : 1, e.flags,
+				e.next};
+			e.flags |= WRITE;
+		} else if (i) {
+			e.at = mem + 64;
+			e.len = below(f, 4096);
+		} else if (below(f, 8) == 0) {
+			e.len = below(f, 64);
+		}
+		ring_put(f, table, (first + i) % size, e);
+		room += 512;
+	}
+}
+
+static void ring_offer(struct fuzz *f, unsigned q)
+{
+	struct driver *d = own(f);
+	unsigned size = d->size[q], head = size ? below(f, size) : 0;
+	uint32_t avail = RING(q) + 16 * size;
+	uint16_t h = below(f, 100) ? head : rnd(f);
+
+	if (!size)
+		return;
+	if (below(f, 3)) {
+		ring_chain(f, RING(q), head, size);
+	} else {
+		uint32_t at = INDIRECT + 1024 * below(f, 32);
+
+		ring_chain(f, at, 0, 64);
+		ring_put(f, RING(q), head,
+			(struct desc){at,
+				below(f, 32) ? 16 * MAX_CHAIN
+					     : below(f, 1 << 20),
+				IND, 0});
+	}
+	put(f, avail + 4 + 2 * (d->avail[q] % size), &h, 2);
+	d->avail[q] += below(f, 500) ? 1 : below(f, 2 * size);
+	put(f, avail + 2, &d->avail[q], 2);
+}
+
+static void ring_kick(struct fuzz *f, unsigned q)
+{
+	if (own(f)->legacy)
+		bus_io_write(f->r.b.bus, FUZZ_IO + 0x10, 2, q);
+	else
+		mmio_write(f, NOTIFY + 4 * q, 2, q);
+}
+
+/* ---- the two interfaces ---- */
+
+static void modern_queue(struct fuzz *f, unsigned q)
+{
+	unsigned size = 1u << below(f, 9);
+
+	mmio_write(f, 0x16, 2, q);
+	mmio_write(f, 0x18, 2, size);
+	own(f)->size[q] = size =
+		bus_mmio_read(f->r.b.bus, NULL, FUZZ_MMIO + 0x18, 2);
+	mmio_write(f, 0x1a, 2, below(f, 4) ? q : rnd(f));
+	mmio_write(f, 0x20, 8, below(f, 64) ? RING(q) : address(f));
+	mmio_write(f, 0x28, 8, RING(q) + 16 * size);
+	mmio_write(f, 0x30, 8, below(f, 64) ? RING(q) + 0x8000 : address(f));
+	mmio_write(f, 0x1c, 2, 1);
+}
+
+static void modern_awake(struct fuzz *f)
+{
+	mmio_write(f, 0x14, 1, 0);
+	mmio_write(f, 0x14, 1, 3);
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t offered;
+
+		mmio_write(f, 0, 4, i);
+		offered = bus_mmio_read(f->r.b.bus, NULL, FUZZ_MMIO + 4, 4);
+		mmio_write(f, 8, 4, i);
+		mmio_write(f, 12, 4,
+			i || below(f, 2) ? offered : offered & rnd(f));
+	}
+	mmio_write(f, 0x14, 1, 11);
+	for (unsigned q = 0; q < model(f)->nqueues; q++)
+		modern_queue(f, q);
+	mmio_write(f, 0x14, 1, 15);
+}
+
+static void legacy_awake(struct fuzz *f)
+{
+	struct bus *b = f->r.b.bus;
+	uint32_t offered = bus_io_read(b, FUZZ_IO, 4);
+
+	bus_io_write(b, FUZZ_IO + 0x12, 1, 0);
+	bus_io_write(b, FUZZ_IO + 0x12, 1, 3);
+	bus_io_write(
+		b, FUZZ_IO + 4, 4, below(f, 2) ? offered : offered & rnd(f));
+	for (unsigned q = 0; q < model(f)->nqueues; q++) {
+		bus_io_write(b, FUZZ_IO + 0xe, 2, q);
+		own(f)->size[q] = bus_io_read(b, FUZZ_IO + 0xc, 2);
+		bus_io_write(b, FUZZ_IO + 8, 4,
+			(below(f, 64) ? RING(q) : address(f)) >> 12);
+	}
+	bus_io_write(b, FUZZ_IO + 0x12, 1, 7);
+}
+
+static void awake(struct fuzz *f)
+{
+	static const uint8_t zero[0x10000];
+	struct driver *d = own(f);
+
+	config_write(f, devfn_of(f), 0x10, 4, FUZZ_IO);
+	config_write(f, devfn_of(f), 0x14, 4, FUZZ_MMIO + 0x10000);
+	config_write(f, devfn_of(f), 0x20, 4, FUZZ_MMIO);
+	config_write(f, devfn_of(f), 0x24, 4, 0);
+	config_write(f, devfn_of(f), 4, 2, below(f, 32) ? 7 : rnd(f));
+	d->legacy = model(f)->legacy && below(f, 2);
+	for (unsigned q = 0; q < MAX_Q; q++) {
+		d->avail[q] = d->size[q] = 0;
+		put(f, RING(q), zero, sizeof(zero));
+	}
+	if (d->legacy)
+		legacy_awake(f);
+	else
+		modern_awake(f);
+}
+
+static void open_model(struct fuzz *f)
+{
+	f->own = g_new0(struct driver, 1);
+	own(f)->fuzz = f;
+	if (model(f)->open)
+		model(f)->open(f);
+	f->dev = board_add(&f->r.b, model(f)->class);
+}
+
+static void some_register(struct fuzz *f)
+{
+	struct bus *b = f->r.b.bus;
+	unsigned size = 1u << below(f, 4);
+
+	switch (below(f, 4)) {
+	case 0:
+		port_write(f, FUZZ_IO + below(f, 128), byte(f));
+		port_read(f, FUZZ_IO + below(f, 128));
+		break;
+	case 1:
+		mmio_write(f, (below(f, 64) / size) * size, size, rnd(f));
+		break;
+	case 2:
+		mmio_write(f, DEVICE + below(f, 256), size, byte(f));
+		bus_mmio_read(
+			b, NULL, FUZZ_MMIO + DEVICE + below(f, 256), size);
+		break;
+	default: /* MSI-X, the window */
+		mmio_write(f, 0x10000 + 4 * below(f, 64), 4,
+			below(f, 2) ? 0 : rnd(f));
+		config_write(f, devfn_of(f), 0x40 + below(f, 0xc0),
+			1u << below(f, 3), byte(f));
+	}
+	bus_mmio_read(b, NULL, FUZZ_MMIO + 8 * below(f, 0x800), 8);
+}
+
+static void some_round(struct fuzz *f)
+{
+	unsigned q = below(f, model(f)->nqueues);
+
+	switch (below(f, 16)) {
+	default:
+		ring_offer(f, q);
+		if (below(f, 2))
+			ring_kick(f, q);
+		break;
+	case 0:
+		if (!below(f, 8))
+			some_register(f);
+		break;
+	case 1: /* flags of the rings: who wants to be told */
+	{
+		uint16_t v = below(f, 2) ? below(f, 2) : rnd(f);
+
+		put(f, RING(q) + 16 * own(f)->size[q], &v, 2);
+		put(f, RING(q) + 18 * own(f)->size[q] + 4, &v, 2);
+		break;
+	}
+	case 2: ring_kick(f, below(f, MAX_Q + 1)); break;
+	case 3:
+	case 4:
+	case 5:
+		if (model(f)->event)
+			model(f)->event(f);
+		break;
+	case 6: /* a ring that broke needs a reset */
+		if (!below(f, 16))
+			awake(f);
+		break;
+	}
+}
+
+/* ---- the kinds ---- */
+
+#define MODEL(...)                                                             \
+	open_model, awake, some_round, NULL, &(const struct model)             \
+	{                                                                      \
+		__VA_ARGS__                                                    \
+	}
+
+static const struct kind kinds[] = {
+	{"blk", MODEL("virtio-blk", 2, true, blk_open, blk_request)},
+	{"net", MODEL("virtio-net", 3, true, net_open, net_request, net_event)},
+	{"console", MODEL("virtio-console", 4, true, console_open,
+			    console_request, console_event)},
+	{"rng", MODEL("virtio-rng", 1, true)},
+	{"tablet", MODEL("virtio-tablet", 2, false, NULL, input_request,
+			   tablet_event)},
+	{"keyboard", MODEL("virtio-keyboard", 2, false, NULL, input_request,
+			     keyboard_event)},
+	{"gpu", MODEL("virtio-vga", 2, false, vga_open, gpu_request)},
+	{NULL},
+};
+
+FUZZ_MAIN(kinds)
