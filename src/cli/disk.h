@@ -43,6 +43,8 @@ void cli_disk_free(struct cli_disk_job *j);
 /* The image at path in a role, opened and locked.  format NULL: by name. */
 bool cli_disk_add(struct cli_disk_job *j, const char *role, const char *path,
 	const char *format, bool writable, GError **err);
+/* Any other descriptor; consumed. */
+void cli_disk_add_fd(struct cli_disk_job *j, const char *role, int fd);
 /* A new file, which gets its name only when all is done. */
 bool cli_disk_add_new(struct cli_disk_job *j, const char *path,
 	const char *format, bool replace, GError **err);

@@ -81,6 +81,15 @@ static JsonObject *add_role(struct cli_disk_job *j, const char *role,
 	return o;
 }
 
+void cli_disk_add_fd(struct cli_disk_job *j, const char *role, int fd)
+{
+	JsonObject *o = json_object_new();
+
+	json_object_set_int_member(o, "fd", j->fds->len);
+	json_object_set_object_member(j->images, role, o);
+	g_array_append_val(j->fds, fd);
+}
+
 bool cli_disk_add(struct cli_disk_job *j, const char *role, const char *path,
 	const char *format, bool writable, GError **err)
 {

@@ -1,58 +1,45 @@
 /*
- * disk_serve.c - the verbs that lend an image to other programs: disk mount,
- * disk unmount.
- *
- * fusermount3, which is set-uid, mounts and hands the descriptor over by a
- * socket (_FUSE_COMMFD).  It stays until the other end of that socket closes,
- * which vmeste-disk holds, and unmounts then: whatever ends that process leaves
- * no dead folder behind.
+ * disk_serve.c - an image for other programs by the NBD protocol: disk serve.
  */
+#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <sys/xattr.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "cli/disk.h"
+#include "cli/files.h"
 #include "cli/verb.h"
 #include "conf/error.h"
+#include "conf/parse.h"
 
-#define FUSERMOUNT "fusermount3"
-#define COMM_FD	   3
-#define PID_XATTR  "user.vmeste.pid"
-#define FUSE_TYPE  "fuse.vmeste"
-#define END_MS	   120000 /* for flushing an image */
-
-extern char **environ;
+#define BACKLOG 16
 
 struct serving {
 	struct cli_words words;
-	bool rw, foreground, others;
-	char *format, *snapshot;
+	bool readonly, snapshot, has_port;
+	unsigned port; /* 0: any */
+	char *format, *socket, *name;
 };
 
-void *cli_disk_mount_new(void)
+void *cli_disk_serve_new(void)
 {
 	struct serving *s = g_new0(struct serving, 1);
 
-	s->words.max = 2;
+	s->words.max = 1;
 	return s;
 }
 
-void cli_disk_mount_free(void *ctx)
+void cli_disk_serve_free(void *ctx)
 {
 	struct serving *s = ctx;
 
 	g_free(s->format);
-	g_free(s->snapshot);
+	g_free(s->socket);
+	g_free(s->name);
 	cli_words_free(ctx);
 }
 
@@ -70,357 +57,177 @@ static bool set_format(void *ctx, const char *v, GError **err)
 	return set_text(&((struct serving *)ctx)->format, v);
 }
 
+static bool set_socket(void *ctx, const char *v, GError **err)
+{
+	return set_text(&((struct serving *)ctx)->socket, v);
+}
+
+static bool set_name(void *ctx, const char *v, GError **err)
+{
+	return set_text(&((struct serving *)ctx)->name, v);
+}
+
+static bool set_port(void *ctx, const char *v, GError **err)
+{
+	struct serving *s = ctx;
+
+	s->has_port = conf_parse_uint(v, "port", 0, 65535, &s->port, err);
+	return s->has_port;
+}
+
+static bool set_readonly(void *ctx, const char *v, GError **err)
+{
+	return ((struct serving *)ctx)->readonly = true;
+}
+
 static bool set_snapshot(void *ctx, const char *v, GError **err)
 {
-	return set_text(&((struct serving *)ctx)->snapshot, v);
+	return ((struct serving *)ctx)->snapshot = true;
 }
 
-static bool set_rw(void *ctx, const char *v, GError **err)
-{
-	return ((struct serving *)ctx)->rw = true;
-}
-
-static bool set_foreground(void *ctx, const char *v, GError **err)
-{
-	return ((struct serving *)ctx)->foreground = true;
-}
-
-static bool set_others(void *ctx, const char *v, GError **err)
-{
-	return ((struct serving *)ctx)->others = true;
-}
-
-const struct cli_flag cli_disk_mount_flags[] = {
-	{"rw", 0, NULL, "let the files be written to", NULL, set_rw},
-	{"snapshot", 0, "NAME", "show a snapshot inside the image", NULL,
+const struct cli_flag cli_disk_serve_flags[] = {
+	{"socket", 0, "FILE", "listen on a Unix socket, for this user alone",
+		"@file", set_socket},
+	{"port", 0, "PORT",
+		"listen on 127.0.0.1, for anybody on this host (0: any that "
+		"is free)",
+		NULL, set_port},
+	{"readonly", 0, NULL, "let nobody write", NULL, set_readonly},
+	{"snapshot", 0, NULL, "throw away at the end what was written", NULL,
 		set_snapshot},
+	{"name", 0, "NAME",
+		"what the disk is called (the empty name is "
+		"taken as well)",
+		NULL, set_name},
 	{"format", 0, "FORMAT", "the image's format, if its name does not say",
 		CLI_DISK_FORMATS, set_format},
-	{"foreground", 'f', NULL, "stay until Ctrl-C, or until it is unmounted",
-		NULL, set_foreground},
-	{"allow-other", 0, NULL,
-		"let other users in, root among them (needs user_allow_other "
-		"in /etc/fuse.conf)",
-		NULL, set_others},
 	{NULL}};
 
-/* ---- fusermount3 ---- */
+/* ---- listening ---- */
 
-static const char *fusermount_path(GError **err)
+static int listen_unix(const char *path, GError **err)
 {
-	static const char *const at[] = {
-		"/usr/bin/" FUSERMOUNT, "/bin/" FUSERMOUNT};
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), e;
+	mode_t was = umask(0177);
 
-	for (unsigned i = 0; i < G_N_ELEMENTS(at); i++)
-		if (!access(at[i], X_OK))
-			return at[i];
-	conf_error_set(err, CONF_ERROR_NOT_FOUND,
-		"it lets users mount what their own programs show",
-		"apt install fuse3", "there is no %s", FUSERMOUNT);
-	return NULL;
-}
-
-/* What it has written into the file without a name. */
-static char *said(int fd)
-{
-	char text[512];
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-
-	text[MAX(n, 0)] = '\0';
-	return g_strdup(g_strstrip(text));
-}
-
-/* comm: its end of the socket, or -1.  What it says goes to `out`. */
-static pid_t fusermount_start(
-	const char *const *args, int comm, int out, GError **err)
-{
-	const char *path = fusermount_path(err);
-	posix_spawn_file_actions_t fa;
-	posix_spawnattr_t attr;
-	g_auto(GStrv) env = g_environ_setenv(
-		g_get_environ(), "_FUSE_COMMFD", G_STRINGIFY(COMM_FD), TRUE);
-	sigset_t none;
-	pid_t pid = -1;
-	int r;
-
-	if (!path)
-		return -1;
-	sigemptyset(&none);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	posix_spawn_file_actions_init(&fa);
-	posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&fa, out, 1);
-	posix_spawn_file_actions_adddup2(&fa, out, 2);
-	if (comm >= 0)
-		posix_spawn_file_actions_adddup2(&fa, comm, COMM_FD);
-	posix_spawn_file_actions_addclosefrom_np(&fa, COMM_FD + (comm >= 0));
-	r = posix_spawn(&pid, path, &fa, &attr, (char **)(uintptr_t)args, env);
-	posix_spawn_file_actions_destroy(&fa);
-	posix_spawnattr_destroy(&attr);
-	if (!r)
-		return pid;
-	conf_error_set_errno(err, r, NULL, "cannot start %s", path);
+	e = strlen(path) >= sizeof(a.sun_path) ? ENAMETOOLONG : 0;
+	if (!e)
+		memcpy(a.sun_path, path, strlen(path));
+	if (!e && (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) ||
+			  listen(fd, BACKLOG)))
+		e = errno;
+	umask(was);
+	if (!e)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	conf_error_set_errno(err, e,
+		e == EADDRINUSE ? "remove the file or choose another"
+				: "check the path",
+		"cannot listen on %s", path);
 	return -1;
 }
 
-/* The descriptor that comes by the socket; -1: it has ended without. */
-static int take_fd(int sock)
+static int listen_port(unsigned *port, GError **err)
 {
-	char byte;
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} c;
-	struct iovec iov = {&byte, 1};
-	struct msghdr m = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = c.room,
-		.msg_controllen = sizeof(c.room)};
-	struct cmsghdr *h;
-	int fd = -1;
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)*port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, e;
 
-	while (recvmsg(sock, &m, MSG_CMSG_CLOEXEC) < 0)
-		if (errno != EINTR)
-			return -1;
-	h = CMSG_FIRSTHDR(&m);
-	if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(h), sizeof(fd));
-	return fd;
-}
-
-/* An option's value: commas separate options. */
-static char *option_text(const char *text)
-{
-	GString *s = g_string_new(NULL);
-
-	for (; *text; text++) {
-		if (*text == ',' || *text == '\\')
-			g_string_append_c(s, '\\');
-		g_string_append_c(s, *text);
+	if (fd >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (fd >= 0 && !bind(fd, (struct sockaddr *)&a, sizeof(a)) &&
+		!listen(fd, BACKLOG) &&
+		!getsockname(fd, (struct sockaddr *)&a, &len)) {
+		*port = ntohs(a.sin_port);
+		return fd;
 	}
-	return g_string_free(s, FALSE);
+	e = errno;
+	if (fd >= 0)
+		close(fd);
+	conf_error_set_errno(err, e,
+		"choose another port, or 0 for any that is free",
+		"cannot listen on port %u", *port);
+	return -1;
 }
 
-/* struct cli_disk_job */
-static bool mount_folder(void *opaque, int fd[2], GError **err)
+/* Where it is to be found, when it is. */
+static void print_address(void *opaque, const struct wire_msg *m)
 {
 	const struct serving *s = opaque;
-	g_autofree char *source = option_text(s->words.word[0]);
-	g_autofree char *options = g_strdup_printf(
-		"subtype=vmeste,fsname=%s,auto_unmount,nosuid,nodev,%s%s",
-		source, s->rw ? "rw" : "ro", s->others ? ",allow_other" : "");
-	const char *const args[] = {
-		FUSERMOUNT, "-o", options, "--", s->words.word[1], NULL};
-	int out = memfd_create("said", MFD_CLOEXEC), sv[2];
-	g_autofree char *why = NULL;
-	pid_t pid;
+	g_autofree char *name =
+		s->name ? g_uri_escape_string(s->name, NULL, FALSE) : NULL;
+	g_autofree char *full =
+		s->socket ? g_canonicalize_filename(s->socket, NULL) : NULL;
+	g_autofree char *path =
+		full ? g_uri_escape_string(full, "/", FALSE) : NULL;
 
-	fd[0] = -1;
-	if (out < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv)) {
-		conf_error_set_errno(err, errno, NULL, "cannot make sockets");
-		if (out >= 0)
-			close(out);
-		return false;
-	}
-	pid = fusermount_start(args, sv[1], out, err);
-	close(sv[1]);
-	if (pid > 0)
-		fd[0] = take_fd(sv[0]);
-	fd[1] = sv[0];
-	if (fd[0] < 0)
-		close(sv[0]);
-	if (pid > 0 && fd[0] < 0) {
-		waitpid(pid, NULL, 0);
-		why = said(out);
-		conf_error_set(err, CONF_ERROR_FAILED, why,
-			access("/dev/fuse", F_OK)
-				? "the host's kernel has no FUSE: modprobe fuse"
-				: "it takes a folder of yours, and "
-				  "permission to use /dev/fuse",
-			"cannot mount %s", s->words.word[1]);
-	}
-	close(out);
-	return fd[0] >= 0;
+	if (path)
+		printf("nbd+unix:///%s?socket=%s\n", name ? name : "", path);
+	else
+		printf("nbd://127.0.0.1:%u/%s\n", s->port, name ? name : "");
+	fflush(stdout);
 }
 
-/* ---- mount ---- */
-
-static bool check_folder(const char *dir, GError **err)
+static bool add_scratch(struct cli_disk_job *j, GError **err)
 {
-	struct stat st;
+	struct conf_file f = {.fd = -1};
+	bool ok = cli_files_scratch(&f, err);
 
-	if (stat(dir, &st)) {
-		conf_error_set_errno(err, errno,
-			errno == ENOENT ? "make it first: mkdir" : NULL,
-			"cannot use the folder %s", dir);
-		return false;
-	}
-	if (S_ISDIR(st.st_mode))
-		return true;
-	conf_error_set(err, CONF_ERROR_USAGE, NULL, "name a folder",
-		"%s is no folder", dir);
-	return false;
+	g_free(f.path);
+	if (ok)
+		cli_disk_add_fd(j, "cow", f.fd);
+	return ok;
 }
 
-static bool need_two(const struct serving *s, GError **err)
+static bool check_words(const struct serving *s, GError **err)
 {
-	if (s->words.n == 2)
+	if (s->words.n && !s->socket != !s->has_port)
 		return true;
 	conf_error_set(err, CONF_ERROR_USAGE, NULL,
-		"write for example vmeste disk mount disk.vhd folder",
-		s->words.n ? "where to?" : "a file's name is missing");
+		"write for example vmeste disk serve --socket disk.sock "
+		"disk.vhd, or --port 10809",
+		!s->words.n ? "a file's name is missing"
+		: s->socket ? "either --socket or --port"
+			    : "where shall it listen?");
 	return false;
 }
 
-int cli_disk_mount(void *ctx, GError **err)
+int cli_disk_serve(void *ctx, GError **err)
 {
 	struct serving *s = ctx;
+	bool write = !s->readonly && !s->snapshot;
 	struct cli_disk_job *j;
 	struct wire_msg *m = NULL;
+	int fd;
 
-	if (!need_two(s, err) || !check_folder(s->words.word[1], err))
-		return conf_error_status(*err);
-	if (s->rw && s->snapshot) {
-		conf_error_set(err, CONF_ERROR_USAGE,
-			"snapshots inside an image stay as they are",
-			"leave out --rw, or copy it: vmeste disk convert "
-			"--snapshot",
-			"a snapshot cannot be written to");
+	if (!check_words(s, err))
 		return CONF_ERROR_USAGE;
-	}
-	j = cli_disk_new("mount");
+	j = cli_disk_new("serve");
 	j->serves = true;
-	j->background = !s->foreground;
-	j->mount = mount_folder;
+	j->ready = print_address;
 	j->opaque = s;
-	json_object_set_int_member(j->body, "uid", getuid());
-	json_object_set_int_member(j->body, "gid", getgid());
-	if (cli_disk_add(j, "src", s->words.word[0], s->format, s->rw, err)) {
-		if (s->snapshot)
-			json_object_set_string_member(
-				json_object_get_object_member(j->images, "src"),
-				"snapshot", s->snapshot);
+	if (s->name)
+		json_object_set_string_member(j->body, "name", s->name);
+	if (!cli_disk_add(j, "src", s->words.word[0], s->format, write, err) ||
+		(s->snapshot && !s->readonly && !add_scratch(j, err))) {
+		cli_disk_free(j);
+		return conf_error_status(*err);
+	}
+	fd = s->socket ? listen_unix(s->socket, err)
+		       : listen_port(&s->port, err);
+	if (fd >= 0) {
+		cli_disk_add_fd(j, "listen", fd);
 		m = cli_disk_run(j, err);
+		if (s->socket)
+			unlink(s->socket);
 	}
 	cli_disk_free(j);
 	if (!m)
 		return conf_error_status(*err);
 	wire_msg_free(m);
 	return 0;
-}
-
-/* ---- unmount ---- */
-
-/* \040 in /proc is a blank. */
-static char *unescape(const char *text)
-{
-	return g_strcompress(text);
-}
-
-/* Is one of ours mounted there? */
-static bool is_ours(const char *dir)
-{
-	g_autofree char *all = NULL;
-	g_auto(GStrv) lines = NULL;
-	bool ours = false;
-
-	if (!g_file_get_contents("/proc/self/mountinfo", &all, NULL, NULL))
-		return true;
-	lines = g_strsplit(all, "\n", -1);
-	/* The last one on a folder is the one that is seen. */
-	for (char **l = lines; *l; l++) {
-		g_auto(GStrv) f = g_strsplit(*l, " ", 6);
-		g_autofree char *at =
-			g_strv_length(f) == 6 ? unescape(f[4]) : NULL;
-
-		if (at && !strcmp(at, dir))
-			ours = strstr(f[5], " - " FUSE_TYPE " ") != NULL;
-	}
-	return ours;
-}
-
-/* Its process, to be waited for; -1: none. */
-static int server_of(const char *dir)
-{
-	char text[16] = "";
-	int pid = 0;
-
-	if (getxattr(dir, PID_XATTR, text, sizeof(text) - 1) > 0)
-		pid = atoi(text);
-	return pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-}
-
-/* While somebody can still be told that it fails. */
-static bool sync_disk(const char *dir, GError **err)
-{
-	g_autofree char *path = g_build_filename(dir, "disk", NULL);
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	int rc = fd >= 0 && fsync(fd) ? errno : 0;
-
-	if (fd >= 0)
-		close(fd);
-	if (rc)
-		conf_error_set_errno(err, rc,
-			"make room, or unmount it by fusermount3 -u",
-			"cannot write what is in %s", dir);
-	return !rc;
-}
-
-static bool unmount(const char *dir, GError **err)
-{
-	const char *const args[] = {FUSERMOUNT, "-u", "--", dir, NULL};
-	int out = memfd_create("said", MFD_CLOEXEC), status = -1;
-	pid_t pid = fusermount_start(args, -1, out, err);
-	g_autofree char *why = NULL;
-
-	if (pid > 0)
-		waitpid(pid, &status, 0);
-	if (pid > 0 && status) {
-		why = said(out);
-		conf_error_set(err, CONF_ERROR_CONFLICT, why,
-			"end what uses files in it, and leave the folder",
-			"cannot unmount %s", dir);
-	}
-	close(out);
-	return status == 0;
-}
-
-int cli_disk_unmount(void *ctx, GError **err)
-{
-	struct serving *s = ctx;
-	g_autofree char *dir =
-		s->words.n ? g_canonicalize_filename(s->words.word[0], NULL)
-			   : NULL;
-	g_autofree char *real = dir ? realpath(dir, NULL) : NULL;
-	struct pollfd p = {.events = POLLIN};
-
-	if (s->words.n != 1) {
-		conf_error_set(err, CONF_ERROR_USAGE, NULL,
-			"write for example vmeste disk unmount folder",
-			"which folder?");
-		return CONF_ERROR_USAGE;
-	}
-	/* realpath fails where nobody answers any more. */
-	if (real)
-		dir = (g_free(dir), g_steal_pointer(&real));
-	if (!is_ours(dir)) {
-		conf_error_set(err, CONF_ERROR_NOT_FOUND, NULL, NULL,
-			"no image is mounted on %s", dir);
-		return CONF_ERROR_NOT_FOUND;
-	}
-	if (!sync_disk(dir, err))
-		return conf_error_status(*err);
-	p.fd = server_of(dir);
-	if (!unmount(dir, err))
-		return conf_error_status(*err);
-	/* Then the image is whole and nobody's. */
-	if (p.fd >= 0) {
-		if (poll(&p, 1, END_MS) == 0)
-			conf_error_set(err, CONF_ERROR_TIMEOUT, NULL, NULL,
-				"the image is still being written");
-		close(p.fd);
-	}
-	return *err ? conf_error_status(*err) : 0;
 }

@@ -104,12 +104,15 @@ extern const struct cli_flag cli_disk_create_flags[], cli_disk_info_flags[],
 	cli_disk_convert_flags[], cli_disk_compact_flags[],
 	cli_disk_resize_flags[], cli_disk_rebase_flags[];
 
-/* Images for other programs: disk_serve.c. */
+/* Images for other programs: disk_mount.c, disk_serve.c. */
+void *cli_disk_serve_new(void);
+void cli_disk_serve_free(void *ctx);
+int cli_disk_serve(void *ctx, GError **err);
 void *cli_disk_mount_new(void);
 void cli_disk_mount_free(void *ctx);
 int cli_disk_mount(void *ctx, GError **err);
 int cli_disk_unmount(void *ctx, GError **err);
-extern const struct cli_flag cli_disk_mount_flags[];
+extern const struct cli_flag cli_disk_mount_flags[], cli_disk_serve_flags[];
 
 /* Machines that live in folders: stored.c, running.c, console.c. */
 bool cli_run_flag(

@@ -1,5 +1,7 @@
 /*
  * verbs.c - the verb table and the small verbs.
+ *
+ * check-style: table
  */
 #include "cli/verb.h"
 
@@ -293,6 +295,12 @@ static const char *const disk_unmount_examples[] = {"vmeste disk unmount m",
 	"All is written when it returns",
 	"vmeste disk unmount m && vmeste disk check data.qcow2",
 	"The image is free again", NULL};
+static const char *const disk_serve_examples[] = {
+	"vmeste disk serve --socket xp.sock xp.vhd",
+	"Prints its address, and serves until Ctrl-C",
+	"vmeste disk serve --port 10809 --readonly xp.vhd & "
+	"nbdcopy nbd://127.0.0.1 xp.raw",
+	"By TCP, for programs of this host", NULL};
 static const char *const version_examples[] = {"vmeste version",
 	"Print the version", "vmeste version | cut -d' ' -f2",
 	"Only the number", NULL};
@@ -831,6 +839,24 @@ const struct cli_verb cli_verbs[] = {
 		.free_ctx = cli_disk_mount_free,
 		.positional = cli_words_positional,
 		.run = cli_disk_unmount,
+	},
+	{
+		.name = "disk serve",
+		.args = "[FLAGS] FILE",
+		.summary = "serve a disk image by NBD",
+		.text = "Lends an image of any format, with all that is below "
+			"it, to programs that speak the NBD protocol (nbdcopy, "
+			"qemu, nbd-client, ...). Prints the address when it "
+			"can be used, and serves up to 16 clients at once "
+			"until Ctrl-C. A flush of theirs reaches the medium. "
+			"There is no password and no encryption: whoever gets "
+			"to the socket may use the disk.",
+		.flags = cli_disk_serve_flags,
+		.examples = disk_serve_examples,
+		.new_ctx = cli_disk_serve_new,
+		.free_ctx = cli_disk_serve_free,
+		.positional = cli_words_positional,
+		.run = cli_disk_serve,
 	},
 	{
 		.name = "version",

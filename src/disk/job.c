@@ -21,8 +21,8 @@ static const struct {
 } jobs[] = {{"create", disk_create}, {"info", disk_info}, {"map", disk_map},
 	{"check", disk_check}, {"compare", disk_compare},
 	{"convert", disk_convert}, {"compact", disk_compact},
-	{"resize", disk_resize}, {"rebase", disk_rebase},
-	{"mount", disk_mount}};
+	{"resize", disk_resize}, {"rebase", disk_rebase}, {"mount", disk_mount},
+	{"serve", disk_nbd}};
 
 /* ---- the request ---- */
 
@@ -84,25 +84,30 @@ const struct image_format *disk_format(
 
 /* ---- files ---- */
 
-struct blk *disk_file(struct disk_job *j, const char *role, GError **err)
+int disk_fd(struct disk_job *j, const char *role, GError **err)
 {
 	JsonObject *o = role_of(j, role);
 	gint64 i =
 		o ? json_object_get_int_member_with_default(o, "fd", -1) : -1;
-	bool lazy = o && json_object_get_boolean_member_with_default(
-				 o, "lazy", FALSE);
-	bool write = o && json_object_get_boolean_member_with_default(
-				  o, "write", FALSE);
-	struct blk *b;
 
-	if (i < 0 || i >= j->msg->nfds || j->msg->fds[i] < 0) {
-		conf_error_set(err, CONF_ERROR_FAILED, NULL, NULL,
-			"the client sent no file as %s", role);
-		return NULL;
-	}
-	/* The lock belongs to all of them together. */
-	b = blk_raw_open(
-		fcntl(j->msg->fds[i], F_DUPFD_CLOEXEC, 3), !write, err);
+	if (i >= 0 && i < j->msg->nfds && j->msg->fds[i] >= 0)
+		return fcntl(j->msg->fds[i], F_DUPFD_CLOEXEC, 3);
+	conf_error_set(err, CONF_ERROR_FAILED, NULL, NULL,
+		"the client sent no file as %s", role);
+	return -1;
+}
+
+/* The lock of a file belongs to all its descriptors together. */
+struct blk *disk_file(struct disk_job *j, const char *role, GError **err)
+{
+	JsonObject *o = role_of(j, role);
+	int fd = disk_fd(j, role, err);
+	bool lazy = fd >= 0 && json_object_get_boolean_member_with_default(
+				       o, "lazy", FALSE);
+	bool write = fd >= 0 && json_object_get_boolean_member_with_default(
+					o, "write", FALSE);
+	struct blk *b = fd < 0 ? NULL : blk_raw_open(fd, !write, err);
+
 	if (b && lazy)
 		blk_raw_no_sync(b);
 	return b;

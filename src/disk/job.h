@@ -52,6 +52,8 @@ enum disk_open {
 	DISK_REPAIR = 1 << 1, /* although tables overlap */
 };
 
+/* What the client sent in a role; the caller's.  -1 and *err. */
+int disk_fd(struct disk_job *j, const char *role, GError **err);
 /* The raw file in a role ("src", "dst"); NULL and *err. */
 struct blk *disk_file(struct disk_job *j, const char *role, GError **err);
 /* A further file that the request names, made by the client. */
@@ -108,7 +110,7 @@ int disk_compare_run(struct disk_job *j, struct blk *a, struct blk *b,
 /* Makes the image in role dst in c->lower; size and parent are set. */
 bool disk_make(struct disk_job *j, struct image_create *c, GError **err);
 
-/* ---- jobs: jobs.c, change.c, mount.c ---- */
+/* ---- jobs: jobs.c, change.c, mount.c, serve.c ---- */
 
 bool disk_create(struct disk_job *j, GError **err);
 bool disk_info(struct disk_job *j, GError **err);
@@ -120,5 +122,6 @@ bool disk_compact(struct disk_job *j, GError **err);
 bool disk_resize(struct disk_job *j, GError **err);
 bool disk_rebase(struct disk_job *j, GError **err);
 bool disk_mount(struct disk_job *j, GError **err);
+bool disk_nbd(struct disk_job *j, GError **err);
 
 #endif
