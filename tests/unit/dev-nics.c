@@ -530,6 +530,35 @@ static void test_ne2000(void)
 	}
 }
 
+/* A driver that looks at ISR or CURR with commands that do not say "start"
+ * goes on receiving, and is told. */
+static void test_ne2000_commands(void)
+{
+	static const struct {
+		uint8_t command;
+		bool runs;
+	} rows[] = {{0x22, true}, {0x20, true}, {0x60, true}, {0x00, true},
+		{0x40, true}, {0x21, false}, {0x23, false}};
+
+	for (unsigned isa = 0; isa < 2; isa++) {
+		ne_up(isa);
+		frame_fill(frame, nic_mac, 60);
+		for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+			unsigned before = n.readies, curr = ne_curr();
+
+			ne_out(0, rows[i].command);
+			g_assert_cmpuint(n.readies > before, ==, true);
+			g_assert_true(nic_receive(&n, frame, 60));
+			g_assert_cmpint(ne_irq(isa), ==, rows[i].runs);
+			g_assert_cmpint(ne_curr() != curr, ==, rows[i].runs);
+			ne_out(3, ne_curr() - 1);
+			ne_out(7, 0x7f);
+			g_assert_false(ne_irq(isa));
+		}
+		nic_down(&n);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -540,5 +569,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/pcnet/styles", test_pcnet_styles);
 	g_test_add_func("/pcnet/rest", test_pcnet_rest);
 	g_test_add_func("/ne2000", test_ne2000);
+	g_test_add_func("/ne2000/commands", test_ne2000_commands);
 	return g_test_run();
 }

@@ -31,7 +31,6 @@
 #define PAGE	   256
 
 #define CR_STP	    0x01
-#define CR_STA	    0x02
 #define CR_TXP	    0x04
 #define CR_RD	    0x38
 #define CR_READ	    0x08
@@ -165,6 +164,13 @@ static void ne2000_transmit(struct ne2000 *d)
 
 /* ---- receiving ---- */
 
+/* 5.1.2.1, CR: STP alone stops it, and STA controls nothing.  Drivers choose
+ * pages with commands that have neither. */
+static bool ne2000_runs(const struct ne2000 *d)
+{
+	return !(d->cr & CR_STP);
+}
+
 static bool ne2000_wanted(const struct ne2000 *d, const uint8_t *frame)
 {
 	unsigned hash;
@@ -223,8 +229,8 @@ static bool ne2000_receive(void *opaque, const uint8_t *frame, size_t len)
 {
 	struct ne2000 *d = opaque;
 
-	if ((d->cr & CR_STP) || !(d->cr & CR_STA) || (d->rcr & RCR_MON) ||
-		(d->tcr & TCR_LB) || len < ETH_HEADER || len > ETH_MAX + 4 ||
+	if (!ne2000_runs(d) || (d->rcr & RCR_MON) || (d->tcr & TCR_LB) ||
+		len < ETH_HEADER || len > ETH_MAX + 4 ||
 		!ne2000_wanted(d, frame) || !ne2000_ring_ok(d))
 		return true;
 	memcpy(d->rx_frame, frame, len);
@@ -282,8 +288,7 @@ static void ne2000_cr_write(struct ne2000 *d, uint8_t val)
 		ne2000_cause(d, ISR_RDC);
 	if (val & CR_TXP)
 		ne2000_transmit(d);
-	if (val & CR_STA)
-		card_ready(&d->card);
+	card_ready(&d->card);
 }
 
 /*
@@ -297,7 +302,7 @@ static void ne2000_isr_write(struct ne2000 *d, uint8_t val)
 	d->isr &= ~(val & 0x7f);
 	ne2000_update_irq(d);
 	card_ready(&d->card);
-	if ((val & ISR_PRX) && (d->cr & CR_STA) && ne2000_ring_ok(d) &&
+	if ((val & ISR_PRX) && ne2000_runs(d) && ne2000_ring_ok(d) &&
 		ne2000_free(d) + 1 < (unsigned)(d->pstop - d->pstart))
 		ne2000_cause(d, ISR_PRX);
 }
