@@ -143,7 +143,8 @@ static void sweep(struct soft_cpu *c, uint64_t bytes)
 			if (end > next)
 				next = end;
 		}
-		at = next;
+		/* A block that was there already tells no end. */
+		at = next > at ? next : at + 1;
 	}
 }
 
