@@ -692,6 +692,7 @@ FN(l_tbyte, "fninit; fldz; fstpt %fs:0x1000");
 FN(l_tbyte2, "fninit; fldz; fstpt %fs:0x1001");
 FN(l_bcd, "fninit; fldz; fbstp %fs:0x1000");
 FN(l_mask, "vmovups far_ends, %ymm0; vmaskmovps %ymm0, %ymm0, %fs:0xffc");
+FN(l_mask_load, "vmovups far_ends, %ymm0; vmaskmovps %fs:0xffc, %ymm0, %ymm0");
 
 static void check_limits(void)
 {
@@ -713,9 +714,11 @@ static void check_limits(void)
 	__asm__ volatile("xsetbv" : : "a"(7), "d"(0), "c"(0));
 	table[0] = 0;
 	ok_eq((word)guarded(l_mask), 13, "VMASKMOVPS: limits before pages");
+	ok_eq((word)guarded(l_mask_load), 13, "  as it loads too");
 	gdt[SEL_FREE / 8] = descriptor(TEST_VA, 0x2000, 0x93, 4);
 	guarded(l_load);
 	ok_eq((word)guarded(l_mask), 14, "within them #PF");
+	ok_eq((word)guarded(l_mask_load), 14, "  loading");
 	table[0] = (word)page | 7;
 }
 

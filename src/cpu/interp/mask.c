@@ -33,11 +33,22 @@ static unsigned mask_run(uint64_t which, unsigned *at)
 	return n;
 }
 
+/* The segment's limits come before all that paging finds. */
+static void mask_limits(struct soft_cpu *c, const struct x86_insn *i,
+	uint64_t which, enum soft_access acc)
+{
+	unsigned n;
+
+	for (unsigned at = 0; (n = mask_run(which, &at)); at += n)
+		mask_address(c, i, at, n, acc);
+}
+
 static void mask_load_bytes(struct soft_cpu *c, const struct x86_insn *i,
 	unsigned size, uint8_t *buf, uint64_t which)
 {
 	unsigned n;
 
+	mask_limits(c, i, which, SOFT_READ);
 	for (unsigned at = 0; (n = mask_run(which, &at)); at += n)
 		soft_load_bytes(c, mask_address(c, i, at, n, SOFT_READ),
 			buf + at, n, c->tlb_mode);
@@ -58,8 +69,7 @@ void mask_store(struct soft_cpu *c, const struct x86_insn *i, unsigned size,
 	if (mask_writes_all(i))
 		soft_probe_write(c, mask_address(c, i, 0, size, SOFT_WRITE),
 			size, c->tlb_mode);
-	for (at = 0; (n = mask_run(which, &at)); at += n)
-		mask_address(c, i, at, n, SOFT_WRITE); /* limits come first */
+	mask_limits(c, i, which, SOFT_WRITE);
 	for (at = 0; (n = mask_run(which, &at)); at += n)
 		soft_probe_write(c, mask_address(c, i, at, n, SOFT_WRITE), n,
 			c->tlb_mode);
