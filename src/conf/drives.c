@@ -276,6 +276,8 @@ char *conf_drive_name(const struct conf_machine *m, guint n)
 	const struct conf_drive *d = g_ptr_array_index(m->drives, n);
 	unsigned before = 0;
 
+	if (d->name)
+		return g_strdup(d->name);
 	for (guint i = 0; i < n; i++) {
 		const struct conf_drive *o = g_ptr_array_index(m->drives, i);
 

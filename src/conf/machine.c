@@ -67,7 +67,23 @@ void conf_drive_free(struct conf_drive *d)
 	conf_file_clear(&d->file);
 	conf_file_clear(&d->cow);
 	g_free(d->serial);
+	g_free(d->name);
 	g_free(d);
+}
+
+struct conf_plug *conf_plug_new(const char *id, const char *at)
+{
+	struct conf_plug *p = g_new(struct conf_plug, 1);
+
+	*p = (struct conf_plug){g_strdup(id), g_strdup(at)};
+	return p;
+}
+
+void conf_plug_free(struct conf_plug *p)
+{
+	g_free(p->id);
+	g_free(p->at);
+	g_free(p);
 }
 
 struct conf_nic *conf_nic_new(void)
@@ -127,6 +143,8 @@ struct conf_machine *conf_machine_new(void)
 	m->drives =
 		g_ptr_array_new_with_free_func((GDestroyNotify)conf_drive_free);
 	m->nics = g_ptr_array_new_with_free_func((GDestroyNotify)conf_nic_free);
+	m->plugs =
+		g_ptr_array_new_with_free_func((GDestroyNotify)conf_plug_free);
 	m->serial = g_ptr_array_new_with_free_func(
 		(GDestroyNotify)conf_serial_free);
 	m->parallel = g_ptr_array_new_with_free_func(
@@ -156,6 +174,7 @@ void conf_machine_free(struct conf_machine *m)
 	serial_clear(&m->smartcard);
 	serial_clear(&m->debugcon);
 	g_ptr_array_unref(m->drives);
+	g_ptr_array_unref(m->plugs);
 	g_ptr_array_unref(m->nics);
 	g_ptr_array_unref(m->serial);
 	g_ptr_array_unref(m->parallel);

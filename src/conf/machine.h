@@ -29,6 +29,7 @@
 #define CONF_MAX_LPT	  3
 #define CONF_SERIAL_BYTES 20 /* of a disk's serial number */
 #define CONF_MAX_USB	  4  /* controllers */
+#define CONF_MAX_PLUGS	  64 /* USB devices */
 
 /* Places on a bus.  IDE: channel * 2 + unit. */
 #define CONF_IDE_SLOTS	    4
@@ -208,6 +209,13 @@ struct conf_drive {
 	struct conf_file cow;
 	char *serial;	    /* serial number shown to the guest, or NULL */
 	unsigned bootindex; /* the lowest boots first; 0: by the boot order */
+	char *name; /* of a saved machine's: "disk1"; NULL: by its number */
+};
+
+/* A USB device of a saved machine, "hub0", and the way to its port:
+ * "CONTROLLER.PORT", "CONTROLLER.PORT.PORT OF A HUB", ... */
+struct conf_plug {
+	char *id, *at;
 };
 
 struct conf_forward {
@@ -291,6 +299,9 @@ struct conf_machine {
 	unsigned nusb;
 	struct conf_serial smartcard; /* the card's socket; NONE: no reader */
 	bool usb_off; /* none, whoever wants one: conf_usb_place */
+	/* struct conf_plug, hubs before what hangs on them; empty: all find
+	 * their own places */
+	GPtrArray *plugs;
 	enum conf_display display;
 	char *display_addr;	 /* or NULL */
 	char *display_password;	 /* or NULL: none is asked for */
@@ -368,6 +379,9 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds);
 struct conf_machine *conf_machine_from_json(
 	JsonNode *node, int *fds, unsigned nfds, GError **err);
 
+/* Strings are copied. */
+struct conf_plug *conf_plug_new(const char *id, const char *at);
+void conf_plug_free(struct conf_plug *p);
 struct conf_drive *conf_drive_new(void);
 void conf_drive_free(struct conf_drive *d);
 struct conf_nic *conf_nic_new(void);

@@ -72,6 +72,7 @@ static JsonObject *drive_to_json(const struct conf_drive *d, GArray *fds)
 	json_object_set_boolean_member(o, "readonly", d->readonly);
 	json_object_set_boolean_member(o, "snapshot", d->snapshot);
 	put_string(o, "serial", d->serial);
+	put_string(o, "name", d->name);
 	json_object_set_int_member(o, "bootindex", d->bootindex);
 	put_file(o, "file", &d->file, fds);
 	put_file(o, "cow", &d->cow, fds);
@@ -146,6 +147,21 @@ static void put_lists(JsonObject *o, const struct conf_machine *m, GArray *fds)
 		json_array_add_string_element(
 			usb, conf_usb_words.words[m->usb[i]]);
 	json_object_set_array_member(o, "usb", usb);
+}
+
+static void put_plugs(JsonObject *o, const struct conf_machine *m)
+{
+	JsonArray *a = json_array_new();
+
+	for (guint i = 0; i < m->plugs->len; i++) {
+		const struct conf_plug *p = g_ptr_array_index(m->plugs, i);
+		JsonObject *j = json_object_new();
+
+		put_string(j, "id", p->id);
+		put_string(j, "at", p->at);
+		json_array_add_object_element(a, j);
+	}
+	json_object_set_array_member(o, "plugs", a);
 }
 
 static void put_legacy(JsonObject *o, const struct conf_machine *m, GArray *fds)
@@ -250,6 +266,7 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	put_file(o, "tls_key", &m->tls_key, fds);
 	put_sound(o, m, fds);
 	put_legacy(o, m, fds);
+	put_plugs(o, m);
 	put_file(o, "control", &m->control, fds);
 	put_file(o, "gdb", &m->gdb, fds);
 	put_file(o, "trace", &m->trace, fds);
@@ -426,6 +443,20 @@ static void add_serial(struct reader *r, JsonObject *o, void *list)
 	read_serial(r, o, s);
 }
 
+/* As conf_drive_name makes them, and of one drive only. */
+static bool is_drive_name(const char *s, const GPtrArray *drives)
+{
+	unsigned same = 0;
+
+	for (guint i = 0; i < drives->len; i++) {
+		const struct conf_drive *d = g_ptr_array_index(drives, i);
+
+		same += !g_strcmp0(s, d->name);
+	}
+	return same == 1 && g_regex_match_simple("^(disk|cd|floppy)[0-9]{1,4}$",
+				    s, G_REGEX_DOLLAR_ENDONLY, 0);
+}
+
 static void add_drive(struct reader *r, JsonObject *o, void *list)
 {
 	struct conf_drive *d = conf_drive_new();
@@ -440,10 +471,23 @@ static void add_drive(struct reader *r, JsonObject *o, void *list)
 	d->readonly = get_bool(r, o, "readonly", false);
 	d->snapshot = get_bool(r, o, "snapshot", false);
 	take_string(r, o, "serial", &d->serial);
+	take_string(r, o, "name", &d->name);
+	if (d->name && !is_drive_name(d->name, list))
+		reader_fail(r, "name");
 	d->bootindex =
 		(unsigned)get_int(r, o, "bootindex", CONF_MAX_BOOTINDEX, 0);
 	get_file(r, o, "file", &d->file);
 	get_file(r, o, "cow", &d->cow);
+}
+
+static void add_plug(struct reader *r, JsonObject *o, void *list)
+{
+	const char *id = get_string(r, o, "id"), *at = get_string(r, o, "at");
+
+	if (id && at)
+		g_ptr_array_add(list, conf_plug_new(id, at));
+	else
+		reader_fail(r, "plugs");
 }
 
 static void add_forward(struct reader *r, JsonObject *o, void *list)
@@ -649,6 +693,7 @@ static void read_hardware(
 	get_file(r, o, "tls_key", &m->tls_key);
 	read_sound(r, o, m);
 	get_list(r, o, "parallel", CONF_MAX_LPT, add_serial, m->parallel);
+	get_list(r, o, "plugs", CONF_MAX_PLUGS, add_plug, m->plugs);
 	m->gameport = get_bool(r, o, "gameport", false);
 	read_boot(r, o, m);
 	read_usb(r, o, m);

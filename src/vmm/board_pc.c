@@ -390,8 +390,10 @@ bool board_pc_init(struct machine *m, GError **err)
 		return false;
 	if (!add_vga(m, h, err) || !board_add_nics(m, err) ||
 		!board_add_usb(m, err) || !board_add_usb_input(m, err) ||
-		!board_add_drives(m, err) || !add_serial(m, h, err) ||
-		!board_add_sound(m, &h, err))
+		!board_add_drives(m, err))
+		return false;
+	usb_tree_end(m);
+	if (!add_serial(m, h, err) || !board_add_sound(m, &h, err))
 		return false;
 	if (dev_class_find("virtio-rng") &&
 		!board_add(m, "virtio-rng", "rng", &h, err))

@@ -106,7 +106,7 @@ bool board_add_usb(struct machine *m, GError **err)
 			return false;
 		b->nusb++;
 	}
-	return true;
+	return usb_tree_add_hubs(m, &h, err);
 }
 
 /* ---- ports ---- */
@@ -193,6 +193,23 @@ static void add_hub(struct machine *m, struct usb_port *p)
 		board_remove(m, hub);
 }
 
+/* The port for it: where it was, or where it is best. */
+static struct usb_port *choose_port(
+	struct machine *m, const struct usb_device *d, int n)
+{
+	struct board *b = &m->board;
+	struct usb_port *p;
+
+	if (usb_tree_rules(m))
+		return usb_tree_port(m, d->dev.id);
+	p = find_port(b, d, n);
+	if (p && d->dev.cls != &usb_hub_class && is_last(b, p)) {
+		add_hub(m, p);
+		p = find_port(b, d, n);
+	}
+	return p;
+}
+
 struct dev *board_plug_usb(struct machine *m, const struct dev_class *cls,
 	const char *id, const struct dev_host *host, int n, GError **err)
 {
@@ -212,11 +229,7 @@ struct dev *board_plug_usb(struct machine *m, const struct dev_class *cls,
 		return NULL;
 	d = (struct usb_device *)dev;
 	bus_lock(m->bus);
-	p = find_port(b, d, n);
-	if (p && cls != &usb_hub_class && is_last(b, p)) {
-		add_hub(m, p);
-		p = find_port(b, d, n);
-	}
+	p = choose_port(m, d, n);
 	if (p)
 		rc = usb_attach(p, d);
 	if (rc)
@@ -224,10 +237,15 @@ struct dev *board_plug_usb(struct machine *m, const struct dev_class *cls,
 	bus_unlock(m->bus);
 	if (!rc)
 		return dev;
-	fw_error(err,
-		b->nusb ? "no USB port is free" : "there is no USB controller",
-		b->nusb ? NULL : "start the machine with --usb xhci",
-		"cannot plug in %s", id);
+	if (usb_tree_rules(m))
+		fw_error(err, "the saved machine does not say to which port",
+			NULL, "cannot plug in %s", id);
+	else
+		fw_error(err,
+			b->nusb ? "no USB port is free"
+				: "there is no USB controller",
+			b->nusb ? NULL : "start the machine with --usb xhci",
+			"cannot plug in %s", id);
 	return NULL;
 }
 
@@ -253,10 +271,15 @@ bool board_add_usb_input(struct machine *m, GError **err)
 	};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(list); i++) {
-		if (!list[i].wanted)
+		g_autofree char *later =
+			g_strdup_printf(BOARD_USB_LATER "%s", list[i].id);
+		bool came = usb_tree_has(m, later);
+
+		if (usb_tree_rules(m) ? !came && !usb_tree_has(m, list[i].id)
+				      : !list[i].wanted)
 			continue;
-		*list[i].at =
-			board_plug_usb(m, list[i].cls, list[i].id, &h, -1, err);
+		*list[i].at = board_plug_usb(
+			m, list[i].cls, came ? later : list[i].id, &h, -1, err);
 		if (!*list[i].at)
 			return false;
 	}

@@ -45,6 +45,7 @@ bool plug_input(
 {
 	struct dev_host h = {.bus = m->bus, .gsi = m->board.gsi};
 	struct plug_kind kinds[PLUG_KINDS], *k;
+	g_autofree char *id = g_strdup_printf(BOARD_USB_LATER "%s", what);
 	struct dev *d;
 
 	plug_kinds(m, kinds);
@@ -57,10 +58,9 @@ bool plug_input(
 			what ? what : "");
 		return false;
 	}
-	d = board_plug_usb(m, k->cls, k->name, &h, controller, err);
+	d = board_plug_usb(m, k->cls, id, &h, controller, err);
 	bus_lock(m->bus);
 	*k->at = d;
-	m->board.usb_moved |= d != NULL;
 	bus_unlock(m->bus);
 	return d != NULL;
 }
@@ -105,7 +105,6 @@ char *plug_drive(struct machine *m, struct conf_drive *conf, GError **err)
 	if (d->dev) {
 		g_ptr_array_add(m->conf->drives, conf);
 		b->ndrives++;
-		b->usb_moved = true;
 		return d->name;
 	}
 	blk_close(d->blk);
@@ -119,7 +118,6 @@ static bool unplug_drive(struct machine *m, unsigned n)
 	struct board *b = &m->board;
 	struct board_drive d = b->drive[n];
 
-	b->usb_moved = true;
 	bus_lock(m->bus);
 	board_remove(m, d.dev);
 	bus_unlock(m->bus);
@@ -138,7 +136,6 @@ static bool unplug_input(struct machine *m, const struct plug_kind *k)
 
 	bus_lock(m->bus);
 	*k->at = NULL;
-	m->board.usb_moved = true;
 	board_remove(m, d);
 	bus_unlock(m->bus);
 	return true;

@@ -98,7 +98,6 @@ struct board {
 	struct board_usb usb[CONF_MAX_USB];
 	unsigned nusb;
 	unsigned nhubs;
-	bool usb_moved;				      /* while it ran */
 	struct dev *usb_kbd, *usb_mouse, *usb_tablet; /* or NULL */
 	GPtrArray *boot_paths; /* of char *: fw_cfg's bootorder */
 	GPtrArray *nets;       /* back ends, to be closed */
@@ -148,6 +147,8 @@ struct dev_chardev *board_add_console(
 /* Take a device out and free it.  Lock held. */
 void board_remove(struct machine *m, struct dev *dev);
 bool board_add_usb(struct machine *m, GError **err);
+/* Ids of keyboard and pointer that came later have this before their name. */
+#define BOARD_USB_LATER "usb-"
 /* Keyboard and pointer, as the description says. */
 bool board_add_usb_input(struct machine *m, GError **err);
 /* Make a device of that class and plug it in: at controller n, or -1: where it
@@ -156,6 +157,19 @@ struct dev *board_plug_usb(struct machine *m, const struct dev_class *cls,
 	const char *id, const struct dev_host *host, int n, GError **err);
 /* Where SeaBIOS looks for a drive. */
 char *board_usb_path(struct machine *m, const struct dev *dev);
+
+/* ---- usb_tree.c: where USB devices of a saved machine are ---- */
+
+/* Write conf.plugs and the names of drives. */
+void usb_tree_note(struct machine *m);
+/* Does conf.plugs say where devices go?  Until usb_tree_end. */
+bool usb_tree_rules(const struct machine *m);
+bool usb_tree_has(const struct machine *m, const char *id);
+/* The free port of the device, or NULL. */
+struct usb_port *usb_tree_port(const struct machine *m, const char *id);
+bool usb_tree_add_hubs(
+	struct machine *m, const struct dev_host *host, GError **err);
+void usb_tree_end(struct machine *m);
 
 /* ---- media.c: images, and discs that come and go ---- */
 

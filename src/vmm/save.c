@@ -29,20 +29,6 @@ static struct save_ram memory(const struct machine *m)
 
 /* ---- settings ---- */
 
-/* What is plugged in must be so when it goes on. */
-static bool plugs_stay(const struct machine *m, GError **err)
-{
-	if (m->board.usb_moved) {
-		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
-			"what is plugged in where is only known from its flags",
-			"start it with the USB devices that it shall have",
-			"the machine cannot be saved after vmeste attach or "
-			"detach");
-		return false;
-	}
-	return true;
-}
-
 /* Sizes of the disks, by which another one is found out. */
 static JsonArray *disks_to_json(const struct machine *m)
 {
@@ -70,10 +56,12 @@ static char *settings_text(struct machine *m)
 
 	g_free(m->conf->model);
 	m->conf->model = model_to_text(&m->model);
+	usb_tree_note(m);
 	json_object_set_string_member(o, "by", "vmeste " VMESTE_VERSION);
 	json_object_set_string_member(o, "saved", when);
 	json_object_set_string_member(o, "engine", m->engine->name);
 	machine = conf_machine_to_json(m->conf, NULL);
+	usb_tree_end(m);
 	/* What was left to us is now stated. */
 	if (m->conf->pointer == CONF_POINTER_AUTO)
 		json_object_set_string_member(json_node_get_object(machine),
@@ -180,7 +168,7 @@ bool machine_save(
 	*f = (struct save_figures){0};
 	if (!is_file(fd, err))
 		return false;
-	if (!plugs_stay(m, err) || !state_can(m, err))
+	if (!state_can(m, err))
 		return false;
 	machine_hold(m, MACHINE_HOLD_SAVE);
 	state_drain(m);
@@ -387,8 +375,7 @@ static bool snapshot_take(struct machine *m, struct snapshot_ask *q,
 static bool snapshot_may(
 	struct machine *m, const struct snapshot_ask *q, GError **err)
 {
-	if (q->nfds < 2 || !is_file(q->fds[0], err) || !plugs_stay(m, err) ||
-		!state_can(m, err))
+	if (q->nfds < 2 || !is_file(q->fds[0], err) || !state_can(m, err))
 		return false;
 	if (!snapshot_busy(m))
 		return true;

@@ -309,6 +309,10 @@ static struct conf_machine *sample(void)
 		NULL));
 	g_assert_true(conf_boot_parse(m, "net,disk", NULL));
 	m->acpi = false;
+	((struct conf_drive *)g_ptr_array_index(m->drives, 0))->name =
+		g_strdup("disk7");
+	g_ptr_array_add(m->plugs, conf_plug_new("hub0", "0.2"));
+	g_ptr_array_add(m->plugs, conf_plug_new("disk7", "0.2.1"));
 	m->append = g_strdup("console=ttyS0 \"quoted\" \\");
 	m->kernel.path = g_strdup("/boot/vmlinuz");
 	m->kernel.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -351,7 +355,11 @@ static void test_json_hostile(void)
 		"{\"kernel\": {\"path\": \"k\", \"fd\": -7}}",
 		"{\"nics\": [{\"mac\": \"zz5400123456\"}]}",
 		"{\"nics\": [{\"forwards\": [{\"host\": 65536}]}]}",
-		"{\"serial\": [{},{},{},{},{}]}", "{\"acpi\": 1}"};
+		"{\"serial\": [{},{},{},{},{}]}", "{\"acpi\": 1}",
+		"{\"plugs\": [{\"id\": \"hub0\"}]}",
+		"{\"drives\": [{\"name\": \"kbd\"}]}",
+		"{\"drives\": [{\"name\": \"disk0\"},"
+		"{\"name\": \"disk0\"}]}"};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
 		g_autoptr(JsonNode) node = json_from_string(bad[i], NULL);
