@@ -379,7 +379,7 @@ static bool add_nic(
 {
 	g_autofree char *id = g_strdup_printf("nic%u", n);
 	struct dev_host h = {.bus = m->bus,
-		.gsi = m->board.gsi,
+		.gsi = nic->isa_port ? board_isa_gsi(m) : m->board.gsi,
 		.pci = m->board.pci,
 		.pci_slot = -1,
 		.isa_port = (uint16_t)nic->isa_port,

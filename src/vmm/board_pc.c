@@ -17,6 +17,7 @@
 #include "dev/misc/apm_port.h"
 #include "dev/misc/fw_cfg.h"
 #include "dev/misc/i8237.h"
+#include "dev/misc/irq_lines.h"
 #include "dev/misc/port92.h"
 #include "dev/pci/i440fx.h"
 #include "dev/pci/pci_setup.h"
@@ -202,6 +203,13 @@ static bool add_legacy(
 	       board_add_class(m, &apm_port_class, "apm", h, err);
 }
 
+const struct bus_irq *board_isa_gsi(struct machine *m)
+{
+	const struct bus_irq *gsi = irq_lines_add(m->board.isa_lines);
+
+	return gsi ? gsi : m->board.gsi;
+}
+
 /* ---- consoles ---- */
 
 static void console_leave(void *opaque)
@@ -240,6 +248,7 @@ static bool add_parallel(struct machine *m, struct dev_host h, GError **err)
 		g_autofree char *id = g_strdup_printf("lpt%u", i + 1);
 
 		h.index = i;
+		h.gsi = board_isa_gsi(m);
 		h.chr = board_add_console(m, g_ptr_array_index(list, i));
 		if (!board_add_class(m, &lpt_class, id, &h, err))
 			return false;
@@ -261,6 +270,7 @@ static bool add_serial(struct machine *m, struct dev_host h, GError **err)
 		g_autofree char *id = g_strdup_printf("com%u", i + 1);
 
 		h.index = i;
+		h.gsi = board_isa_gsi(m);
 		h.chr = i < list->len ? board_add_console(
 						m, g_ptr_array_index(list, i))
 				      : NULL;
@@ -378,6 +388,7 @@ bool board_pc_init(struct machine *m, GError **err)
 	b->roms = g_ptr_array_new_with_free_func(free);
 	if (!add_interrupts(m, &h, err) || !add_timers(m, h, err))
 		return false;
+	b->isa_lines = irq_lines_new(b->gsi);
 	bus_lock(m->bus);
 	b->pci = pci_bus_new(m->bus);
 	bus_unlock(m->bus);
@@ -426,6 +437,7 @@ void board_pc_fini(struct machine *m)
 	if (b->pci)
 		pci_bus_free(b->pci);
 	bus_unlock(m->bus);
+	g_clear_pointer(&b->isa_lines, irq_lines_free);
 	board_close_drives(m);
 	for (unsigned i = 0; b->nets && i < b->nets->len; i++) {
 		struct net_port *p = g_ptr_array_index(b->nets, i);

@@ -74,6 +74,7 @@ struct board {
 	struct pci_bus *pci;
 	const struct bus_irq *gsi;
 	struct bus_irq kernel_gsi[BUS_NGSI]; /* KVM's interrupt controllers */
+	struct irq_lines *isa_lines;	     /* of cards that may share some */
 	struct dev *dev[BOARD_MAX_DEVICES];  /* in order of making */
 	unsigned ndevs;
 	int next_slot; /* of PCI, for cards */
@@ -138,6 +139,9 @@ uint8_t *board_add_rom(struct machine *m, struct conf_file *file,
 	struct dev *dev, uint32_t *bytes);
 /* Fill board.boot_paths. */
 void board_boot_order(struct machine *m);
+
+/* The lines of one more ISA card. */
+const struct bus_irq *board_isa_gsi(struct machine *m);
 
 /* A byte stream to the host, or NULL. */
 struct dev_chardev *board_add_console(

@@ -96,6 +96,8 @@ bool board_add_sound(struct machine *m, const struct dev_host *h, GError **err)
 		card.isa_irq = (uint8_t)s->irq;
 		card.isa_dma = (uint8_t)s->dma;
 		card.isa_dma16 = (uint8_t)s->dma16;
+		if (s->model == CONF_SOUND_SB16)
+			card.gsi = board_isa_gsi(m);
 		if (s->model == CONF_SOUND_SB16
 				? !board_add_class(
 					  m, &sb16_class, id, &card, err)

@@ -1,6 +1,8 @@
 /* dev-serial.c - 16550 and debug port. */
 #include "dev-board.h"
 #include "dev/chardev.h"
+#include "dev/misc/irq_lines.h"
+#include "dev/state.h"
 
 struct wire {
 	struct dev_chardev chr;
@@ -212,6 +214,113 @@ static void test_debugcon(void)
 	board_fini(&b);
 }
 
+/* ---- COM1 and COM3 have one line ---- */
+
+struct shared {
+	struct board b;
+	struct bus_irq out[BUS_NGSI];
+	struct irq_lines *lines;
+	struct dev *com[2];
+	bool level;
+	unsigned edges;
+};
+
+static void shared_set(void *opaque, unsigned n, bool level)
+{
+	struct shared *s = opaque;
+
+	if (n != 4)
+		return;
+	s->edges += level && !s->level;
+	s->level = level;
+}
+
+static void shared_init(struct shared *s)
+{
+	memset(s, 0, sizeof(*s));
+	board_init(&s->b, 1);
+	for (unsigned n = 0; n < BUS_NGSI; n++)
+		s->out[n] = (struct bus_irq){shared_set, s, n};
+	s->lines = irq_lines_new(s->out);
+	for (unsigned i = 0; i < 2; i++) {
+		s->b.host.index = 2 * i;
+		s->b.host.gsi = irq_lines_add(s->lines);
+		s->com[i] = board_add(&s->b, "uart16550");
+		outb(&s->b, i ? 0x3ec : 0x3fc, 0x08);
+	}
+}
+
+static void shared_fini(struct shared *s)
+{
+	board_fini(&s->b);
+	irq_lines_free(s->lines);
+}
+
+static void test_shared_line(void)
+{
+	struct shared s;
+
+	shared_init(&s);
+	outb(&s.b, 0x3f9, 0x02); /* both want to be told that they can send */
+	outb(&s.b, 0x3e9, 0x02);
+	g_assert_true(s.level);
+	g_assert_cmpuint(s.edges, ==, 1);
+	/* the first is served: the other one still holds the line */
+	g_assert_cmphex(inb(&s.b, 0x3fa), ==, 0x02);
+	g_assert_true(s.level);
+	/* no edge by the one while the other is high */
+	outb(&s.b, 0x3f9, 0x00);
+	outb(&s.b, 0x3f9, 0x02);
+	g_assert_cmpuint(s.edges, ==, 1);
+	inb(&s.b, 0x3fa);
+	inb(&s.b, 0x3ea);
+	g_assert_false(s.level);
+	/* then the next one makes one */
+	outb(&s.b, 0x3e9, 0x00);
+	outb(&s.b, 0x3e9, 0x02);
+	g_assert_cmpuint(s.edges, ==, 2);
+	shared_fini(&s);
+}
+
+static void shared_copy(struct shared *from, struct shared *to)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		g_autoptr(GByteArray) a = g_byte_array_new();
+		char err[128] = "";
+		struct state_in in = {
+			.bus = to->b.bus, .err = err, .errsize = 128};
+
+		bus_lock(from->b.bus);
+		g_assert_cmpint(dev_save(from->com[i], a, err, 128), ==, 0);
+		bus_unlock(from->b.bus);
+		in.p = a->data;
+		in.n = a->len;
+		bus_lock(to->b.bus);
+		g_assert_cmpint(dev_load(to->com[i], &in), ==, 0);
+		bus_unlock(to->b.bus);
+	}
+}
+
+/* The controller has its level; lines know again who drives them. */
+static void test_shared_state(void)
+{
+	struct shared a, b;
+
+	shared_init(&a);
+	outb(&a.b, 0x3f9, 0x02);
+	outb(&a.b, 0x3e9, 0x02);
+	shared_init(&b);
+	shared_copy(&a, &b);
+	g_assert_cmpuint(b.edges, ==, 0);
+	b.level = true;
+	inb(&b.b, 0x3fa);
+	g_assert_true(b.level);
+	inb(&b.b, 0x3ea);
+	g_assert_false(b.level);
+	shared_fini(&a);
+	shared_fini(&b);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -221,6 +330,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/uart/fifo-reset", test_fifo_reset_keeps_input);
 	g_test_add_func("/uart/loopback", test_loopback);
 	g_test_add_func("/uart/registers", test_registers);
+	g_test_add_func("/uart/shared-line", test_shared_line);
+	g_test_add_func("/uart/shared-state", test_shared_state);
 	g_test_add_func("/debugcon", test_debugcon);
 	return g_test_run();
 }

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dev/misc/irq_lines.h"
 #include "dev/net/card.h"
 #include "dev/pci/pci_priv.h"
 #include "dev/state.h"
@@ -70,9 +71,14 @@ struct ne2000 {
 
 /* ---- interrupts ---- */
 
+static bool ne2000_level(const struct ne2000 *d)
+{
+	return d->isr & d->imr & 0x7f;
+}
+
 static void ne2000_update_irq(struct ne2000 *d)
 {
-	bool level = d->isr & d->imr & 0x7f;
+	bool level = ne2000_level(d);
 
 	if (d->pci.bus)
 		pci_set_intx(&d->pci, level);
@@ -552,6 +558,17 @@ static bool ne2000_on_pci(const void *obj)
 	return ((const struct ne2000 *)obj)->pci.bus;
 }
 
+static int ne2000_loaded(
+	void *obj, unsigned version, char *err, unsigned errsize)
+{
+	const struct ne2000 *d = obj;
+
+	if (!d->pci.bus)
+		irq_lines_note(
+			&d->dev.host.gsi[d->dev.host.isa_irq], ne2000_level(d));
+	return 0;
+}
+
 static const struct state_field ne2000_fields[] = {
 	STATE_STRUCT(
 		struct ne2000, pci, &pci_func_state, .when = ne2000_on_pci),
@@ -577,8 +594,8 @@ static const struct state_field ne2000_fields[] = {
 	STATE_BYTES(struct ne2000, ram),
 };
 
-static const struct state_list ne2000_state =
-	STATE_LIST("ne2000", struct ne2000, 1, ne2000_fields);
+static const struct state_list ne2000_state = STATE_LIST(
+	"ne2000", struct ne2000, 1, ne2000_fields, .loaded = ne2000_loaded);
 
 #define NE2000_CLASS(name_, init_)                                             \
 	{                                                                      \

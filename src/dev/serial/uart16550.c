@@ -18,6 +18,7 @@
 #include <glib.h>
 
 #include "dev/chardev.h"
+#include "dev/misc/irq_lines.h"
 #include "dev/serial/uart16550.h"
 #include "dev/state.h"
 
@@ -114,13 +115,18 @@ static uint8_t uart16550_cause(const struct uart16550 *u)
 	return IIR_NONE;
 }
 
-static void uart16550_update(struct uart16550 *u)
+/* The PC wires INTR through a buffer that OUT2 enables; the pin is inactive in
+ * loop-back mode. */
+static bool uart16550_level(const struct uart16550 *u)
 {
-	/* The PC wires INTR through a buffer that OUT2 enables; the pin is
-	 * inactive in loop-back mode. */
 	bool gate = (u->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
 
-	bus_irq_set(&u->irq, gate && uart16550_cause(u) != IIR_NONE);
+	return gate && uart16550_cause(u) != IIR_NONE;
+}
+
+static void uart16550_update(struct uart16550 *u)
+{
+	bus_irq_set(&u->irq, uart16550_level(u));
 }
 
 /* ---- receiver ---- */
@@ -510,6 +516,15 @@ static void uart16550_describe(struct dev *d, char *buf, unsigned size)
 
 /* ---- state ---- */
 
+static int uart16550_loaded(
+	void *obj, unsigned version, char *err, unsigned errsize)
+{
+	const struct uart16550 *u = obj;
+
+	irq_lines_note(&u->irq, uart16550_level(u));
+	return 0;
+}
+
 static const struct state_field uart16550_fields[] = {
 	STATE(struct uart16550, ier, .max = 0x0f),
 	STATE(struct uart16550, lcr),
@@ -532,8 +547,8 @@ static const struct state_field uart16550_fields[] = {
 	STATE_TIMER(struct uart16550, refill_timer),
 };
 
-static const struct state_list uart16550_state =
-	STATE_LIST("uart16550", struct uart16550, 1, uart16550_fields);
+static const struct state_list uart16550_state = STATE_LIST("uart16550",
+	struct uart16550, 1, uart16550_fields, .loaded = uart16550_loaded);
 
 const struct dev_class uart16550_class = {
 	.name = "uart16550",

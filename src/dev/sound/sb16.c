@@ -14,6 +14,7 @@
 
 #include <glib.h>
 
+#include "dev/misc/irq_lines.h"
 #include "dev/sound/sb16_priv.h"
 
 #define FM_PORT	 0x388
@@ -424,6 +425,8 @@ static int sb16_loaded(void *obj, unsigned version, char *err, unsigned errsize)
 	sb_dsp_resume(s);
 	fm_wake(s, bus_clock_ns(s->dev.host.bus));
 	sb_tune(s);
+	if (s->mixer[M_IRQ] & 15)
+		irq_lines_note(sb_line(s), s->irq_status);
 	return 0;
 }
 
