@@ -418,6 +418,48 @@ int bmap_preadv(struct blk *b, const struct iovec *iov, int n, uint64_t off)
 	return rc;
 }
 
+/* Is the table's piece for [off, off + len) in memory?  Two pages at most. */
+static bool bmap_loaded(struct bmap *m, uint64_t off, uint64_t len)
+{
+	uint64_t first = bmap_slot(m, off / m->block) / m->per_page;
+	uint64_t last = bmap_slot(m, (off + len - 1) / m->block) / m->per_page;
+
+	return last - first <= 1 && atomic_load(&m->page[first].data) &&
+	       atomic_load(&m->page[last].data);
+}
+
+/* Lock held. */
+static int bmap_read_now(
+	struct bmap *m, const struct iovec *iov, int n, uint64_t off)
+{
+	uint64_t len = iov_bytes(iov, n);
+	struct bmap_run r;
+
+	if (!bmap_loaded(m, off, len) || bmap_find(m, off, len, &r) ||
+		r.len != len)
+		return -EAGAIN;
+	if (r.kind == BMAP_DATA)
+		return blk_preadv_now(m->lower, iov, n, r.off);
+	if (r.kind == BMAP_BELOW && m->below)
+		return blk_preadv_now(m->below, iov, n, off + m->below_off);
+	if (r.kind != BMAP_BELOW && r.kind != BMAP_ZERO)
+		return -EAGAIN;
+	iov_zero(iov, n);
+	return 0;
+}
+
+int bmap_preadv_now(struct blk *b, const struct iovec *iov, int n, uint64_t off)
+{
+	struct bmap *m = (struct bmap *)b;
+	int rc = -EAGAIN;
+
+	if (pthread_rwlock_tryrdlock(&m->lock))
+		return rc;
+	rc = bmap_read_now(m, iov, n, off);
+	pthread_rwlock_unlock(&m->lock);
+	return rc;
+}
+
 /* ---- writing: lock held alone ---- */
 
 int bmap_place(struct bmap *m, unsigned n, uint64_t *off)

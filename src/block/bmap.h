@@ -113,6 +113,8 @@ struct bmap {
 
 /* For bmap_class, as far as a format has no own. */
 int bmap_preadv(struct blk *b, const struct iovec *iov, int n, uint64_t off);
+int bmap_preadv_now(
+	struct blk *b, const struct iovec *iov, int n, uint64_t off);
 int bmap_pwritev(struct blk *b, const struct iovec *iov, int n, uint64_t off);
 int bmap_flush(struct blk *b);
 int bmap_discard(struct blk *b, uint64_t off, uint64_t len);

@@ -50,6 +50,7 @@ static void parallels_close(struct blk *b)
 static const struct blk_ops parallels_ops = {
 	.name = "parallels",
 	.preadv = bmap_preadv,
+	.preadv_now = bmap_preadv_now,
 	.pwritev = bmap_pwritev,
 	.map = bmap_map,
 	.close = parallels_close,

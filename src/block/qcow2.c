@@ -273,6 +273,43 @@ static int qcow2_preadv(
 	return rc;
 }
 
+/* q->lock held. */
+static int qcow2_read_now(
+	struct qcow2 *q, const struct iovec *iov, int n, uint64_t off)
+{
+	uint64_t len = iov_bytes(iov, n);
+	struct qcow2_run r;
+	bool cached;
+
+	if (pthread_mutex_trylock(&q->cache_lock))
+		return -EAGAIN;
+	cached = qcow2_l2_cached(q, off);
+	pthread_mutex_unlock(&q->cache_lock);
+	if (!cached || qcow2_find_run(q, off, len, &r) || r.len != len)
+		return -EAGAIN;
+	if (r.kind == Q_DATA)
+		return blk_preadv_now(q->lower, iov, n, r.off);
+	if (r.kind == Q_HOLE && q->blk.backing)
+		return blk_preadv_now(q->blk.backing, iov, n, off);
+	if (r.kind != Q_HOLE && r.kind != Q_ZEROS)
+		return -EAGAIN;
+	iov_zero(iov, n);
+	return 0;
+}
+
+static int qcow2_preadv_now(
+	struct blk *b, const struct iovec *iov, int n, uint64_t off)
+{
+	struct qcow2 *q = qcow2_of(b);
+	int rc = -EAGAIN;
+
+	if (pthread_rwlock_tryrdlock(&q->lock))
+		return rc;
+	rc = qcow2_read_now(q, iov, n, off);
+	pthread_rwlock_unlock(&q->lock);
+	return rc;
+}
+
 /* ---- writing ---- */
 
 void qcow2_drop_entry(struct qcow2 *q, struct qcow2_entry v)
@@ -691,6 +728,7 @@ static void qcow2_close(struct blk *b)
 const struct blk_ops qcow2_ops = {
 	.name = "qcow2",
 	.preadv = qcow2_preadv,
+	.preadv_now = qcow2_preadv_now,
 	.pwritev = qcow2_pwritev,
 	.flush = qcow2_flush,
 	.discard = qcow2_discard,

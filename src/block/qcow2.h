@@ -157,6 +157,8 @@ void qcow2_root_set(struct qcow2_root *r, uint32_t i, uint64_t v);
  * many (at least 1, those of one table), or -errno. */
 int qcow2_l2_read(
 	struct qcow2 *q, uint64_t off, struct qcow2_entry *entry, unsigned n);
+/* Would that have to be read from the file? */
+bool qcow2_l2_cached(struct qcow2 *q, uint64_t off);
 /* The table for changing entries at off.  Alone. */
 int qcow2_l2_for_write(struct qcow2 *q, uint64_t off, struct qcow2_table **out);
 static inline unsigned qcow2_l2_index(const struct qcow2 *q, uint64_t off)

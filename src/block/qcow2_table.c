@@ -253,6 +253,17 @@ int qcow2_l2_read(
 	return n;
 }
 
+bool qcow2_l2_cached(struct qcow2 *q, uint64_t off)
+{
+	uint64_t at = q->l1.entry[qcow2_l1_index(q, off)] & QCOW2_L1_OFFSET;
+	const struct qcow2_table *set = qcow2_cache_set(q, &q->l2, at);
+	bool has = !at;
+
+	for (unsigned i = 0; i < QCOW2_WAYS; i++)
+		has |= set[i].off == at;
+	return has;
+}
+
 /* A table of our own in place of none, or of one that a snapshot shares. */
 static int qcow2_l2_replace(
 	struct qcow2 *q, uint32_t i, uint64_t old, struct qcow2_table **out)

@@ -126,6 +126,7 @@ static void vdi_close(struct blk *b)
 static const struct blk_ops vdi_ops = {
 	.name = "vdi",
 	.preadv = bmap_preadv,
+	.preadv_now = bmap_preadv_now,
 	.pwritev = bmap_pwritev,
 	.flush = bmap_flush,
 	.discard = bmap_discard,

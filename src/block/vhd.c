@@ -14,7 +14,9 @@
  * missing are brought in and synced before the bits are set.
  *
  * A new block takes the footer's place, and the footer moves behind it.  A cut
- * may leave no footer: the copy at the file's start is then used.
+ * may leave no footer: the copy at the file's start is then used.  Blocks may
+ * lie at any sector; ours are such that a guest's pages are pages of the file,
+ * which small writes are much faster for.
  */
 #include "block/vhd.h"
 
@@ -22,6 +24,8 @@
 #include <string.h>
 
 #include "block/bytes.h"
+
+#define PAGE 4096ull
 
 /* ---- geometry: the specification's appendix ---- */
 
@@ -157,20 +161,21 @@ static int vhd_write_bitmap(struct vhd *v, uint64_t at)
 	return blk_pwrite(v->m.lower, ones, v->bitmap, at);
 }
 
-/* A block where the footer is, and the footer behind it. */
+/* A block where the footer is, or a little behind, and the footer behind it. */
 static int vhd_place(struct bmap *m, unsigned n, uint64_t *off)
 {
 	struct vhd *v = (struct vhd *)m;
-	uint64_t end = m->end + v->bitmap + m->block;
+	uint64_t data = (m->end + v->bitmap + PAGE - 1) & ~(PAGE - 1);
+	uint64_t end = data + m->block;
 	int rc = blk_resize(m->lower, end + 512);
 
 	if (!rc)
 		rc = blk_pwrite(m->lower, v->foot, 512, end);
 	if (!rc)
-		rc = vhd_write_bitmap(v, m->end);
+		rc = vhd_write_bitmap(v, data - v->bitmap);
 	if (rc)
 		return rc;
-	*off = m->end + v->bitmap;
+	*off = data;
 	m->end = end;
 	return 0;
 }
@@ -235,6 +240,7 @@ static void vhd_close(struct blk *b)
 static const struct blk_ops vhd_ops = {
 	.name = "vhd",
 	.preadv = bmap_preadv,
+	.preadv_now = bmap_preadv_now,
 	.pwritev = bmap_pwritev,
 	.flush = bmap_flush,
 	.discard = bmap_discard,
@@ -262,6 +268,12 @@ static int fixed_preadv(
 	struct blk *b, const struct iovec *iov, int n, uint64_t off)
 {
 	return blk_preadv(vhd_of(b)->m.lower, iov, n, off);
+}
+
+static int fixed_preadv_now(
+	struct blk *b, const struct iovec *iov, int n, uint64_t off)
+{
+	return blk_preadv_now(vhd_of(b)->m.lower, iov, n, off);
 }
 
 static int fixed_pwritev(
@@ -295,6 +307,7 @@ static int fixed_map(
 static const struct blk_ops fixed_ops = {
 	.name = "vhd",
 	.preadv = fixed_preadv,
+	.preadv_now = fixed_preadv_now,
 	.pwritev = fixed_pwritev,
 	.flush = fixed_flush,
 	.discard = fixed_discard,

@@ -174,6 +174,7 @@ static void vhdx_close(struct blk *b)
 static const struct blk_ops vhdx_ops = {
 	.name = "vhdx",
 	.preadv = bmap_preadv,
+	.preadv_now = bmap_preadv_now,
 	.pwritev = bmap_pwritev,
 	.flush = bmap_flush,
 	.discard = bmap_discard,

@@ -123,6 +123,16 @@ static int vmdk_preadv(
 		vmdk_of(b), READ, iov, n, (uint64_t[]){off, iov_bytes(iov, n)});
 }
 
+static int vmdk_preadv_now(
+	struct blk *b, const struct iovec *iov, int n, uint64_t off)
+{
+	const struct vmdk_extent *e = vmdk_at(vmdk_of(b), off);
+
+	if (!e->blk || off - e->start + iov_bytes(iov, n) > e->size)
+		return -EAGAIN;
+	return blk_preadv_now(e->blk, iov, n, off - e->start + e->base);
+}
+
 static int vmdk_pwritev(
 	struct blk *b, const struct iovec *iov, int n, uint64_t off)
 {
@@ -212,6 +222,7 @@ static void vmdk_close(struct blk *b)
 static const struct blk_ops vmdk_ops = {
 	.name = "vmdk",
 	.preadv = vmdk_preadv,
+	.preadv_now = vmdk_preadv_now,
 	.pwritev = vmdk_pwritev,
 	.flush = vmdk_flush,
 	.discard = vmdk_discard,

@@ -139,6 +139,7 @@ static void sparse_close(struct blk *b)
 const struct blk_ops vmdk_sparse_ops = {
 	.name = "vmdk-extent",
 	.preadv = bmap_preadv,
+	.preadv_now = bmap_preadv_now,
 	.pwritev = bmap_pwritev,
 	.flush = bmap_flush,
 	.discard = bmap_discard,

@@ -114,7 +114,7 @@ class Agent:
 
 def command(rival, kernel, initrd, append, options):
     """The words that start a guest; options: cpus, mem, nic, disk, and write=False
-    to throw away what is written to the disk.
+    to throw away what is written to the disk; format and cache of the disk.
     rival: "tcg", or (path of vmeste, engine)."""
     cpus, mem = options.get("cpus", 1), options.get("mem", 1024)
     disk, nic = options.get("disk"), options.get("nic", False)
@@ -128,8 +128,11 @@ def command(rival, kernel, initrd, append, options):
                  "user,model=virtio-net-pci" if nic else "none"]
         if disk:
             keep = "off" if options.get("write", True) else "on"
-            words += ["-drive", "if=virtio,format=raw,cache=none,file.locking=off,"
-                      f"snapshot={keep},file={disk}"]
+            fmt = {"vhd": "vpc"}.get(options.get("format"),
+                                     options.get("format", "raw"))
+            words += ["-drive", f"if=virtio,format={fmt},"
+                      f"cache={options.get('cache', 'none')},"
+                      f"file.locking=off,snapshot={keep},file={disk}"]
         return words
     path, engine = rival
     words = [path, "run", "--engine", engine, "--cpus", cpus, "--mem",
@@ -138,7 +141,8 @@ def command(rival, kernel, initrd, append, options):
     words += ["--nic", "user"] if nic else []
     if disk:
         keep = "" if options.get("write", True) else ",snapshot"
-        words += ["--disk", f"{disk}{keep}"]
+        fmt = f",format={options['format']}" if "format" in options else ""
+        words += ["--disk", f"{disk}{keep}{fmt}"]
     return words
 
 

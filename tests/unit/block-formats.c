@@ -89,12 +89,33 @@ static void random_op(struct model *m, unsigned max)
 	}
 }
 
+/* What can be read at once is the same, and much can where a raw file can. */
+static void read_now(struct model *m)
+{
+	static bool host_can;
+	uint8_t buf[4096];
+	struct iovec iov = {buf, sizeof(buf)};
+	unsigned n = 0;
+
+	for (uint64_t at = 0; at + sizeof(buf) <= m->size; at += sizeof(buf)) {
+		if (blk_preadv_now(m->b, &iov, 1, at))
+			continue;
+		g_assert_cmpmem(buf, sizeof(buf), m->want + at, sizeof(buf));
+		n++;
+	}
+	if (!strcmp(m->b->ops->name, "raw"))
+		host_can = n > 0;
+	else if (host_can)
+		g_assert_cmpuint(n, >, m->size / sizeof(buf) / 4);
+}
+
 static void read_all(struct model *m)
 {
 	g_autofree uint8_t *buf = g_malloc(m->size);
 
 	g_assert_cmpint(blk_pread(m->b, buf, m->size, 0), ==, 0);
 	g_assert_cmpint(memcmp(buf, m->want, m->size), ==, 0);
+	read_now(m);
 }
 
 /* So must holes of the file, and what can be seen in it is what is read. */
@@ -214,6 +235,20 @@ static void create_ok(
 	g_assert_no_error(err);
 }
 
+/* A guest's pages are pages of the file. */
+static void aligned(const struct shape *s)
+{
+	struct blk *b = open_ok(s, "t.img", true);
+	struct blk_extent e;
+
+	for (uint64_t at = 0; at < b->size && s->block != 512; at += e.len) {
+		g_assert_cmpint(blk_map(b, at, b->size - at, &e), ==, 0);
+		if (e.state == BLK_DATA && e.file)
+			g_assert_cmpuint(e.at % 4096, ==, at % 4096);
+	}
+	blk_close(b);
+}
+
 static void test_ours(const void *data)
 {
 	const struct shape *s = data;
@@ -224,6 +259,7 @@ static void test_ours(const void *data)
 	create_ok(s, "t.img", &c);
 	g_assert_cmpuint(c.size, >=, s->size);
 	exercise(s, "t.img", true);
+	aligned(s);
 }
 
 static void test_theirs(const void *data)

@@ -50,6 +50,7 @@ int bench_smp(const char *name, double seconds, unsigned threads);
 void bench_smp_list(void);
 
 /* disk.c: rows on a block device or file; writes over it. */
-int bench_disk(const char *path, double seconds);
+/* row NULL: all. */
+int bench_disk(const char *path, double seconds, const char *row);
 
 #endif

@@ -6,7 +6,7 @@
  *   bench smp NAME SECONDS N       with N threads
  *   bench time SECONDS COMMAND...  the shortest run of a command, in seconds
  *   bench text BYTES               the same text each time, to stdout
- *   bench disk PATH SECONDS        all disk rows; writes over PATH
+ *   bench disk PATH SECONDS [ROW]  disk rows, or one; writes over PATH
  *   bench clock                    monotonic seconds
  *   bench true                     do nothing, for those who time exec
  *
@@ -200,8 +200,8 @@ int main(int argc, char **argv)
 		return time_command(atof(argv[2]), argv + 3);
 	if (!strcmp(verb, "text") && argc == 3)
 		return text((size_t)atoll(argv[2]));
-	if (!strcmp(verb, "disk") && argc == 4)
-		return bench_disk(argv[2], atof(argv[3]));
+	if (!strcmp(verb, "disk") && (argc == 4 || argc == 5))
+		return bench_disk(argv[2], atof(argv[3]), argv[4]);
 	if (!strcmp(verb, "clock")) {
 		printf("%.6f\n", bench_now());
 		return 0;
