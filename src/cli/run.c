@@ -26,7 +26,8 @@ struct run {
 	const struct conf_os *os; /* --os, or NULL */
 	char *password;		  /* the file of the remote screen's */
 	char *stored;		  /* a machine that has a folder */
-	GPtrArray *given;	  /* struct node_setting: the flags, in order */
+	bool lenient;	  /* it goes on, whatever its settings say by now */
+	GPtrArray *given; /* struct node_setting: the flags, in order */
 };
 
 #define SETTER(name)                                                           \
@@ -714,7 +715,8 @@ static void remove_sockets(const struct conf_machine *m)
 static bool come_back(struct run *r, GError **err)
 {
 	bool named = false;
-	struct conf_machine *m = cli_state_machine(r->m, &named, err);
+	struct conf_machine *m =
+		cli_state_machine(r->m, r->lenient, &named, err);
 
 	if (!m)
 		return false;
@@ -751,10 +753,10 @@ bool cli_run_open(void *ctx, const char *socket, GError **err)
 			"nothing to boot");
 		return false;
 	}
+	if (!r->serial_stated && (!r->m->state.path || r->lenient))
+		default_serial(r, socket);
 	if (r->m->state.path && !come_back(r, err))
 		return false;
-	if (!r->serial_stated && r->m->state.fd < 0)
-		default_serial(r, socket);
 	if (open_all(r, err)) {
 		cli_files_absolute(r->m);
 		return true;
@@ -762,6 +764,14 @@ bool cli_run_open(void *ctx, const char *socket, GError **err)
 	cli_run_close(r);
 	cli_files_remove(r->m);
 	return false;
+}
+
+void cli_run_go_on(void *ctx, const char *state)
+{
+	struct run *r = ctx;
+
+	set_string(&r->m->state.path, state);
+	r->source = r->lenient = true;
 }
 
 void cli_run_close(void *ctx)

@@ -85,6 +85,11 @@ int cli_pause(void *ctx, GError **err)
 
 int cli_resume(void *ctx, GError **err)
 {
+	const struct running *r = ctx;
+
+	if (r->words.n == 1 &&
+		!strcmp(cli_stored_state(r->words.word[0]), "saved"))
+		return cli_stored_start(r->words.word[0], false, err);
 	return request(running_open(ctx, 1, err), "resume", NULL, err);
 }
 
@@ -197,6 +202,8 @@ int cli_stop(void *ctx, GError **err)
 	if (m)
 		gone = wait_gone(sock, r->timeout_ms, err);
 	close(sock);
+	if (gone && node_exists(r->words.word[0]))
+		node_wait_off(r->words.word[0], STOP_MS);
 	return gone ? 0 : cli_status(err);
 }
 
@@ -218,5 +225,5 @@ int cli_restart(void *ctx, GError **err)
 		g_propagate_error(err, g_steal_pointer(&e));
 		return cli_status(err);
 	}
-	return cli_stored_start(r->words.word[0], err);
+	return cli_stored_start(r->words.word[0], false, err);
 }

@@ -28,7 +28,9 @@ static const char *const forgotten[] = {"control", "gdb", "gdb_wait", "trace",
 
 /* Members of drives and cards that a guest can see. */
 static const char *const drive_seen[] = {
-	"media", "format", "bus", "readonly", "snapshot", NULL};
+	"media", "bus", "readonly", "snapshot", NULL};
+/* What a machine that has a folder has in it, which may have moved. */
+static const char *const files[] = {"kernel", "initrd", "nvram", NULL};
 static const char *const nic_seen[] = {"model", NULL};
 
 /* ---- reading ---- */
@@ -116,6 +118,13 @@ static bool merge_list(JsonNode *to, JsonNode *from, const char *const *seen,
 	return true;
 }
 
+/* Where images are now, and in what format. */
+static bool merge_drives(JsonNode *to, JsonNode *from)
+{
+	return merge_list(to, from, drive_seen, "file") &&
+	       merge_list(to, from, drive_seen, "format");
+}
+
 /* Serial lines: as many, wherever they go.  A virtio console is there or
  * not. */
 static bool merge_serial(JsonObject *to, const char *key, JsonNode *from)
@@ -138,20 +147,21 @@ static bool merge_serial(JsonObject *to, const char *key, JsonNode *from)
 	return true;
 }
 
-static bool merge_member(
-	JsonObject *to, const char *key, JsonNode *n, GError **err)
+static bool merge_member(JsonObject *to, const char *key, JsonNode *n,
+	bool lenient, GError **err)
 {
 	bool ok;
 
-	if (g_strv_contains(host_side, key)) {
+	if (g_strv_contains(host_side, key) ||
+		(lenient && g_strv_contains(files, key))) {
 		json_object_set_member(to, key, json_node_copy(n));
 		return true;
 	}
 	if (!strcmp(key, "state"))
 		return true;
 	if (!strcmp(key, "drives"))
-		ok = merge_list(
-			json_object_get_member(to, key), n, drive_seen, "file");
+		return merge_drives(json_object_get_member(to, key), n) ||
+		       refuse(key, err);
 	else if (!strcmp(key, "nics"))
 		ok = merge_list(json_object_get_member(to, key), n, nic_seen,
 			"forwards");
@@ -160,10 +170,11 @@ static bool merge_member(
 		ok = merge_serial(to, key, n);
 	else
 		ok = same(json_object_get_member(to, key), n);
-	return ok || refuse(key, err);
+	return ok || lenient || refuse(key, err);
 }
 
-static bool merge(JsonObject *to, const struct conf_machine *m, GError **err)
+static bool merge(JsonObject *to, const struct conf_machine *m, bool lenient,
+	GError **err)
 {
 	g_autoptr(conf_machine_auto) plain = conf_machine_new();
 	g_autoptr(JsonNode) flags = conf_machine_to_json(m, NULL);
@@ -179,7 +190,7 @@ static bool merge(JsonObject *to, const struct conf_machine *m, GError **err)
 		JsonNode *n = json_object_get_member(f, k->data);
 
 		if (!same(n, json_object_get_member(d, k->data)) &&
-			!merge_member(to, k->data, n, err))
+			!merge_member(to, k->data, n, lenient, err))
 			return false;
 	}
 	return true;
@@ -221,7 +232,7 @@ static void find_files(struct conf_machine *m, const char *state)
 }
 
 struct conf_machine *cli_state_machine(
-	const struct conf_machine *m, bool *named, GError **err)
+	const struct conf_machine *m, bool lenient, bool *named, GError **err)
 {
 	const char *path = m->state.path;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -238,7 +249,7 @@ struct conf_machine *cli_state_machine(
 	if (node) {
 		*named = json_object_has_member(
 			json_node_get_object(node), "control");
-		if (merge(json_node_get_object(node), m, err))
+		if (merge(json_node_get_object(node), m, lenient, err))
 			out = conf_machine_from_json(node, NULL, 0, err);
 	}
 	if (!out) {

@@ -13,6 +13,7 @@
 
 #include "cli/control.h"
 #include "cli/session.h"
+#include "cli/snap.h"
 #include "cli/verb.h"
 #include "conf/error.h"
 #include "node/folder.h"
@@ -39,14 +40,22 @@ GPtrArray *cli_stored_settings(const char *name, GError **err)
 	return s ? node_settings_list(s, dir) : NULL;
 }
 
+/* Not one of which somebody began to go on, and was killed. */
+static bool is_saved(const char *name)
+{
+	g_autoptr(node_tree_auto) t = snaps_look(name, NULL);
+
+	return t && t->saved.file && !t->saved.resuming;
+}
+
 const char *cli_stored_state(const char *name)
 {
 	switch (node_state(name)) {
 	case NODE_RUNNING: return "running";
-	case NODE_CRASHED: return "crashed";
+	case NODE_CRASHED: return is_saved(name) ? "saved" : "crashed";
 	case NODE_OFF: break;
 	}
-	return "off";
+	return is_saved(name) ? "saved" : "off";
 }
 
 /* Do the settings make a machine? */
@@ -199,21 +208,59 @@ int cli_create(void *ctx, GError **err)
 struct started {
 	void *run;
 	int lock;
+	struct snaps snaps; /* until its guest runs */
+	int ready;	    /* tell that it does, or -1 */
 };
 
-static bool stored_open(struct started *s, const char *name,
-	const GPtrArray *flags, const char *socket, GError **err)
+/* It goes on if it was saved. */
+static bool stored_saved(struct started *s, bool discard, GError **err)
 {
+	g_autoptr(GError) e = NULL;
+	g_autofree char *state = NULL;
+
+	if (discard)
+		return snaps_discard(&s->snaps, err);
+	state = snaps_saved(&s->snaps, &e);
+	if (e) {
+		g_propagate_error(err, g_steal_pointer(&e));
+		return false;
+	}
+	if (state)
+		cli_run_go_on(s->run, state);
+	return !state || snaps_drives(&s->snaps, err);
+}
+
+static bool stored_open(struct started *s, const char *name,
+	const GPtrArray *flags, bool discard, const char *socket, GError **err)
+{
+	*s = (struct started){.lock = -1, .ready = -1};
 	s->run = cli_run_new();
-	s->lock = -1;
-	if (!cli_run_stored(s->run, name, flags, err))
+	if (!snaps_open(&s->snaps, name, err) ||
+		!cli_run_stored(s->run, name, flags, err))
 		return false;
 	s->lock = node_begin(name, err);
-	if (s->lock < 0)
+	if (s->lock < 0 || !stored_saved(s, discard, err))
 		return false;
 	if (socket)
 		unlink(socket); /* of one that was killed */
-	return cli_run_open(s->run, socket, err);
+	return cli_run_open(s->run, socket, err) &&
+	       (!s->snaps.t->saved.file || snaps_resuming(&s->snaps, err));
+}
+
+/* Its guest runs: nothing is saved any more, and others may work on its
+ * states.  What waits hears nothing but an end of file. */
+static void stored_runs(void *opaque)
+{
+	struct started *s = opaque;
+	g_autoptr(GError) e = NULL;
+
+	if (s->snaps.t && s->snaps.t->saved.file &&
+		!snaps_resumed(&s->snaps, &e))
+		fprintf(stderr, "vmeste: %s\n", e->message);
+	snaps_close(&s->snaps);
+	if (s->ready >= 0)
+		close(s->ready);
+	s->ready = -1;
 }
 
 static void stored_close(struct started *s, const char *name, int status,
@@ -223,6 +270,7 @@ static void stored_close(struct started *s, const char *name, int status,
 		cli_run_close(s->run);
 	if (s->lock >= 0)
 		node_end(name, s->lock, status, e ? e->message : NULL);
+	snaps_close(&s->snaps);
 	cli_run_free(s->run);
 }
 
@@ -280,21 +328,14 @@ int cli_stored_run(const char *name, const GPtrArray *flags, GError **err)
 
 	if (made && !create_missing(name, flags, err))
 		return cli_status(err);
-	opened = stored_open(&s, name, now, NULL, &e);
-	status = opened ? cli_session_run(cli_run_machine(s.run), &e)
+	opened = stored_open(&s, name, now, false, NULL, &e);
+	status = opened ? cli_session_run_with(
+				  cli_run_machine(s.run), stored_runs, &s, &e)
 			: conf_error_status(e);
 	stored_close(&s, name, status, e, opened);
 	if (e)
 		g_propagate_error(err, g_steal_pointer(&e));
 	return status;
-}
-
-/* What the process in the background says: nothing but an end of file means
- * that it runs. */
-static void say_started(void *opaque)
-{
-	close(*(int *)opaque);
-	*(int *)opaque = -1;
 }
 
 static void say_failed(int fd, int status, const char *message)
@@ -326,11 +367,12 @@ static void background(struct started *s, const char *name, int ready)
 
 	detach(name);
 	node_runs(s->lock, getpid());
+	s->ready = ready;
 	status = cli_session_run_with(
-		cli_run_machine(s->run), say_started, &ready, &e);
+		cli_run_machine(s->run), stored_runs, s, &e);
 	if (e) {
 		fprintf(stderr, "vmeste: %s\n", e->message);
-		say_failed(ready, status, e->message);
+		say_failed(s->ready, status, e->message);
 	}
 	stored_close(s, name, status, e, true);
 	_exit(0);
@@ -356,14 +398,14 @@ static int wait_started(int fd, GError **err)
 	return status;
 }
 
-int cli_stored_start(const char *name, GError **err)
+int cli_stored_start(const char *name, bool discard, GError **err)
 {
 	g_autofree char *socket = cli_control_path(name, ".serial");
 	struct started s;
 	int ready[2], status;
 	pid_t pid;
 
-	if (!stored_open(&s, name, NULL, socket, err)) {
+	if (!stored_open(&s, name, NULL, discard, socket, err)) {
 		stored_close(
 			&s, name, cli_status(err), err ? *err : NULL, false);
 		return cli_status(err);
@@ -381,6 +423,7 @@ int cli_stored_start(const char *name, GError **err)
 	}
 	close(ready[1]);
 	close(s.lock); /* the other process has it, too */
+	snaps_close(&s.snaps);
 	cli_run_free(s.run);
 	status = wait_started(ready[0], err);
 	close(ready[0]);
@@ -391,7 +434,7 @@ int cli_stored_start(const char *name, GError **err)
 
 struct stored {
 	struct cli_words words;
-	bool yes;
+	bool yes, discard;
 	int output;
 };
 
@@ -426,8 +469,22 @@ int cli_start(void *ctx, GError **err)
 
 	if (!stored_words(s, "which machine?", err))
 		return CONF_ERROR_USAGE;
-	return cli_stored_start(s->words.word[0], err);
+	return cli_stored_start(s->words.word[0], s->discard, err);
 }
+
+static bool set_discard(void *ctx, const char *v, GError **err)
+{
+	((struct stored *)ctx)->discard = true;
+	return true;
+}
+
+const struct cli_flag cli_start_flags[] = {
+	{"discard", 0, NULL,
+		"of a machine that is saved: boot it as after a power cut "
+		"instead of going on",
+		NULL, set_discard},
+	{NULL},
+};
 
 static bool set_yes(void *ctx, const char *v, GError **err)
 {

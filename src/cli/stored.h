@@ -12,11 +12,12 @@
 GPtrArray *cli_stored_settings(const char *name, GError **err);
 /* Run it here, with these flags too; made with them if it is not there. */
 int cli_stored_run(const char *name, const GPtrArray *flags, GError **err);
-/* In the background; returns when its guest runs. */
-int cli_stored_start(const char *name, GError **err);
+/* In the background; returns when its guest runs.  discard: not from where it
+ * was saved. */
+int cli_stored_start(const char *name, bool discard, GError **err);
 /* Change one setting for good: "mem=2G", or back to its default: "mem=". */
 int cli_stored_set(const char *name, const char *what, GError **err);
-/* "off", "running", "crashed" */
+/* "off", "running", "crashed", "saved" */
 const char *cli_stored_state(const char *name);
 
 /* ctx is of cli_run_new. */
@@ -28,6 +29,9 @@ bool cli_run_check(void *ctx, GError **err); /* opens nothing */
 /* Files, sockets, ports.  socket: where the first serial port goes if that is
  * not said; NULL: here. */
 bool cli_run_open(void *ctx, const char *socket, GError **err);
+/* Out of this state, as its machine.xml or flags say what a guest cannot see.
+ */
+void cli_run_go_on(void *ctx, const char *state);
 void cli_run_close(void *ctx);
 struct conf_machine *cli_run_machine(void *ctx);
 

@@ -80,6 +80,13 @@ void cli_words_free(void *ctx);
 bool cli_words_positional(void *ctx, const char *word, GError **err);
 
 /* Constructors of the verbs' contexts and their code, by file. */
+void *cli_help_new(void);
+bool cli_help_positional(void *ctx, const char *word, GError **err);
+int cli_help(void *ctx, GError **err);
+int cli_version(void *ctx, GError **err);
+int cli_completion(void *ctx, GError **err);
+extern const struct cli_flag cli_help_flags[];
+
 void *cli_run_new(void);
 void cli_run_free(void *ctx);
 bool cli_run_positional(void *ctx, const char *word, GError **err);
@@ -175,6 +182,24 @@ extern const struct cli_flag cli_dump_flags[];
 void *cli_save_new(void);
 int cli_save(void *ctx, GError **err);
 extern const struct cli_flag cli_save_flags[];
+
+/* States of machines that live in folders: snap*.c. */
+void *cli_snap_new(void);
+void cli_snap_free(void *ctx);
+int cli_snap(void *ctx, GError **err);
+void *cli_snaps_new(void);
+int cli_snaps(void *ctx, GError **err);
+int cli_tree(void *ctx, GError **err);
+void *cli_back_new(void);
+int cli_back(void *ctx, GError **err);
+void *cli_snaps_rm_new(void);
+int cli_snaps_rm(void *ctx, GError **err);
+int cli_snaps_merge(void *ctx, GError **err);
+void *cli_diff_new(void);
+int cli_diff(void *ctx, GError **err);
+extern const struct cli_flag cli_snap_flags[], cli_snaps_flags[],
+	cli_back_flags[], cli_snaps_rm_flags[], cli_diff_flags[],
+	cli_start_flags[];
 
 /* Driving a machine by its screen: screen.c. */
 void *cli_screen_new(void);

@@ -1,141 +1,11 @@
 /*
- * verbs.c - the verb table and the small verbs.
+ * verbs.c - the verb table.
  *
  * check-style: table
  */
 #include "cli/verb.h"
 
-#include <stdint.h>
-#include <stdio.h>
 #include <string.h>
-
-#include "cli/os.h"
-#include "conf/error.h"
-
-/* What help and completion take: up to two words. */
-struct words {
-	const char *word[2];
-	unsigned n;
-	bool man, json;
-};
-
-static void *words_new(void)
-{
-	return g_new0(struct words, 1);
-}
-
-static bool words_add(void *ctx, const char *word, GError **err)
-{
-	struct words *w = ctx;
-
-	if (w->n == G_N_ELEMENTS(w->word)) {
-		conf_error_set(err, CONF_ERROR_USAGE, NULL, NULL,
-			"too many arguments: '%s'", word);
-		return false;
-	}
-	w->word[w->n++] = word;
-	return true;
-}
-
-static bool set_man(void *ctx, const char *value, GError **err)
-{
-	((struct words *)ctx)->man = true;
-	return true;
-}
-
-static bool set_help_output(void *ctx, const char *value, GError **err)
-{
-	static const char *const words[] = {"table", "json", NULL};
-	static const struct conf_word_list formats = {"format", words};
-	int word;
-
-	if (!conf_parse_word(value, &formats, &word, err))
-		return false;
-	((struct words *)ctx)->json = word == 1;
-	return true;
-}
-
-/* Verbs of two words, as "disk create", begin with a noun. */
-static bool is_noun(const char *word)
-{
-	size_t len = strlen(word);
-
-	for (const struct cli_verb *v = cli_verbs; v->name; v++)
-		if (!strncmp(v->name, word, len) && v->name[len] == ' ')
-			return true;
-	return false;
-}
-
-static int unknown_verb(const char *word, GError **err)
-{
-	g_autoptr(GPtrArray) names = g_ptr_array_new();
-	g_autofree char *fix = NULL;
-	const char *near;
-
-	for (const struct cli_verb *v = cli_verbs; v->name; v++)
-		g_ptr_array_add(names, (char *)(uintptr_t)v->name);
-	g_ptr_array_add(names, NULL);
-	near = cli_nearest(word, (const char *const *)names->pdata);
-	fix = near ? g_strdup_printf("did you mean 'vmeste %s'?", near)
-		   : g_strdup("'vmeste help' lists the verbs");
-	conf_error_set(
-		err, CONF_ERROR_USAGE, NULL, fix, "unknown verb '%s'", word);
-	return CONF_ERROR_USAGE;
-}
-
-static int run_help(void *ctx, GError **err)
-{
-	const struct words *w = ctx;
-	g_autofree char *both =
-		w->n > 1 ? g_strconcat(w->word[0], " ", w->word[1], NULL)
-			 : NULL;
-	const struct cli_verb *v =
-		w->n ? cli_verb_find(both ? both : w->word[0]) : NULL;
-
-	if (w->n && !strcmp(w->word[0], "os")) {
-		cli_os_print(w->json);
-		return 0;
-	}
-	if (w->n == 1 && is_noun(w->word[0])) {
-		cli_help_noun(w->word[0]);
-		return 0;
-	}
-	if (w->n && !v)
-		return unknown_verb(w->word[0], err);
-	if (v && w->man)
-		cli_man_verb(v);
-	else if (v)
-		cli_help_verb(v);
-	else if (w->man)
-		cli_man_main();
-	else
-		cli_help_all();
-	return 0;
-}
-
-static int run_version(void *ctx, GError **err)
-{
-	puts("vmeste " VMESTE_VERSION);
-	return 0;
-}
-
-static int run_completion(void *ctx, GError **err)
-{
-	const struct words *w = ctx;
-
-	if (!w->n) {
-		conf_error_set(err, CONF_ERROR_USAGE, NULL,
-			"choose one of bash, zsh, fish", "which shell?");
-		return CONF_ERROR_USAGE;
-	}
-	return cli_completion_print(w->word[0], err) ? 0 : CONF_ERROR_USAGE;
-}
-
-static const struct cli_flag help_flags[] = {
-	{"man", 0, NULL, "print a man page instead", NULL, set_man},
-	{"output", 'o', "FORMAT", "of os: table (default) or json",
-		"table json", set_help_output},
-	{NULL}};
 
 static const char *const run_examples[] = {
 	"vmeste run --kernel vmlinuz --initrd initrd.gz --append console=ttyS0",
@@ -211,6 +81,31 @@ static const char *const save_examples[] = {"vmeste save web web.state",
 	"All of it into a file; then it ends", "vmeste run --state web.state",
 	"And goes on where it was", "vmeste save --running web web.state",
 	"It hardly notices", NULL};
+static const char *const snap_examples[] = {"vmeste snap web",
+	"All of it, by the name of Snapshot 1",
+	"vmeste snap web 'before SP1' --note 'clean, 3 users'",
+	"With a name and what there is to say", NULL};
+static const char *const snaps_examples[] = {"vmeste snaps web",
+	"Names, times, sizes", "vmeste snaps -o json web", "For a program",
+	NULL};
+static const char *const snaps_rm_examples[] = {
+	"vmeste snaps rm web 'before SP1'",
+	"Others keep what they had of its disks",
+	"vmeste snaps rm --children web@experiments",
+	"With all that was taken after it", NULL};
+static const char *const snaps_merge_examples[] = {"vmeste snaps merge web",
+	"What could not be done while it ran",
+	"vmeste stop web && vmeste snaps merge web", "In a script", NULL};
+static const char *const tree_examples[] = {"vmeste tree web",
+	"What came of what, and where the machine is now",
+	"vmeste tree web | less", "A large one", NULL};
+static const char *const back_examples[] = {"vmeste back web 'before SP1'",
+	"The machine is again what it was; what was not snapped is lost",
+	"vmeste snap web oops && vmeste back web@clean",
+	"Keep what there is, then go back", NULL};
+static const char *const diff_examples[] = {"vmeste diff web clean",
+	"Between that snapshot and now", "vmeste diff web clean 'after SP1'",
+	"Between two", NULL};
 static const char *const stop_examples[] = {"vmeste stop web",
 	"Press the power button and wait until the guest has powered off",
 	"vmeste stop --now web", "Pull the plug", NULL};
@@ -357,9 +252,10 @@ const struct cli_verb cli_verbs[] = {
 	},
 	{
 		.name = "start",
-		.args = "NAME",
+		.args = "[--discard] NAME",
 		.summary = "run a machine in the background",
-		.text = "Boots a machine that has a folder and returns when its guest runs. Its first serial port is vmeste console, unless its settings say otherwise. What it has to say goes to logs/vmeste.log in its folder.",
+		.text = "Boots a machine that has a folder, or lets it go on if it was saved, and returns when its guest runs. Its first serial port is vmeste console, unless its settings say otherwise. What it has to say goes to logs/vmeste.log in its folder.",
+		.flags = cli_start_flags,
 		.examples = start_examples,
 		.new_ctx = cli_stored_new,
 		.free_ctx = cli_words_free,
@@ -588,7 +484,7 @@ const struct cli_verb cli_verbs[] = {
 		.name = "resume",
 		.args = "NAME",
 		.summary = "let a paused machine go on",
-		.text = "Ends vmeste pause; the clocks of the guest go on where they stopped.",
+		.text = "Ends vmeste pause; the clocks of the guest go on where they stopped. A machine that vmeste save has put into its folder is started, and goes on.",
 		.examples = resume_examples,
 		.new_ctx = cli_running_new,
 		.free_ctx = cli_words_free,
@@ -619,15 +515,97 @@ const struct cli_verb cli_verbs[] = {
 	},
 	{
 		.name = "save",
-		.args = "[FLAGS] NAME FILE",
+		.args = "[FLAGS] NAME [FILE]",
 		.summary = "write a running machine into a file and end it",
 		.flags = cli_save_flags,
-		.text = "The file has its memory, processors, devices and settings; vmeste run --state FILE goes on from there, with the same disks. The guest's clock catches up with the time that has passed. Whoever can write the file decides what the machine does: keep it as you keep its disks.",
+		.text = "Without FILE, a machine that has a folder keeps the state there, and vmeste start goes on from it. The file has its memory, processors, devices and settings; vmeste run --state FILE goes on from there, with the same disks. The guest's clock catches up with the time that has passed. Whoever can write the file decides what the machine does: keep it as you keep its disks.",
 		.examples = save_examples,
 		.new_ctx = cli_save_new,
 		.free_ctx = cli_words_free,
 		.positional = cli_words_positional,
 		.run = cli_save,
+	},
+	{
+		.name = "snap",
+		.args = "[FLAGS] NAME [SNAPSHOT]",
+		.summary = "take a snapshot of a machine",
+		.text = "Keeps what the machine is at this moment: disks, settings, UEFI's variables and, if it runs or is saved, its memory and devices. It goes on; it stands for a moment only. Without a name it is called Snapshot 1, 2, and so on. docs/snapshots.md tells more.",
+		.flags = cli_snap_flags,
+		.examples = snap_examples,
+		.new_ctx = cli_snap_new,
+		.free_ctx = cli_snap_free,
+		.positional = cli_words_positional,
+		.run = cli_snap,
+	},
+	{
+		.name = "snaps",
+		.args = "[FLAGS] NAME",
+		.summary = "list the snapshots of a machine",
+		.text = "Parents come before what was taken after them. SIZE is what the snapshot's own files take up on the host. (current): what the machine of now comes of.",
+		.flags = cli_snaps_flags,
+		.examples = snaps_examples,
+		.new_ctx = cli_snaps_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_snaps,
+	},
+	{
+		.name = "snaps rm",
+		.args = "[FLAGS] NAME SNAPSHOT",
+		.summary = "delete a snapshot",
+		.text = "What was taken after it stays as it is: its disks become part of those. Images that a running machine uses wait for vmeste snaps merge.",
+		.flags = cli_snaps_rm_flags,
+		.examples = snaps_rm_examples,
+		.new_ctx = cli_snaps_rm_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_snaps_rm,
+	},
+	{
+		.name = "snaps merge",
+		.args = "NAME",
+		.summary = "merge images that no snapshot needs",
+		.text = "Makes images that are left of deleted snapshots part of those beside them, which takes room back and makes the disks faster. vmeste snaps rm does so itself if the machine is off.",
+		.examples = snaps_merge_examples,
+		.new_ctx = cli_stored_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_snaps_merge,
+	},
+	{
+		.name = "tree",
+		.args = "NAME",
+		.summary = "draw the snapshots of a machine",
+		.text = "What was taken after what, how much memory was kept, and where the machine of now stands, with how much was written since.",
+		.examples = tree_examples,
+		.new_ctx = cli_snaps_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_tree,
+	},
+	{
+		.name = "back",
+		.args = "[FLAGS] NAME SNAPSHOT",
+		.summary = "go back to a snapshot",
+		.text = "The machine is again what it was: disks, settings, UEFI's variables, memory. What it was until now is lost unless there is a snapshot of it. One that ran runs on from there; one that did not is saved then, and vmeste start goes on.",
+		.flags = cli_back_flags,
+		.examples = back_examples,
+		.new_ctx = cli_back_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_back,
+	},
+	{
+		.name = "diff",
+		.args = "[FLAGS] NAME SNAPSHOT [SNAPSHOT]",
+		.summary = "show in what two states of a machine differ",
+		.text = "Settings, blocks of disks and pages of memory. Without a second snapshot, or with current, the machine as it is now; its disks can be read while it is off only.",
+		.flags = cli_diff_flags,
+		.examples = diff_examples,
+		.new_ctx = cli_diff_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_diff,
 	},
 	{
 		.name = "screenshot",
@@ -864,9 +842,9 @@ const struct cli_verb cli_verbs[] = {
 		.summary = "print the version",
 		.text = "Prints the name and the version.",
 		.examples = version_examples,
-		.new_ctx = words_new,
+		.new_ctx = cli_help_new,
 		.free_ctx = g_free,
-		.run = run_version,
+		.run = cli_version,
 	},
 	{
 		.name = "help",
@@ -875,12 +853,12 @@ const struct cli_verb cli_verbs[] = {
 		.text = "Prints the list of verbs, or the flags and examples "
 			"of one verb. os: the guest systems that --os knows, and "
 			"the hardware that each gets.",
-		.flags = help_flags,
+		.flags = cli_help_flags,
 		.examples = help_examples,
-		.new_ctx = words_new,
+		.new_ctx = cli_help_new,
 		.free_ctx = g_free,
-		.positional = words_add,
-		.run = run_help,
+		.positional = cli_help_positional,
+		.run = cli_help,
 	},
 	{
 		.name = "completion",
@@ -889,10 +867,10 @@ const struct cli_verb cli_verbs[] = {
 		.text = "Prints a script that completes verbs, flags and "
 			"their words.",
 		.examples = completion_examples,
-		.new_ctx = words_new,
+		.new_ctx = cli_help_new,
 		.free_ctx = g_free,
-		.positional = words_add,
-		.run = run_completion,
+		.positional = cli_help_positional,
+		.run = cli_completion,
 	},
 	{NULL},
 };
@@ -905,65 +883,4 @@ const struct cli_verb *cli_verb_find(const char *name)
 			return v;
 	}
 	return NULL;
-}
-
-void cli_error_print(const GError *err)
-{
-	fprintf(stderr, "error: %s\n", err->message);
-}
-
-static int run_verb(const struct cli_verb *v, char **words, GError **err)
-{
-	void *ctx = v->new_ctx();
-	bool help = false;
-	int status;
-
-	if (!cli_args_parse(v, ctx, words, &help, err))
-		status = err && *err ? conf_error_status(*err) : 1;
-	else if (help) {
-		cli_help_verb(v);
-		status = 0;
-	} else {
-		status = v->run(ctx, err);
-	}
-	v->free_ctx(ctx);
-	return status;
-}
-
-int cli_main(int argc, char **argv)
-{
-	g_autoptr(GError) err = NULL;
-	g_autofree char *both = NULL;
-	const struct cli_verb *v;
-	const char *name;
-	char **words;
-	int status;
-
-	if (argc < 2) {
-		cli_help_overview();
-		return 0;
-	}
-	name = argv[1];
-	if (!strcmp(name, "--help") || !strcmp(name, "-h"))
-		name = "help";
-	if (!strcmp(name, "--version"))
-		name = "version";
-	words = argv + 2;
-	if (is_noun(name) && argc > 2 && argv[2][0] != '-') {
-		both = g_strconcat(name, " ", argv[2], NULL);
-		name = both;
-		words++;
-	} else if (is_noun(name)) {
-		cli_help_noun(name);
-		return argc > 2 ? 0 : CONF_ERROR_USAGE;
-	}
-	v = cli_verb_find(name);
-	status = v ? run_verb(v, words, &err) : unknown_verb(name, &err);
-	if (err)
-		cli_error_print(err);
-	if (fflush(stdout) || ferror(stdout)) {
-		fprintf(stderr, "error: cannot write to standard output\n");
-		return CONF_ERROR_FAILED;
-	}
-	return status;
 }

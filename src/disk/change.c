@@ -1,6 +1,6 @@
 /*
  * change.c - jobs that make an image of an image, or change one: convert,
- * compact, resize, rebase.
+ * compact, resize, rebase, commit.
  *
  * What a format cannot do in place is done by making the image anew in another
  * file (role dst), which the client then puts in the old one's place.
@@ -257,5 +257,35 @@ bool disk_rebase(struct disk_job *j, GError **err)
 	ok = ok && f->rebase(top, &c, err);
 	blk_close(top);
 	blk_close(c.parent);
+	return ok;
+}
+
+/* ---- commit ---- */
+
+/* What src itself has goes into dst, its backing file. */
+bool disk_commit(struct disk_job *j, GError **err)
+{
+	struct blk *dst = disk_image(j, "dst", 0, err);
+	struct blk *src = dst ? disk_image(j, "src", DISK_ALONE, err) : NULL;
+	struct disk_copy copy = {
+		.src = src, .dst = dst, .own_only = true, .job = j};
+	bool ok = src != NULL;
+	int rc;
+
+	if (ok && src->size > dst->size) {
+		conf_error_set(err, CONF_ERROR_CONFLICT, NULL,
+			"resize it first",
+			"the image below is smaller than the one above");
+		ok = false;
+	}
+	if (ok) {
+		copy.size = src->size;
+		rc = disk_copy_run(&copy);
+		if (!rc)
+			rc = blk_flush(dst);
+		ok = !rc || disk_errno(err, rc, "cannot copy the disk");
+	}
+	blk_close(src);
+	blk_close(dst);
 	return ok;
 }

@@ -21,7 +21,8 @@ static const struct {
 } jobs[] = {{"create", disk_create}, {"info", disk_info}, {"map", disk_map},
 	{"check", disk_check}, {"compare", disk_compare},
 	{"convert", disk_convert}, {"compact", disk_compact},
-	{"resize", disk_resize}, {"rebase", disk_rebase}, {"mount", disk_mount},
+	{"resize", disk_resize}, {"rebase", disk_rebase},
+	{"commit", disk_commit}, {"differ", disk_differ}, {"mount", disk_mount},
 	{"serve", disk_nbd}};
 
 /* ---- the request ---- */

@@ -121,6 +121,8 @@ bool disk_convert(struct disk_job *j, GError **err);
 bool disk_compact(struct disk_job *j, GError **err);
 bool disk_resize(struct disk_job *j, GError **err);
 bool disk_rebase(struct disk_job *j, GError **err);
+bool disk_commit(struct disk_job *j, GError **err);
+bool disk_differ(struct disk_job *j, GError **err);
 bool disk_mount(struct disk_job *j, GError **err);
 bool disk_nbd(struct disk_job *j, GError **err);
 

@@ -325,6 +325,76 @@ bool disk_check(struct disk_job *j, GError **err)
 
 /* ---- compare ---- */
 
+#define DIFFER_BLOCK 4096u
+#define DIFFER_PIECE (256u << 10)
+
+/* Blocks of a piece that are not the same. */
+static uint64_t count_blocks(const uint8_t *a, const uint8_t *b, uint64_t len)
+{
+	uint64_t n = 0;
+
+	for (uint64_t at = 0; at < len; at += DIFFER_BLOCK)
+		n += memcmp(a + at, b + at, MIN(DIFFER_BLOCK, len - at)) != 0;
+	return n;
+}
+
+/* Zeros in both, as far as the maps know. */
+static int both_zero(struct blk *a, struct blk *b, uint64_t at, uint64_t *len)
+{
+	struct blk_extent e[2];
+	struct blk *const of[] = {a, b};
+
+	for (unsigned i = 0; i < 2; i++) {
+		e[i] = (struct blk_extent){BLK_ZERO, *len};
+		if (at < of[i]->size) {
+			int rc = blk_map_deep(of[i], at,
+				MIN(*len, of[i]->size - at), &e[i], NULL);
+
+			if (rc)
+				return rc;
+		}
+		if (e[i].state != BLK_ZERO)
+			return 0;
+		*len = MIN(*len, e[i].len);
+	}
+	return 1;
+}
+
+/* How much of two disks is not the same. */
+bool disk_differ(struct disk_job *j, GError **err)
+{
+	struct blk *a = disk_image(j, "a", 0, err);
+	struct blk *b = a ? disk_image(j, "b", 0, err) : NULL;
+	g_autofree uint8_t *buf = g_malloc(2 * DIFFER_PIECE);
+	uint64_t size = b ? MAX(a->size, b->size) : 0, blocks = 0, len;
+	bool ok = b != NULL;
+	int rc = 0;
+
+	for (uint64_t at = 0; at < size && rc >= 0; at += len) {
+		struct iovec ia, ib;
+
+		disk_progress(j, at, size);
+		len = size - at;
+		rc = both_zero(a, b, at, &len);
+		if (rc)
+			continue;
+		len = MIN(len, DIFFER_PIECE - at % DIFFER_PIECE);
+		ia = (struct iovec){buf, len};
+		ib = (struct iovec){buf + DIFFER_PIECE, len};
+		rc = blk_preadv_clamped(a, &ia, 1, at);
+		if (!rc)
+			rc = blk_preadv_clamped(b, &ib, 1, at);
+		blocks += count_blocks(buf, buf + DIFFER_PIECE, len);
+	}
+	json_object_set_int_member(j->result, "blocks", (gint64)blocks);
+	json_object_set_int_member(
+		j->result, "bytes", (gint64)(blocks * DIFFER_BLOCK));
+	json_object_set_int_member(j->result, "size", (gint64)size);
+	blk_close(a);
+	blk_close(b);
+	return ok && (rc >= 0 || disk_errno(err, rc, "cannot read the images"));
+}
+
 bool disk_compare(struct disk_job *j, GError **err)
 {
 	struct blk *a = disk_image(j, "a", 0, err);

@@ -96,6 +96,18 @@ enum node_state node_state(const char *name)
 	return state;
 }
 
+bool node_wait_off(const char *name, unsigned ms)
+{
+	gint64 end = g_get_monotonic_time() + (gint64)ms * 1000;
+
+	while (node_state(name) == NODE_RUNNING) {
+		if (g_get_monotonic_time() > end)
+			return false;
+		g_usleep(5000);
+	}
+	return true;
+}
+
 static int running_pid(int fd)
 {
 	char text[32] = "";

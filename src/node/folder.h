@@ -35,6 +35,8 @@ bool node_remove(const char *name, GError **err);
 bool node_rename(const char *name, const char *to, GError **err);
 
 enum node_state node_state(const char *name);
+/* Until nobody runs it; false: somebody still does. */
+bool node_wait_off(const char *name, unsigned ms);
 pid_t node_pid(const char *name); /* of who runs it, or 0 */
 /* How it ended last: status, and a line of text or NULL.  False: never. */
 bool node_last(const char *name, int *status, char **message);

@@ -3,19 +3,15 @@
  */
 #include "node/settings.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
-#include <libxml/parser.h>
 #include <libxml/tree.h>
 
 #include "conf/error.h"
 #include "conf/parse.h"
+#include "node/xml.h"
 
 #define MAX_BYTES (1 << 20)
-#define VERSION	  "1"
 
 /*
  * Where flags are.  Each that repeats has an element of its own; of those that
@@ -102,12 +98,6 @@ bool node_setting_is_path(const char *flag)
 	return p && (p->is & PATH);
 }
 
-static bool is_named(const xmlNode *n, const char *name)
-{
-	return n->type == XML_ELEMENT_NODE &&
-	       !strcmp((const char *)n->name, name);
-}
-
 static xmlNode *root_of(const struct node_settings *s)
 {
 	return xmlDocGetRootElement(s->doc);
@@ -130,7 +120,7 @@ struct node_settings *node_settings_new(const char *name)
 	xmlDocSetRootElement(s->doc, root);
 	xmlNewProp(root, X("name"), X(name));
 	xmlNewProp(root, X("type"), X("vm"));
-	xmlNewProp(root, X("version"), X(VERSION));
+	xmlNewProp(root, X("version"), X(NODE_XML_VERSION));
 	return s;
 }
 
@@ -142,107 +132,30 @@ void node_settings_free(struct node_settings *s)
 	g_free(s);
 }
 
-static void ignore(void *ctx, xmlErrorPtr error)
-{
-}
-
-static bool bad(
-	GError **err, const char *path, const char *why, const char *fix)
-{
-	conf_error_set(err, CONF_ERROR_FAILED, why, fix, "cannot use %s", path);
-	return false;
-}
-
-static bool check_root(const xmlDoc *doc, const char *path, GError **err)
-{
-	xmlNode *root = xmlDocGetRootElement(doc);
-	xmlChar *version;
-	bool newer;
-
-	if (doc->intSubset || doc->extSubset)
-		return bad(err, path, "it has a document type",
-			"remove the <!DOCTYPE ...> line");
-	if (!root || !is_named(root, "machine"))
-		return bad(err, path, "it is not a <machine> document", NULL);
-	version = xmlGetProp(root, X("version"));
-	newer = version && strcmp((char *)version, VERSION);
-	xmlFree(version);
-	return !newer ||
-	       bad(err, path, "it is of another version than " VERSION,
-		       "use the vmeste that wrote it");
-}
-
-static struct node_settings *parse(
-	const char *text, gsize n, const char *path, GError **err)
-{
-	xmlParserCtxt *x = xmlNewParserCtxt();
-	struct node_settings *s = NULL;
-	g_autofree char *why = NULL;
-	const xmlError *e;
-	xmlDoc *doc;
-
-	xmlSetStructuredErrorFunc(x, ignore);
-	doc = xmlCtxtReadMemory(x, text, (int)n, NULL, NULL,
-		XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-	xmlSetStructuredErrorFunc(NULL, NULL);
-	e = xmlCtxtGetLastError(x);
-	if (!doc) {
-		why = e ? g_strdup_printf("line %d: %s", e->line,
-				  e->message ? e->message : "not XML")
-			: g_strdup("not XML");
-		bad(err, path, g_strchomp(why), "mend it by an editor");
-	} else if (check_root(doc, path, err)) {
-		s = g_new0(struct node_settings, 1);
-		s->doc = doc;
-		doc = NULL;
-	}
-	if (doc)
-		xmlFreeDoc(doc);
-	xmlFreeParserCtxt(x);
-	return s;
-}
-
 struct node_settings *node_settings_read(const char *path, GError **err)
 {
-	g_autofree char *text = NULL;
-	g_autoptr(GError) e = NULL;
-	gsize n;
+	gsize n = 0;
+	g_autofree char *text = node_xml_read(path, MAX_BYTES, &n, err);
+	struct node_settings *s;
+	xmlDoc *doc;
 
-	if (!g_file_get_contents(path, &text, &n, &e)) {
-		conf_error_set(err, CONF_ERROR_FAILED, e->message, NULL,
-			"cannot read %s", path);
+	if (!text)
 		return NULL;
-	}
-	if (n > MAX_BYTES) {
-		bad(err, path, "it is larger than 1 MiB", NULL);
-		return NULL;
-	}
 	/* An empty file is a machine of defaults. */
 	if (!*g_strchug(text))
 		return node_settings_new("");
-	return parse(text, strlen(text), path, err);
+	doc = node_xml_parse(text, strlen(text), path, "machine", err);
+	if (!doc)
+		return NULL;
+	s = g_new0(struct node_settings, 1);
+	s->doc = doc;
+	return s;
 }
 
 bool node_settings_write(
 	struct node_settings *s, const char *path, GError **err)
 {
-	g_autoptr(GError) e = NULL;
-	xmlChar *text = NULL;
-	bool done;
-	int n = 0;
-
-	xmlKeepBlanksDefault(1);
-	xmlDocDumpFormatMemoryEnc(s->doc, &text, &n, "UTF-8", 1);
-	done = text && g_file_set_contents_full(path, (const char *)text, n,
-			       G_FILE_SET_CONTENTS_CONSISTENT |
-				       G_FILE_SET_CONTENTS_DURABLE,
-			       0600, &e);
-	xmlFree(text);
-	if (!done)
-		conf_error_set(err, CONF_ERROR_FAILED,
-			e ? e->message : "no memory", NULL, "cannot write %s",
-			path);
-	return done;
+	return node_xml_write(s->doc, path, err);
 }
 
 /* ---- the document as settings ---- */
@@ -332,7 +245,7 @@ static void put_forwards(GString *to, xmlNode *n)
 		xmlChar *v[3];
 		g_autofree char *text = NULL;
 
-		if (!is_named(f, "forward"))
+		if (!node_xml_is(f, "forward"))
 			continue;
 		v[0] = xmlGetProp(f, X("proto"));
 		v[1] = xmlGetProp(f, X("host"));
@@ -404,7 +317,7 @@ GPtrArray *node_settings_list(const struct node_settings *s, const char *dir)
 		for (unsigned i = 0; i < G_N_ELEMENTS(places); i++) {
 			g_autofree char *v = NULL;
 
-			if (is_named(n, places[i].element))
+			if (node_xml_is(n, places[i].element))
 				v = value_in(&places[i], n, dir);
 			if (v)
 				node_setting_append(list, places[i].flag, v);
@@ -417,7 +330,7 @@ GPtrArray *node_settings_list(const struct node_settings *s, const char *dir)
 static xmlNode *find_element(const struct node_settings *s, const char *name)
 {
 	for (xmlNode *n = root_of(s)->children; n; n = n->next)
-		if (is_named(n, name))
+		if (node_xml_is(n, name))
 			return n;
 	return NULL;
 }
@@ -506,7 +419,7 @@ void node_settings_drop(struct node_settings *s, const char *flag)
 		return;
 	for (xmlNode *n = root_of(s)->children; n; n = next) {
 		next = n->next;
-		if (!is_named(n, p->element))
+		if (!node_xml_is(n, p->element))
 			continue;
 		drop_in(n, p);
 		if (!n->properties && !n->children) {
@@ -562,4 +475,26 @@ bool node_settings_add(struct node_settings *s, const char *flag,
 void node_settings_rename(struct node_settings *s, const char *name)
 {
 	xmlSetProp(root_of(s), X("name"), X(name));
+}
+
+static xmlNode *nth(
+	const struct node_settings *s, const char *element, unsigned n)
+{
+	for (xmlNode *e = root_of(s)->children; e; e = e->next)
+		if (node_xml_is(e, element) && !n--)
+			return e;
+	return NULL;
+}
+
+bool node_settings_set_file(struct node_settings *s, const char *element,
+	unsigned n, const char *file)
+{
+	xmlNode *e = nth(s, element, n);
+
+	if (!e)
+		return false;
+	node_xml_set(e, "file", file);
+	/* its name tells */
+	xmlUnsetProp(e, X("format"));
+	return true;
 }

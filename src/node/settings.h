@@ -50,6 +50,11 @@ bool node_setting_repeats(const char *flag);
 /* Does its value begin with a path? */
 bool node_setting_is_path(const char *flag);
 
+/* Element n of those called so (disk, floppy) names another image, whose format
+ * is told by its name.  False: there is none. */
+bool node_settings_set_file(struct node_settings *s, const char *element,
+	unsigned n, const char *file);
+
 void node_settings_rename(struct node_settings *s, const char *name);
 
 typedef struct node_settings node_settings_auto;

@@ -131,6 +131,25 @@ char *save_read_settings(int fd, GError **err)
 	return g_steal_pointer(&text);
 }
 
+bool save_is_whole(int fd)
+{
+	struct save_head h;
+	struct save_chunk c = {.type = SAVE_TYPE_RAM};
+	struct stat st;
+	off_t at;
+
+	if (fstat(fd, &st) || pread(fd, &h, sizeof(h), 0) != sizeof(h) ||
+		memcmp(h.magic, SAVE_MAGIC, sizeof(h.magic)))
+		return false;
+	at = (off_t)(sizeof(h) + h.settings_bytes);
+	while (c.type != SAVE_TYPE_END && at < st.st_size) {
+		if (pread(fd, &c, sizeof(c), at) != sizeof(c))
+			return false;
+		at += (off_t)(sizeof(c) + c.stored);
+	}
+	return c.type == SAVE_TYPE_END && at == st.st_size;
+}
+
 /* ---- memory ---- */
 
 static bool run_ok(const struct save_run *r, uint64_t pages, size_t n)

@@ -50,6 +50,9 @@ uint64_t save_out_bytes(const struct save_out *o);
  * one of a newer version.  Free with g_free. */
 char *save_read_settings(int fd, GError **err);
 
+/* Does it look like one to its end?  Content is not looked at. */
+bool save_is_whole(int fd);
+
 struct save_parts; /* by name */
 
 /* Takes what a disk has beside its base; 0 or -errno.  name: any. */

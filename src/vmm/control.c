@@ -247,6 +247,15 @@ static bool member_bool(const struct wire_msg *q, const char *key)
 	       json_node_get_boolean(v);
 }
 
+static struct snapshot_ask snapshot_ask_of(struct wire_msg *q)
+{
+	return (struct snapshot_ask){.fds = q->fds,
+		.nfds = q->nfds,
+		.overlays = json_object_get_member(q->body, "overlays"),
+		.nvram = (int)CLAMP(
+			wire_msg_int(q, "nvram", -1), -1, WIRE_MAX_FDS)};
+}
+
 static bool do_save(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
@@ -270,10 +279,10 @@ static bool do_save(
 static bool do_overlay(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
+	struct snapshot_ask s = snapshot_ask_of(q);
 	uint64_t ns;
 
-	if (!machine_overlay(c->m, json_object_get_member(q->body, "overlays"),
-		    q->fds, q->nfds, &ns, err))
+	if (!machine_overlay(c->m, &s, &ns, err))
 		return false;
 	json_object_set_int_member(a, "ns", (gint64)ns);
 	return true;

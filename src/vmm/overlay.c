@@ -163,8 +163,9 @@ static bool make_one(struct overlay *o, GError **err)
 	struct blk *b = o->drive->blk;
 	int rc = blk_flush(b);
 
-	if (!rc)
-		rc = blk_flush(b); /* of what became free by the first */
+	/* what became free by the first; a raw one has no such */
+	if (!rc && strcmp(image_live_top(b)->ops->name, "raw"))
+		rc = blk_flush(b);
 	if (rc || c.fd < 0) {
 		if (c.fd >= 0)
 			close(c.fd);
@@ -173,15 +174,11 @@ static bool make_one(struct overlay *o, GError **err)
 			o->drive->name);
 		return false;
 	}
+	/* the guest's next flush is its header's, too */
 	o->child = image_live_child(b, &c, err);
-	if (o->child && !(rc = blk_flush(o->child)))
-		return true;
-	if (rc)
-		conf_error_set_errno(
-			err, -rc, NULL, "cannot write %s", o->path);
-	else
+	if (!o->child)
 		g_prefix_error(err, "a new image for %s: ", o->drive->name);
-	return false;
+	return o->child != NULL;
 }
 
 bool overlays_make(struct overlays *o, GError **err)
@@ -221,17 +218,41 @@ void overlays_switch(struct overlays *o)
 	}
 }
 
-bool machine_overlay(struct machine *m, JsonNode *list, int *fds, unsigned nfds,
-	uint64_t *ns, GError **err)
+/* What UEFI has for variables at this moment. */
+bool overlay_nvram(struct machine *m, struct snapshot_ask *q, GError **err)
+{
+	struct blk *b = m->board.nvram;
+	int fd = q->nvram >= 0 && (unsigned)q->nvram < q->nfds
+			 ? q->fds[q->nvram]
+			 : -1;
+	g_autofree uint8_t *buf = NULL;
+	int rc;
+
+	if (fd < 0 || !b)
+		return true;
+	q->fds[q->nvram] = -1;
+	buf = g_malloc(b->size);
+	rc = blk_pread(b, buf, b->size, 0);
+	if (!rc && write(fd, buf, b->size) != (ssize_t)b->size)
+		rc = -EIO;
+	close(fd);
+	if (rc)
+		conf_error_set_errno(err, -rc, NULL,
+			"cannot write a copy of UEFI's variables");
+	return !rc;
+}
+
+bool machine_overlay(
+	struct machine *m, struct snapshot_ask *q, uint64_t *ns, GError **err)
 {
 	gint64 start = g_get_monotonic_time();
 	struct overlays o;
-	bool ok = overlays_parse(m, &o, list, fds, nfds, err);
+	bool ok = overlays_parse(m, &o, q->overlays, q->fds, q->nfds, err);
 
 	if (ok) {
 		machine_hold(m, MACHINE_HOLD_SAVE);
 		state_drain(m);
-		ok = overlays_make(&o, err);
+		ok = overlay_nvram(m, q, err) && overlays_make(&o, err);
 		if (ok)
 			overlays_switch(&o);
 		machine_release(m, MACHINE_HOLD_SAVE);

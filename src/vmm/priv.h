@@ -362,8 +362,11 @@ bool overlays_make(struct overlays *o, GError **err);
 void overlays_switch(struct overlays *o);
 void overlays_drop(struct overlays *o);
 /* All of that at a pause of its own, of *ns.  Loop. */
-bool machine_overlay(struct machine *m, JsonNode *list, int *fds, unsigned nfds,
-	uint64_t *ns, GError **err);
+struct snapshot_ask;
+bool machine_overlay(
+	struct machine *m, struct snapshot_ask *q, uint64_t *ns, GError **err);
+/* What UEFI has for variables at this moment, if that is asked for. */
+bool overlay_nvram(struct machine *m, struct snapshot_ask *q, GError **err);
 /* {name, path, format, bytes, written} of each drive. */
 void disks_json(struct machine *m, JsonArray *to);
 

@@ -332,35 +332,11 @@ static bool snapshot_fork(struct machine *m, const struct taken *t,
 	return false;
 }
 
-/* What UEFI has for variables at this moment. */
-static bool copy_nvram(struct machine *m, struct snapshot_ask *q, GError **err)
-{
-	struct blk *b = m->board.nvram;
-	int fd = q->nvram >= 2 && (unsigned)q->nvram < q->nfds
-			 ? q->fds[q->nvram]
-			 : -1;
-	g_autofree uint8_t *buf = NULL;
-	int rc;
-
-	if (fd < 0 || !b)
-		return true;
-	q->fds[q->nvram] = -1;
-	buf = g_malloc(b->size);
-	rc = blk_pread(b, buf, b->size, 0);
-	if (!rc && write(fd, buf, b->size) != (ssize_t)b->size)
-		rc = -EIO;
-	close(fd);
-	if (rc)
-		conf_error_set_errno(err, -rc, NULL,
-			"cannot write a copy of UEFI's variables");
-	return !rc;
-}
-
 /* At the pause: all that must be of one moment. */
 static bool snapshot_take(struct machine *m, struct snapshot_ask *q,
 	struct overlays *o, struct taken *t, const char *settings, GError **err)
 {
-	if (!copy_nvram(m, q, err) || !overlays_make(o, err))
+	if (!overlay_nvram(m, q, err) || !overlays_make(o, err))
 		return false;
 	if (freeze_disks(m, q->fds, q->nfds, err) &&
 		state_save_processors(m, keep_part, t) &&
