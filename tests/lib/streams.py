@@ -1,4 +1,5 @@
-"""A host's end for network rows: one port swallows and counts, one gives."""
+"""A host's end for network rows: one port swallows, one gives, one echoes."""
+import socket
 import socketserver
 import threading
 
@@ -7,37 +8,46 @@ BLOCK = bytes(65536)
 
 class Swallow(socketserver.BaseRequestHandler):
     def handle(self):
-        total = 0
-        while True:
-            data = self.request.recv(1 << 20)
-            if not data:
-                break
-            total += len(data)
-        self.request.sendall(f"{total}\n".encode())
+        try:
+            while self.request.recv(1 << 20):
+                pass
+        except OSError:
+            pass
 
 
 class Give(socketserver.BaseRequestHandler):
     def handle(self):
         try:
-            for _ in range(200_000_000 // len(BLOCK)):
+            while True:
                 self.request.sendall(BLOCK)
         except OSError:
             pass
 
 
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            while data := self.request.recv(4096):
+                self.request.sendall(data)
+        except OSError:
+            pass
+
+
 class Server:
-    """with Server() as s: s.sink and s.source are ports on 127.0.0.1"""
+    """with Server() as s: s.ports["tx"], "rx" and "rr" on 127.0.0.1"""
 
     def __enter__(self):
         self.servers = []
-        for handler in (Swallow, Give):
+        self.ports = {}
+        for way, handler in (("tx", Swallow), ("rx", Give), ("rr", Echo)):
             server = socketserver.ThreadingTCPServer(("127.0.0.1", 0),
                                                      handler)
             server.daemon_threads = True
             threading.Thread(target=server.serve_forever,
                              daemon=True).start()
             self.servers.append(server)
-        self.sink, self.source = (s.server_address[1] for s in self.servers)
+            self.ports[way] = server.server_address[1]
         return self
 
     def __exit__(self, *_):

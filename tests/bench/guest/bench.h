@@ -53,4 +53,7 @@ void bench_smp_list(void);
 /* row NULL: all. */
 int bench_disk(const char *path, double seconds, const char *row);
 
+/* net.c: tx, rx or rr with a server. */
+int bench_net(const char *way, const char *host, unsigned port, double seconds);
+
 #endif

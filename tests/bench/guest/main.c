@@ -7,6 +7,7 @@
  *   bench time SECONDS COMMAND...  the shortest run of a command, in seconds
  *   bench text BYTES               the same text each time, to stdout
  *   bench disk PATH SECONDS [ROW]  disk rows, or one; writes over PATH
+ *   bench net tx|rx|rr HOST PORT SECONDS
  *   bench clock                    monotonic seconds
  *   bench true                     do nothing, for those who time exec
  *
@@ -202,6 +203,9 @@ int main(int argc, char **argv)
 		return text((size_t)atoll(argv[2]));
 	if (!strcmp(verb, "disk") && (argc == 4 || argc == 5))
 		return bench_disk(argv[2], atof(argv[3]), argv[4]);
+	if (!strcmp(verb, "net") && argc == 6)
+		return bench_net(argv[2], argv[3], (unsigned)atoi(argv[4]),
+			atof(argv[5]));
 	if (!strcmp(verb, "clock")) {
 		printf("%.6f\n", bench_now());
 		return 0;
