@@ -209,8 +209,7 @@ static bool unsupported(GError **err, const char *what, const char *fix)
 	return false;
 }
 
-static bool check_drive(
-	const struct conf_machine *m, const struct conf_drive *d, GError **err)
+static bool check_drive(const struct conf_drive *d, GError **err)
 {
 	bool cd = d->bus == CONF_BUS_IDE || d->bus == CONF_BUS_SATA ||
 		  d->bus == CONF_BUS_SCSI || d->bus == CONF_BUS_USB;
@@ -218,13 +217,6 @@ static bool check_drive(
 	const char *bus = conf_bus_words.words[d->bus];
 	g_autofree char *what = g_strdup_printf("%s on bus %s", media, bus);
 
-	if (d->bus == CONF_BUS_IDE && m->board == CONF_BOARD_Q35) {
-		conf_error_set(err, CONF_ERROR_USAGE,
-			"its disk controller is AHCI",
-			"use bus=sata, or --board pc",
-			"the board q35 has no IDE for a %s", media);
-		return false;
-	}
 	if (d->media == CONF_MEDIA_DISK	       ? d->bus != CONF_BUS_FLOPPY
 		: d->media == CONF_MEDIA_CDROM ? cd
 					       : d->bus == CONF_BUS_FLOPPY)
@@ -240,7 +232,7 @@ static bool check_drive(
 static bool check_supported(const struct conf_machine *m, GError **err)
 {
 	for (guint i = 0; i < m->drives->len; i++)
-		if (!check_drive(m, g_ptr_array_index(m->drives, i), err))
+		if (!check_drive(g_ptr_array_index(m->drives, i), err))
 			return false;
 	for (guint i = 0; i < m->nics->len; i++) {
 		const struct conf_nic *n = g_ptr_array_index(m->nics, i);

@@ -61,12 +61,16 @@ static bool add_card(
 static struct dev *ata_controller(
 	struct machine *m, enum conf_bus bus, GError **err)
 {
-	struct dev_host h = {
-		.bus = m->bus, .gsi = m->board.gsi, .pci = m->board.pci};
+	struct dev_host h = {.bus = m->bus,
+		.gsi = m->board.gsi,
+		.pci = m->board.pci,
+		.pci_slot = (int)m->board.kind->isa_slot};
 	struct board *b = &m->board;
 
-	if (bus == CONF_BUS_IDE && !b->ide)
+	if (bus == CONF_BUS_IDE && !b->ide) {
+		h.pci_fn = IDE_FN;
 		b->ide = board_add_class(m, &ide_class, "ide", &h, err);
+	}
 	if (bus == CONF_BUS_SATA && !b->ahci)
 		b->ahci = board_add(m, "ahci", "ahci", &h, err);
 	return bus == CONF_BUS_IDE ? b->ide : b->ahci;
@@ -458,8 +462,9 @@ static void add_drive_path(struct machine *m, const struct board_drive *d)
 		break;
 	case CONF_BUS_IDE:
 		add_path(m,
-			g_strdup_printf("/pci@i0cf8/ide@1,1/drive@%x/disk@%x",
-				slot / 2, slot % 2));
+			g_strdup_printf("/pci@i0cf8/ide@%x,%x/drive@%x/disk@%x",
+				m->board.kind->isa_slot, IDE_FN, slot / 2,
+				slot % 2));
 		break;
 	case CONF_BUS_SATA:
 		add_path(m, g_strdup_printf("%s/drive@%x/disk@0",

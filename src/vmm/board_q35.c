@@ -3,7 +3,8 @@
  * configuration space, ICH9 with ISA bridge, AHCI and root ports.
  *
  * PCI slots: 0 host bridge, 2 the display, from 3 cards, 1c four root ports
- * with hot-plug slots, 1f the ISA bridge (function 2 AHCI).  As on the board
+ * with hot-plug slots, 1f the ISA bridge (function 1 IDE, as the PIIX3 has it,
+ * if there are drives on it; function 2 AHCI).  As on the board
  * pc, so that a guest finds its cards where they were there.
  */
 #include "dev/pci/ich9.h"
@@ -11,6 +12,7 @@
 #include "dev/pci/pci_setup.h"
 #include "dev/pci/root_port.h"
 #include "dev/storage/ahci.h"
+#include "dev/storage/ide.h"
 #include "vmm/priv.h"
 
 #define PM_BASE	    0x600
@@ -73,6 +75,8 @@ static void q35_setup(struct machine *m)
 
 	mch_open_ecam(b->host_bridge);
 	ich9_setup(b->isa, PM_BASE);
+	if (b->ide)
+		ide_enable(b->ide);
 	pci_setup_assign(b->pci, &room, ich9_pirq);
 }
 

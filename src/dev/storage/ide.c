@@ -1,5 +1,6 @@
 /*
- * ide.c - 82371SB (PIIX3) function 1: IDE with bus mastering.
+ * ide.c - 82371SB (PIIX3) function 1: IDE with bus mastering, also as a
+ * function of other boards, that look for it at the same ports.
  *
  * Intel 82371SB data sheet 290550-002, 2.3 (function 1) and 2.7 (bus master
  * registers); ATA/ATAPI-7 volume 2, 5.2 and 5.3 (registers, absent drives);
@@ -582,7 +583,9 @@ static int ide_init(struct dev *d, char *err, unsigned errsize)
 	pci_put16(s->pci.wmask + PCI_COMMAND,
 		PCI_COMMAND_IO | PCI_COMMAND_MASTER);
 	memset(s->pci.wmask + IDETIM, 0xff, 5);
-	return pci_func_plug(&s->pci, d->host.pci, 1 << 3 | 1);
+	return pci_func_plug(&s->pci, d->host.pci,
+		d->host.pci_slot < 0 ? IDE_DEVFN
+				     : d->host.pci_slot << 3 | d->host.pci_fn);
 }
 
 int ide_attach(struct dev *d, unsigned n, const struct ata_conf *c)

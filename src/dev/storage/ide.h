@@ -1,12 +1,14 @@
 /*
- * ide.h - the IDE function of the PIIX3 (00:01.1): two cables with two drives
- * each at the ports that every PC has them.
+ * ide.h - the IDE function of the PIIX3 (00:01.1, unless dev_host says where):
+ * two cables with two drives each at the ports that every PC has them.
  */
 #ifndef DEV_STORAGE_IDE_H
 #define DEV_STORAGE_IDE_H
 
 #include "dev/storage/ata.h"
 
+#define IDE_DEVFN  (1 << 3 | 1)
+#define IDE_FN	   1 /* of the ISA bridge's slot */
 #define IDE_DRIVES 4 /* first the two of the first channel */
 
 extern const struct dev_class ide_class;
