@@ -50,6 +50,8 @@ bool snaps_write(struct snaps *s, GError **err);
 bool snaps_finish(struct snaps *s, GError **err);
 /* Fill s->drives anew. */
 bool snaps_drives(struct snaps *s, GError **err);
+/* May they be written to?  Not what a snapshot has. */
+bool snaps_tops_free(struct snaps *s, GError **err);
 /* With the running machine's word: they are the same there. */
 bool snaps_same_drives(struct snaps *s, GError **err);
 

@@ -23,7 +23,8 @@
 #include "save/save.h"
 
 #define ANSWER_MS   20000
-#define FLIGHT_US   (15 * G_USEC_PER_SEC) /* of a request to the machine */
+#define FLIGHT_US   (15 * G_USEC_PER_SEC)  /* of a request to the machine */
+#define WRITING_US  (600 * G_USEC_PER_SEC) /* a state, by a process */
 #define FRESH_BYTES (8u << 20) /* a child that has nothing is smaller */
 #define SAVED	    "states/saved"
 #define SAVED_PART  "states/saved.part"
@@ -100,6 +101,26 @@ bool snaps_drives(struct snaps *s, GError **err)
 	return ok;
 }
 
+bool snaps_tops_free(struct snaps *s, GError **err)
+{
+	for (guint i = 0; i < s->drives->len; i++) {
+		const struct snap_drive *d = g_ptr_array_index(s->drives, i);
+		const struct node_image *m = node_image_find(s->t, d->file);
+
+		if (!m || (!node_image_named(s->t, m) &&
+				  !node_image_children(s->t, m, NULL)))
+			continue;
+		conf_error_set(err, CONF_ERROR_CONFLICT,
+			"snapshots need it as it is",
+			"vmeste back to one of them, or let machine.xml name "
+			"the image that is on top",
+			"%s of '%s' is part of a snapshot: %s", d->drive,
+			s->name, d->file);
+		return false;
+	}
+	return true;
+}
+
 /* What the running machine says of its disks, or NULL. */
 static struct wire_msg *ask_disks(const struct snaps *s, GError **err)
 {
@@ -134,9 +155,25 @@ static const char *path_there(JsonArray *a, const char *drive)
 	return NULL;
 }
 
+/* The same, when no state of it is being written: somebody who asked for one
+ * may have gone. */
+static struct wire_msg *ask_disks_idle(const struct snaps *s, GError **err)
+{
+	gint64 end = g_get_monotonic_time() + WRITING_US;
+	struct wire_msg *m;
+
+	while ((m = ask_disks(s, err)) && g_get_monotonic_time() < end &&
+		json_object_get_boolean_member_with_default(
+			m->body, "writing", FALSE)) {
+		wire_msg_free(m);
+		g_usleep(50000);
+	}
+	return m;
+}
+
 bool snaps_same_drives(struct snaps *s, GError **err)
 {
-	g_autoptr(wire_msg_auto) m = ask_disks(s, err);
+	g_autoptr(wire_msg_auto) m = ask_disks_idle(s, err);
 	JsonArray *a = disks_of(m);
 	unsigned there = 0;
 	bool same = true;

@@ -227,7 +227,7 @@ static bool stored_saved(struct started *s, bool discard, GError **err)
 	}
 	if (state)
 		cli_run_go_on(s->run, state);
-	return !state || snaps_drives(&s->snaps, err);
+	return true;
 }
 
 static bool stored_open(struct started *s, const char *name,
@@ -239,7 +239,9 @@ static bool stored_open(struct started *s, const char *name,
 		!cli_run_stored(s->run, name, flags, err))
 		return false;
 	s->lock = node_begin(name, err);
-	if (s->lock < 0 || !stored_saved(s, discard, err))
+	if (s->lock < 0 || !snaps_drives(&s->snaps, err) ||
+		!snaps_tops_free(&s->snaps, err) ||
+		!stored_saved(s, discard, err))
 		return false;
 	if (socket)
 		unlink(socket); /* of one that was killed */
@@ -534,14 +536,20 @@ int cli_rm(void *ctx, GError **err)
 {
 	struct stored *s = ctx;
 	const char *name = s->words.word[0];
+	int lock = 0, status = 0;
 
 	if (!stored_words(s, "which machine?", err))
 		return CONF_ERROR_USAGE;
 	if (!cli_control_name_ok(name, err) ||
-		(node_exists(name) && !s->yes && !confirmed(name, err)) ||
-		!node_remove(name, err))
+		(node_exists(name) && !s->yes && !confirmed(name, err)))
 		return cli_status(err);
-	return 0;
+	if (node_exists(name))
+		lock = node_tree_lock(name, err);
+	if (lock < 0 || !node_remove(name, err))
+		status = cli_status(err);
+	if (lock > 0)
+		close(lock);
+	return status;
 }
 
 int cli_rename(void *ctx, GError **err)
@@ -550,15 +558,21 @@ int cli_rename(void *ctx, GError **err)
 	const char *name = s->words.word[0], *to = s->words.word[1];
 	g_autoptr(node_settings_auto) x = NULL;
 	g_autofree char *path = NULL;
+	struct snaps all;
+	bool ok;
 
 	if (!stored_words(s, "give a machine and its new name", err))
 		return CONF_ERROR_USAGE;
-	x = stored_read(name, err);
-	if (!x || !cli_control_name_ok(to, err) || !node_rename(name, to, err))
-		return cli_status(err);
-	path = node_path(to, "machine.xml");
-	node_settings_rename(x, to);
-	return node_settings_write(x, path, err) ? 0 : cli_status(err);
+	ok = snaps_open(&all, name, err) && cli_control_name_ok(to, err);
+	x = ok ? stored_read(name, err) : NULL;
+	ok = x && node_rename(name, to, err);
+	if (ok) {
+		path = node_path(to, "machine.xml");
+		node_settings_rename(x, to);
+		ok = node_settings_write(x, path, err);
+	}
+	snaps_close(&all);
+	return ok ? 0 : cli_status(err);
 }
 
 /* ---- show ---- */
@@ -679,11 +693,39 @@ static int store(const char *name, struct node_settings *x, GError **err)
 
 int cli_stored_set(const char *name, const char *what, GError **err)
 {
-	g_autoptr(node_settings_auto) x = stored_read(name, err);
+	g_autoptr(node_settings_auto) x = NULL;
+	struct snaps s;
+	int status = CONF_ERROR_FAILED;
 
-	if (!x || !set_one(x, what, err))
-		return cli_status(err);
-	return store(name, x, err);
+	if (snaps_open(&s, name, err))
+		x = stored_read(name, err);
+	if (x && set_one(x, what, err))
+		status = store(name, x, err);
+	snaps_close(&s);
+	return status ? cli_status(err) : 0;
+}
+
+/* Kept, unless the file is not the one that was edited. */
+static int store_edited(const char *name, struct node_settings *x,
+	const char *was, GError **err)
+{
+	g_autofree char *path = node_path(name, "machine.xml");
+	g_autofree char *now = NULL;
+	struct snaps s;
+	int status = CONF_ERROR_FAILED;
+
+	if (snaps_open(&s, name, err) &&
+		g_file_get_contents(path, &now, NULL, err)) {
+		if (!strcmp(was, now))
+			status = store(name, x, err);
+		else
+			conf_error_set(err, CONF_ERROR_CONFLICT,
+				"a snapshot was taken, or a setting made",
+				"edit it again",
+				"machine.xml has changed meanwhile");
+	}
+	snaps_close(&s);
+	return status;
 }
 
 static bool edit_file(const char *path, GError **err)
@@ -713,18 +755,21 @@ int cli_edit(void *ctx, GError **err)
 	const char *name = s->words.word[0];
 	g_autoptr(node_settings_auto) x = NULL;
 	g_autofree char *copy = NULL;
+	g_autofree char *path = NULL;
+	g_autofree char *was = NULL;
 
 	if (!stored_words(s, "which machine?", err))
 		return CONF_ERROR_USAGE;
 	x = stored_read(name, err);
-	if (!x)
+	path = x ? node_path(name, "machine.xml") : NULL;
+	if (!x || !g_file_get_contents(path, &was, NULL, err))
 		return cli_status(err);
 	copy = node_path(name, "machine.xml.edited");
 	if (!node_settings_write(x, copy, err) || !edit_file(copy, err))
 		return cli_status(err);
 	node_settings_free(x);
 	x = node_settings_read(copy, err);
-	if (!x || store(name, x, err)) {
+	if (!x || store_edited(name, x, was, err)) {
 		fprintf(stderr, "vmeste: what you wrote is in %s\n", copy);
 		return cli_status(err);
 	}

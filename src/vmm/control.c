@@ -295,6 +295,8 @@ static bool do_disks(
 
 	disks_json(c->m, list);
 	json_object_set_array_member(a, "disks", list);
+	json_object_set_boolean_member(
+		a, "writing", machine_snapshot_busy(c->m));
 	return true;
 }
 

@@ -404,6 +404,8 @@ struct snapshot_ask {
 
 bool machine_snapshot(struct machine *m, struct snapshot_ask *q,
 	struct save_figures *f, GError **err);
+/* Is one still being written? */
+bool machine_snapshot_busy(struct machine *m);
 /* Out of conf.state, instead of power-on. */
 bool machine_load(struct machine *m, GError **err);
 

@@ -196,7 +196,7 @@ static gint64 now_us(void)
 }
 
 /* Does the one before still write? */
-static bool snapshot_busy(struct machine *m)
+bool machine_snapshot_busy(struct machine *m)
 {
 	char c;
 
@@ -353,7 +353,7 @@ static bool snapshot_may(
 {
 	if (q->nfds < 2 || !is_file(q->fds[0], err) || !state_can(m, err))
 		return false;
-	if (!snapshot_busy(m))
+	if (!machine_snapshot_busy(m))
 		return true;
 	conf_error_set(err, CONF_ERROR_CONFLICT, NULL, "wait until it is done",
 		"another state of the machine is being written");
