@@ -3,7 +3,10 @@
  */
 #include "node/xml.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <libxml/parser.h>
 
@@ -111,17 +114,25 @@ xmlDoc *node_xml_parse(const char *text, gsize n, const char *path,
 	return doc;
 }
 
+/* Whatever the file is: not more of it than max, and no waiting. */
 char *node_xml_read(const char *path, gsize max, gsize *n, GError **err)
 {
-	g_autofree char *text = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	g_autofree char *text = g_malloc(max + 2);
 	g_autofree char *why = NULL;
-	g_autoptr(GError) e = NULL;
+	ssize_t got = 0;
 
-	if (!g_file_get_contents(path, &text, n, &e)) {
-		conf_error_set(err, CONF_ERROR_FAILED, e->message, NULL,
-			"cannot read %s", path);
+	*n = 0;
+	while (fd >= 0 && *n <= max &&
+		(got = read(fd, text + *n, max + 1 - *n)) > 0)
+		*n += (gsize)got;
+	if (fd < 0 || got < 0)
+		conf_error_set_errno(err, errno, NULL, "cannot read %s", path);
+	if (fd >= 0)
+		close(fd);
+	if (fd < 0 || got < 0)
 		return NULL;
-	}
+	text[*n] = '\0';
 	if (*n <= max)
 		return g_steal_pointer(&text);
 	why = g_strdup_printf("it is larger than %zu MiB", max >> 20);

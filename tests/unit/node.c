@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib/gstdio.h>
@@ -117,6 +118,13 @@ static void test_hostile(void)
 	large->str[0] = '<';
 	g_file_set_contents(path, large->str, (gssize)large->len, NULL);
 	g_assert_null(node_settings_read(path, NULL));
+	/* neither memory for it all, nor waiting for somebody to write */
+	g_assert_cmpint(truncate(path, 1ll << 42), ==, 0);
+	g_assert_null(node_settings_read(path, NULL));
+	unlink(path);
+	g_assert_cmpint(mkfifo(path, 0600), ==, 0);
+	node_settings_free(node_settings_read(path, NULL));
+	unlink(path);
 	g_string_free(large, TRUE);
 }
 
