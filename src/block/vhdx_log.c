@@ -16,8 +16,10 @@
 #define SECTOR	  4096u
 #define PAGES_MAX 32768 /* 128 MiB */
 #define LOG_MAX	  (64u << 20)
-#define ENTRY	  64 /* bytes of its header, and */
-#define DESC	  32 /* of a descriptor */
+#define ENTRY	  64		      /* bytes of its header, and */
+#define DESC	  32		      /* of a descriptor */
+#define ZEROS_MAX (32ull * PAGES_MAX) /* pages zeroed, again and again */
+#define SUMS_MAX  16 /* times the ring that checksums are made of */
 
 struct log {
 	uint8_t *ring;
@@ -25,6 +27,9 @@ struct log {
 	const uint8_t *guid;
 	GHashTable *pages; /* number of a page -> 4096 bytes */
 	uint64_t last_end; /* the file has at least so many bytes */
+	uint32_t *entry;   /* by sector: bytes of the valid entry there, 1:
+			    * there is none, 0: not known yet */
+	uint64_t zeroed, summed; /* work done so far: pages, bytes */
 };
 
 struct run {
@@ -44,8 +49,17 @@ static void ring_copy(
 	memcpy(out + one, l->ring, len - one);
 }
 
-/* The whole entry at `at` if it is valid, else NULL. */
-static uint8_t *entry_at(const struct log *l, uint32_t at)
+/* A copy of len bytes from `at` on, or NULL. */
+static uint8_t *entry_copy(const struct log *l, uint32_t at, uint32_t len)
+{
+	uint8_t *e = g_try_malloc(len);
+
+	if (e)
+		ring_copy(l, at, e, len);
+	return e;
+}
+
+static bool entry_is_valid(struct log *l, uint32_t at)
 {
 	const uint8_t *h = l->ring + at;
 	uint32_t len = get_le32(h + 8);
@@ -54,27 +68,33 @@ static uint8_t *entry_at(const struct log *l, uint32_t at)
 	if (memcmp(h, "loge", 4) || len < SECTOR || len > l->len ||
 		len % SECTOR || memcmp(h + 32, l->guid, 16) ||
 		get_le32(h + 12) >= l->len || get_le32(h + 12) % SECTOR ||
-		!get_le64(h + 16) || get_le32(h + 24) > (len - ENTRY) / DESC)
-		return NULL;
-	e = g_try_malloc(len);
-	if (!e)
-		return NULL;
-	ring_copy(l, at, e, len);
-	if (get_le32(e + 4) != vhdx_crc(e, len, 4))
-		return NULL;
-	return g_steal_pointer(&e);
+		!get_le64(h + 16) || get_le32(h + 24) > (len - ENTRY) / DESC ||
+		l->summed + len > (uint64_t)SUMS_MAX * l->len)
+		return false;
+	l->summed += len;
+	e = entry_copy(l, at, len);
+	return e && get_le32(e + 4) == vhdx_crc(e, len, 4);
+}
+
+/* Bytes of the valid entry at `at`, or 0. */
+static uint32_t entry_at(struct log *l, uint32_t at)
+{
+	uint32_t *known = &l->entry[at / SECTOR];
+
+	if (!*known)
+		*known = entry_is_valid(l, at) ? get_le32(l->ring + at + 8) : 1;
+	return *known > 1 ? *known : 0;
 }
 
 /* The run of entries that begins at `at`. */
-static struct run run_at(const struct log *l, uint32_t at)
+static struct run run_at(struct log *l, uint32_t at)
 {
 	struct run r = {.first = at, .next = at};
 	bool tail_in = false;
-	uint32_t done = 0;
-	g_autofree uint8_t *e = entry_at(l, at);
+	uint32_t done = 0, len = entry_at(l, at);
 
-	while (e && done < l->len) {
-		uint32_t len = get_le32(e + 8);
+	while (len && done < l->len) {
+		const uint8_t *e = l->ring + r.next;
 
 		if (r.n && get_le64(e + 16) != r.seq + 1)
 			break;
@@ -85,8 +105,7 @@ static struct run run_at(const struct log *l, uint32_t at)
 		r.next = (r.next + len) % l->len;
 		/* Is where it says to begin within the run? */
 		tail_in = (get_le32(e + 12) + l->len - r.first) % l->len < done;
-		g_free(e);
-		e = entry_at(l, r.next);
+		len = entry_at(l, r.next);
 	}
 	if (!tail_in)
 		r.n = 0;
@@ -109,6 +128,9 @@ static bool take_zeros(struct log *l, uint64_t off, uint64_t len)
 {
 	if (off % SECTOR || len % SECTOR || off >> 62 ||
 		len > (uint64_t)PAGES_MAX * SECTOR)
+		return false;
+	l->zeroed += len / SECTOR;
+	if (l->zeroed > ZEROS_MAX)
 		return false;
 	for (; len; len -= SECTOR, off += SECTOR) {
 		uint8_t *p = page_of(l, off);
@@ -179,7 +201,8 @@ static bool log_collect(struct log *l, uint64_t file_bytes, GError **err)
 		return image_bad(err, "vhdx", "its log is wrong");
 	at = get_le32(l->ring + best.head + 12);
 	for (unsigned i = 0; i < best.n; i++) {
-		g_autofree uint8_t *e = entry_at(l, at);
+		uint32_t len = entry_at(l, at);
+		g_autofree uint8_t *e = len ? entry_copy(l, at, len) : NULL;
 
 		if (!e || !take_entry(l, e))
 			return image_bad(err, "vhdx", "its log is wrong");
@@ -189,7 +212,7 @@ static bool log_collect(struct log *l, uint64_t file_bytes, GError **err)
 					err, "vhdx", "it is truncated");
 			return true;
 		}
-		at = (at + get_le32(e + 8)) % l->len;
+		at = (at + len) % l->len;
 	}
 	return image_bad(err, "vhdx", "its log has no end");
 }
@@ -287,6 +310,7 @@ struct blk *vhdx_replay(
 		return NULL;
 	}
 	l.ring = g_malloc(l.len);
+	l.entry = g_new0(uint32_t, l.len / SECTOR);
 	l.pages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	rc = blk_pread(lower, l.ring, l.len, at);
 	ok = rc ? image_errno(err, rc, "vhdx", "log")
@@ -303,6 +327,7 @@ struct blk *vhdx_replay(
 			b = lower;
 	}
 	g_hash_table_unref(l.pages);
+	g_free(l.entry);
 	g_free(l.ring);
 	if (!b)
 		blk_close(lower);

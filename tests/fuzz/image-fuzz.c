@@ -1,12 +1,14 @@
 /*
  * image-fuzz.c - damaged and hostile images of each format.
  *
- *     image-fuzz FORMAT[:KIND] ROUNDS [SEED]
+ *     image-fuzz FORMAT[:KIND] ROUNDS|SECONDSs [SEED]
+ *     image-fuzz FORMAT:@FILE ROUNDS|SECONDSs [SEED]
  *
- * A small image is made and written to; in each round some of its bytes get
- * other values (checksums are set right, mostly), or its end is cut off.  Then
- * it is opened, described, mapped, read, checked, repaired, written to.
- * Nothing may crash, hang, or take much memory.  Best under the sanitizers.
+ * A small image is made and written to, or read from FILE; in each round some
+ * of its bytes get other values (checksums are set right, mostly), or its end
+ * is cut off.  Then it is opened, described, mapped, read, checked, repaired,
+ * written to. Nothing may crash, hang, or take much memory.  Best under the
+ * sanitizers.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -85,6 +87,22 @@ static void make(struct fuzz *z)
 	blk_flush(b);
 	z->len = c.lower->size;
 	blk_close(b);
+}
+
+/* Of formats that we cannot make. */
+static void load(struct fuzz *z)
+{
+	g_autofree char *text = NULL;
+	gsize len = 0;
+
+	if (!g_file_get_contents(z->kind + 1, &text, &len, NULL) ||
+		len > ROOM) {
+		printf("cannot read %s\n", z->kind + 1);
+		exit(1);
+	}
+	z->good = g_malloc0(ROOM);
+	memcpy(z->good, text, len);
+	z->len = (len + 511) & ~511ull;
 }
 
 static void find_spots(struct fuzz *z)
@@ -247,13 +265,16 @@ int main(int argc, char **argv)
 {
 	struct fuzz *z = &now;
 	unsigned rounds = argc > 2 ? (unsigned)atoi(argv[2]) : 1000;
+	bool timed = argc > 2 && g_str_has_suffix(argv[2], "s"), from_file;
 	g_auto(GStrv) word = g_strsplit(argc > 1 ? argv[1] : "", ":", 2);
+	gint64 end;
 
 	z->f = image_format_find(word[0]);
 	z->kind = word[0] ? word[1] : NULL;
-	if (!z->f || !z->f->create) {
-		fprintf(stderr, "usage: image-fuzz FORMAT[:KIND] ROUNDS "
-				"[SEED]\n");
+	from_file = z->kind && z->kind[0] == '@';
+	if (!z->f || (!z->f->create && !from_file)) {
+		fprintf(stderr, "usage: image-fuzz FORMAT[:KIND|:@FILE] "
+				"ROUNDS|SECONDSs [SEED]\n");
 		return 2;
 	}
 	z->seed = argc > 3 ? (guint32)atoi(argv[3]) : g_random_int();
@@ -261,13 +282,19 @@ int main(int argc, char **argv)
 	signal(SIGALRM, on_alarm);
 	printf("# %s, seed %u\n", argv[1], z->seed);
 	fflush(stdout);
-	make(z);
+	if (from_file)
+		load(z);
+	else
+		make(z);
 	find_spots(z);
 	z->bytes = g_malloc0(ROOM);
 	bound_memory();
-	for (z->round = 0; z->round < rounds; z->round++)
+	end = g_get_monotonic_time() + rounds * (gint64)G_USEC_PER_SEC;
+	while (timed ? g_get_monotonic_time() < end : z->round < rounds) {
 		one_round(z);
-	printf("ok - %s: %u rounds, %u times it opened\n", argv[1], rounds,
+		z->round++;
+	}
+	printf("ok - %s: %u rounds, %u times it opened\n", argv[1], z->round,
 		z->opened);
 	g_array_free(z->spots, TRUE);
 	g_rand_free(z->r);

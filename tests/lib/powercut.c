@@ -132,14 +132,13 @@ static void apply(const struct powercut_entry *e, GRand *any, uint8_t *out)
 uint64_t powercut_replay(
 	const struct powercut *p, unsigned n, bool any, GRand *r, uint8_t *out)
 {
-	uint64_t size = p->start_size;
+	uint64_t size = p->start_size, end = size;
 	unsigned flushed = 0;
 
 	for (unsigned i = 0; i < n; i++)
 		if (g_array_index(p->log, struct powercut_entry, i).kind ==
 			CUT_FLUSH)
 			flushed = i;
-	memset(out, 0, p->room);
 	memcpy(out, p->start, p->start_size);
 	for (unsigned i = 0; i < n; i++) {
 		const struct powercut_entry *e =
@@ -154,10 +153,11 @@ uint64_t powercut_replay(
 			size = e->off;
 		} else if (e->kind != CUT_FLUSH) {
 			apply(e, sure ? NULL : r, out);
+			end = MAX(end, e->off + e->len);
 		}
 	}
 	/* What lies behind the end is not there. */
-	memset(out + size, 0, p->room - size);
+	memset(out + size, 0, MAX(end, size) - size);
 	return size;
 }
 
