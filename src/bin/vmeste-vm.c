@@ -229,9 +229,11 @@ static bool vm_run(struct vm *vm, GError **err)
 		body, "engine", machine_engine(vm->machine));
 	json_object_set_string_member(
 		body, "why", machine_engine_why(vm->machine));
-	wire_send(WIRE_VM_FD, "running", body, NULL, 0, NULL);
-	if (!machine_start(vm->machine, err))
+	if (!machine_start(vm->machine, err)) {
+		json_object_unref(body);
 		return false;
+	}
+	wire_send(WIRE_VM_FD, "running", body, NULL, 0, NULL);
 	g_main_loop_run(vm->loop);
 	return true;
 }

@@ -755,7 +755,7 @@ bool cli_run_open(void *ctx, const char *socket, GError **err)
 	}
 	if (!r->serial_stated && (!r->m->state.path || r->lenient))
 		default_serial(r, socket);
-	if (r->m->state.path && !come_back(r, err))
+	if (r->m->state.path && r->m->state.fd < 0 && !come_back(r, err))
 		return false;
 	if (open_all(r, err)) {
 		cli_files_absolute(r->m);
@@ -782,6 +782,15 @@ void cli_run_close(void *ctx)
 struct conf_machine *cli_run_machine(void *ctx)
 {
 	return MACHINE;
+}
+
+void cli_run_adopt(void *ctx, struct conf_machine *m)
+{
+	struct run *r = ctx;
+
+	conf_machine_free(r->m);
+	r->m = m;
+	r->named = r->source = r->serial_stated = true;
 }
 
 static int run_transient(struct run *r, GError **err)

@@ -24,7 +24,8 @@ static const char *const host_side[] = {"name", "engine", "irqchip",
 /* Of the run that was saved, not of the machine. */
 static const char *const forgotten[] = {"control", "gdb", "gdb_wait", "trace",
 	"trace_events", "trace_insns", "screen", "state", "timeout_ms",
-	"verbose", "vga_rom", "clock_stands", "genid_value", NULL};
+	"verbose", "vga_rom", "clock_stands", "genid_value", "ram", "copy",
+	NULL};
 
 /* Members of drives and cards that a guest can see. */
 static const char *const drive_seen[] = {
@@ -173,6 +174,13 @@ static bool merge_member(JsonObject *to, const char *key, JsonNode *n,
 	return ok || lenient || refuse(key, err);
 }
 
+static void forget(JsonObject *o)
+{
+	for (const char *const *k = forgotten; *k; k++)
+		if (json_object_has_member(o, *k))
+			json_object_remove_member(o, *k);
+}
+
 static bool merge(JsonObject *to, const struct conf_machine *m, bool lenient,
 	GError **err)
 {
@@ -183,9 +191,7 @@ static bool merge(JsonObject *to, const struct conf_machine *m, bool lenient,
 	JsonObject *d = json_node_get_object(none);
 	g_autoptr(GList) keys = json_object_get_members(f);
 
-	for (const char *const *k = forgotten; *k; k++)
-		if (json_object_has_member(to, *k))
-			json_object_remove_member(to, *k);
+	forget(to);
 	for (GList *k = keys; k; k = k->next) {
 		JsonNode *n = json_object_get_member(f, k->data);
 
@@ -221,8 +227,17 @@ static void find_files(struct conf_machine *m, const char *state)
 	for (guint i = 0; i < m->drives->len; i++) {
 		struct conf_drive *d = g_ptr_array_index(m->drives, i);
 
-		conf_file_clear(&d->cow);
 		find_again(&d->file, dir);
+	}
+}
+
+/* What is opened anew each time. */
+static void forget_files(struct conf_machine *m)
+{
+	for (guint i = 0; i < m->drives->len; i++) {
+		struct conf_drive *d = g_ptr_array_index(m->drives, i);
+
+		conf_file_clear(&d->cow);
 	}
 	for (guint i = 0; i < m->nics->len; i++) {
 		struct conf_nic *n = g_ptr_array_index(m->nics, i);
@@ -259,5 +274,20 @@ struct conf_machine *cli_state_machine(
 	out->state.path = g_strdup(path);
 	out->state.fd = fd;
 	find_files(out, path);
+	forget_files(out);
 	return out;
+}
+
+struct conf_machine *cli_state_copy(int fd, GError **err)
+{
+	g_autoptr(JsonNode) node = read_machine(fd, "the copy", err);
+	struct conf_machine *m = NULL;
+
+	if (node) {
+		forget(json_node_get_object(node));
+		m = conf_machine_from_json(node, NULL, 0, err);
+	}
+	if (m)
+		forget_files(m);
+	return m;
 }

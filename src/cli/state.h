@@ -16,4 +16,8 @@
 struct conf_machine *cli_state_machine(
 	const struct conf_machine *m, bool lenient, bool *named, GError **err);
 
+/* The same for one that shall go on as another machine: as it was, with
+ * nothing open. */
+struct conf_machine *cli_state_copy(int fd, GError **err);
+
 #endif

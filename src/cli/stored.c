@@ -368,7 +368,8 @@ static void background(struct started *s, const char *name, int ready)
 	int status;
 
 	detach(name);
-	node_runs(s->lock, getpid());
+	if (s->lock >= 0)
+		node_runs(s->lock, getpid());
 	s->ready = ready;
 	status = cli_session_run_with(
 		cli_run_machine(s->run), stored_runs, s, &e);
@@ -380,7 +381,7 @@ static void background(struct started *s, const char *name, int ready)
 	_exit(0);
 }
 
-static int wait_started(int fd, GError **err)
+int cli_stored_wait(int fd, GError **err)
 {
 	GString *text = g_string_new(NULL);
 	char buf[512], *line;
@@ -397,39 +398,59 @@ static int wait_started(int fd, GError **err)
 		g_set_error_literal(err, CONF_ERROR, status, line + 1);
 	}
 	g_string_free(text, TRUE);
+	close(fd);
 	return status;
+}
+
+static int stored_background(
+	struct started *s, const struct cli_background *b, GError **err)
+{
+	int ready[2];
+	pid_t pid;
+
+	pid = pipe2(ready, O_CLOEXEC) ? -1 : fork();
+	if (pid < 0) {
+		conf_error_set_errno(
+			err, errno, NULL, "cannot start a process");
+		stored_close(s, b->name, CONF_ERROR_FAILED, NULL, true);
+		return -1;
+	}
+	if (!pid) {
+		close(ready[0]);
+		if (b->forget)
+			b->forget(b->opaque);
+		background(s, b->name, ready[1]);
+	}
+	close(ready[1]);
+	if (s->lock >= 0)
+		close(s->lock); /* the other process has it, too */
+	snaps_close(&s->snaps);
+	cli_run_free(s->run);
+	return ready[0];
+}
+
+int cli_stored_background(const struct cli_background *b, GError **err)
+{
+	struct started s = {
+		.run = b->run, .lock = b->lock, .ready = -1, .snaps.lock = -1};
+
+	return stored_background(&s, b, err);
 }
 
 int cli_stored_start(const char *name, bool discard, GError **err)
 {
 	g_autofree char *socket = cli_control_path(name, ".serial");
 	struct started s;
-	int ready[2], status;
-	pid_t pid;
+	int ready;
 
 	if (!stored_open(&s, name, NULL, discard, socket, err)) {
 		stored_close(
 			&s, name, cli_status(err), err ? *err : NULL, false);
 		return cli_status(err);
 	}
-	pid = pipe2(ready, O_CLOEXEC) ? -1 : fork();
-	if (pid < 0) {
-		conf_error_set_errno(
-			err, errno, NULL, "cannot start a process");
-		stored_close(&s, name, CONF_ERROR_FAILED, NULL, true);
-		return CONF_ERROR_FAILED;
-	}
-	if (!pid) {
-		close(ready[0]);
-		background(&s, name, ready[1]);
-	}
-	close(ready[1]);
-	close(s.lock); /* the other process has it, too */
-	snaps_close(&s.snaps);
-	cli_run_free(s.run);
-	status = wait_started(ready[0], err);
-	close(ready[0]);
-	return status;
+	ready = stored_background(
+		&s, &(struct cli_background){.name = name}, err);
+	return ready < 0 ? cli_status(err) : cli_stored_wait(ready, err);
 }
 
 /* ---- verbs with a name or two ---- */

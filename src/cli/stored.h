@@ -15,6 +15,21 @@ int cli_stored_run(const char *name, const GPtrArray *flags, GError **err);
 /* In the background; returns when its guest runs.  discard: not from where it
  * was saved. */
 int cli_stored_start(const char *name, bool discard, GError **err);
+/* A machine that was opened (cli_run_open) goes on in the background.  Takes
+ * run and lock (of node_begin; -1: the machine has no folder) over.  forget, or
+ * NULL, closes what the new process shall not keep.  What cli_stored_wait waits
+ * at, or -1. */
+struct cli_background {
+	void *run;
+	const char *name;
+	int lock;
+	void (*forget)(void *opaque);
+	void *opaque;
+};
+
+int cli_stored_background(const struct cli_background *b, GError **err);
+/* Until its guest runs: 0, or the status with which it failed. */
+int cli_stored_wait(int fd, GError **err);
 /* Change one setting for good: "mem=2G", or back to its default: "mem=". */
 int cli_stored_set(const char *name, const char *what, GError **err);
 /* "off", "running", "crashed", "saved" */
@@ -33,6 +48,8 @@ bool cli_run_open(void *ctx, const char *socket, GError **err);
  */
 void cli_run_go_on(void *ctx, const char *state);
 void cli_run_close(void *ctx);
+/* It is this machine, which becomes ctx's, and no other flags count. */
+void cli_run_adopt(void *ctx, struct conf_machine *m);
 struct conf_machine *cli_run_machine(void *ctx);
 
 #endif

@@ -181,7 +181,11 @@ extern const struct cli_flag cli_dump_flags[];
 
 void *cli_save_new(void);
 int cli_save(void *ctx, GError **err);
-extern const struct cli_flag cli_save_flags[];
+void *cli_fork_new(void);
+void cli_fork_free(void *ctx);
+bool cli_fork_positional(void *ctx, const char *word, GError **err);
+int cli_fork(void *ctx, GError **err);
+extern const struct cli_flag cli_save_flags[], cli_fork_flags[];
 
 /* States of machines that live in folders: snap*.c. */
 void *cli_snap_new(void);

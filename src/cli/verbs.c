@@ -77,6 +77,10 @@ static const char *const attach_examples[] = {"vmeste attach web stick.img",
 	NULL};
 static const char *const detach_examples[] = {
 	"vmeste detach web disk1", "Pull it out", NULL};
+static const char *const fork_examples[] = {"vmeste fork web",
+	"a copy called web-1", "vmeste fork web try1 try2", "two, with names",
+	"vmeste fork web --count 10", "ten: web-1 to web-10", NULL};
+
 static const char *const save_examples[] = {"vmeste save web web.state",
 	"All of it into a file; then it ends", "vmeste run --state web.state",
 	"And goes on where it was", "vmeste save --running web web.state",
@@ -606,6 +610,18 @@ const struct cli_verb cli_verbs[] = {
 		.free_ctx = cli_words_free,
 		.positional = cli_words_positional,
 		.run = cli_diff,
+	},
+	{
+		.name = "fork",
+		.args = "[FLAGS] NAME [NEW...]",
+		.summary = "let copies of a running machine go on beside it",
+		.flags = cli_fork_flags,
+		.text = "Each copy is a machine of its own, in a folder of its own if NAME has one, that begins where NAME is now. Memory is shared until somebody changes it, and so are disks. A copy has other network addresses, its own NAT without forwarded ports, and another generation id, by which guests that know it make themselves new random numbers. The names of the copies are printed.",
+		.examples = fork_examples,
+		.new_ctx = cli_fork_new,
+		.free_ctx = cli_fork_free,
+		.positional = cli_fork_positional,
+		.run = cli_fork,
 	},
 	{
 		.name = "screenshot",

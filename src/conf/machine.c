@@ -57,7 +57,7 @@ struct conf_drive *conf_drive_new(void)
 {
 	struct conf_drive *d = g_new0(struct conf_drive, 1);
 
-	d->file.fd = d->cow.fd = -1;
+	d->file.fd = d->cow.fd = d->top.fd = -1;
 	d->slot = -1;
 	return d;
 }
@@ -66,6 +66,8 @@ void conf_drive_free(struct conf_drive *d)
 {
 	conf_file_clear(&d->file);
 	conf_file_clear(&d->cow);
+	conf_file_clear(&d->top);
+	g_free(d->top_backing);
 	g_free(d->serial);
 	g_free(d->name);
 	g_free(d);
@@ -132,7 +134,7 @@ struct conf_machine *conf_machine_new(void)
 	m->default_bus[CONF_MEDIA_CDROM] = CONF_BUS_IDE;
 	m->default_bus[CONF_MEDIA_FLOPPY] = CONF_BUS_FLOPPY;
 	m->firmware_file.fd = m->nvram.fd = m->kernel.fd = m->initrd.fd = -1;
-	m->control.fd = m->gdb.fd = m->trace.fd = m->state.fd = -1;
+	m->control.fd = m->gdb.fd = m->trace.fd = m->state.fd = m->ram.fd = -1;
 	m->vga_rom.fd = m->screen.fd = m->tls_cert.fd = m->tls_key.fd = -1;
 	m->audio_file.fd = m->audio_source_file.fd = -1;
 	m->sound = g_array_new(FALSE, TRUE, sizeof(struct conf_sound));

@@ -207,6 +207,11 @@ struct conf_drive {
 	bool readonly;	   /* the guest sees a read-only drive */
 	bool snapshot; /* writes go to cow.fd (empty, unlinked) and vanish */
 	struct conf_file cow;
+	/* An empty file that becomes the disk's image as the machine starts:
+	 * a qcow2 on `file`, which is only read then and called top_backing
+	 * in it.  Or absent. */
+	struct conf_file top;
+	char *top_backing;
 	char *serial;	    /* serial number shown to the guest, or NULL */
 	unsigned bootindex; /* the lowest boots first; 0: by the boot order */
 	char *name; /* of a saved machine's: "disk1"; NULL: by its number */
@@ -326,6 +331,11 @@ struct conf_machine {
 	struct conf_file trace; /* where the trace goes at the end */
 
 	struct conf_file state; /* to go on from, or absent */
+	/* Its memory, if that is apart: shared with others, changes are the
+	 * machine's own.  A copy is one of several that go on from one state.
+	 */
+	struct conf_file ram;
+	bool copy;
 	char *model; /* its processors, as vmm/model.c has them, or NULL */
 	bool clock_stands; /* the time that it was saved is not made up for */
 	uint64_t trace_events; /* of each processor */

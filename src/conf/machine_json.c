@@ -76,6 +76,8 @@ static JsonObject *drive_to_json(const struct conf_drive *d, GArray *fds)
 	json_object_set_int_member(o, "bootindex", d->bootindex);
 	put_file(o, "file", &d->file, fds);
 	put_file(o, "cow", &d->cow, fds);
+	put_file(o, "top", &d->top, fds);
+	put_string(o, "top_backing", d->top_backing);
 	return o;
 }
 
@@ -271,6 +273,8 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	put_file(o, "gdb", &m->gdb, fds);
 	put_file(o, "trace", &m->trace, fds);
 	put_file(o, "state", &m->state, fds);
+	put_file(o, "ram", &m->ram, fds);
+	json_object_set_boolean_member(o, "copy", m->copy);
 	put_string(o, "model", m->model);
 	json_object_set_boolean_member(o, "clock_stands", m->clock_stands);
 	json_object_set_int_member(o, "trace_events", (gint64)m->trace_events);
@@ -478,6 +482,8 @@ static void add_drive(struct reader *r, JsonObject *o, void *list)
 		(unsigned)get_int(r, o, "bootindex", CONF_MAX_BOOTINDEX, 0);
 	get_file(r, o, "file", &d->file);
 	get_file(r, o, "cow", &d->cow);
+	get_file(r, o, "top", &d->top);
+	take_string(r, o, "top_backing", &d->top_backing);
 }
 
 static void add_plug(struct reader *r, JsonObject *o, void *list)
@@ -718,6 +724,8 @@ struct conf_machine *conf_machine_from_json(
 	get_file(&r, o, "gdb", &m->gdb);
 	get_file(&r, o, "trace", &m->trace);
 	get_file(&r, o, "state", &m->state);
+	get_file(&r, o, "ram", &m->ram);
+	m->copy = get_bool(&r, o, "copy", false);
 	take_string(&r, o, "model", &m->model);
 	m->clock_stands = get_bool(&r, o, "clock_stands", false);
 	m->trace_events = get_int(&r, o, "trace_events", 1 << 20, 0);

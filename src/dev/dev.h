@@ -72,6 +72,10 @@ struct dev_class {
 	 * was under way is done or given back.  Optional.  Processors and time
 	 * stand; lock held, may be let go meanwhile. */
 	void (*drain)(struct dev *d);
+	/* A state was loaded that others go on from, too: what tells it from
+	 * them (host.mac) is put where a driver that starts anew looks for it.
+	 * One that runs notices nothing.  Optional.  Lock held. */
+	void (*copied)(struct dev *d);
 };
 
 /* NULL-terminated. */

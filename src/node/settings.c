@@ -498,3 +498,30 @@ bool node_settings_set_file(struct node_settings *s, const char *element,
 	xmlUnsetProp(e, X("format"));
 	return true;
 }
+
+static bool has_cable(xmlNode *nic)
+{
+	xmlChar *net = xmlGetProp(nic, X("net"));
+	bool has = !net || strcmp((const char *)net, "none") != 0;
+
+	xmlFree(net);
+	return has;
+}
+
+void node_settings_own_nic(struct node_settings *s, unsigned n, const char *mac)
+{
+	xmlNode *nic = root_of(s)->children, *next;
+
+	while (nic && !(node_xml_is(nic, "nic") && has_cable(nic) && !n--))
+		nic = nic->next;
+	if (!nic)
+		return;
+	xmlSetProp(nic, X("mac"), X(mac));
+	for (xmlNode *f = nic->children; f; f = next) {
+		next = f->next;
+		if (!node_xml_is(f, "forward"))
+			continue;
+		xmlUnlinkNode(f);
+		xmlFreeNode(f);
+	}
+}

@@ -54,6 +54,10 @@ bool node_setting_is_path(const char *flag);
  * is told by its name.  False: there is none. */
 bool node_settings_set_file(struct node_settings *s, const char *element,
 	unsigned n, const char *file);
+/* Network card n of those that have a cable: its address, and none of the
+ * host's ports for it. */
+void node_settings_own_nic(
+	struct node_settings *s, unsigned n, const char *mac);
 
 void node_settings_rename(struct node_settings *s, const char *name);
 

@@ -266,7 +266,9 @@ static bool do_save(
 		.nfds = q->nfds,
 		.overlays = json_object_get_member(q->body, "overlays"),
 		.nvram = (int)CLAMP(
-			wire_msg_int(q, "nvram", -1), -1, WIRE_MAX_FDS)};
+			wire_msg_int(q, "nvram", -1), -1, WIRE_MAX_FDS),
+		.ram = (int)CLAMP(
+			wire_msg_int(q, "ram", -1), -1, WIRE_MAX_FDS)};
 
 	if (!(member_bool(q, "running") ? machine_snapshot(c->m, &s, &f, err)
 					: machine_save(c->m, fd, &f, err)))

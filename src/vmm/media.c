@@ -52,9 +52,8 @@ static struct blk *open_format(struct machine *m, int drive,
 {
 	struct named_request r = {m, drive};
 	const struct image_source source = {open_named, &r};
-	struct image_open how = {.lower = lower,
-		.readonly = d->readonly || d->snapshot,
-		.source = &source};
+	struct image_open how = {
+		.lower = lower, .readonly = lower->readonly, .source = &source};
 
 	return image_open(image_format_find(conf_format_words.words[d->format]),
 		&how, err);
@@ -112,10 +111,44 @@ static bool check_floppy(int fd, GError **err)
 		fix, "the image has %" PRIu64 " bytes", (uint64_t)st.st_size);
 }
 
+/* d->top becomes the image on b, which goes with it if it fails. */
+static struct blk *put_top(struct conf_drive *d, struct blk *b, GError **err)
+{
+	const char *path = d->top.path ? d->top.path : "";
+	g_autofree char *name = g_path_get_basename(path);
+	int lock = fcntl(d->top.fd, F_DUPFD_CLOEXEC, 3);
+	struct image_child c = {.fd = media_take_fd(&d->top),
+		.format = image_format_find("qcow2"),
+		.name = name,
+		.backing = d->top_backing};
+	struct blk *live = image_live_new(b, -1);
+	struct blk *child = image_live_child(live, &c, err);
+
+	if (child && blk_flush(child) < 0) {
+		fw_error(err, "it cannot be written", NULL, "%s", path);
+		image_live_drop(child);
+		child = NULL;
+	}
+	if (!child) {
+		if (lock >= 0)
+			close(lock);
+		blk_close(live);
+		return NULL;
+	}
+	image_live_switch(live, child, lock);
+	live->readonly = false;
+	live->can_discard = child->can_discard;
+	g_free(d->file.path);
+	d->file.path = g_steal_pointer(&d->top.path);
+	d->format = CONF_FORMAT_QCOW2;
+	return live;
+}
+
 struct blk *media_open(
 	struct machine *m, int drive, struct conf_drive *d, GError **err)
 {
-	bool readonly = d->readonly || d->snapshot;
+	bool top = d->top.fd >= 0;
+	bool readonly = d->readonly || d->snapshot || top;
 	int lock = readonly ? -1 : fcntl(d->file.fd, F_DUPFD_CLOEXEC, 3);
 	struct blk *b = NULL;
 
@@ -134,7 +167,9 @@ struct blk *media_open(
 		m->layer[m->nlayers++] = d->cow.fd;
 		b = blk_cow_open(b, media_take_fd(&d->cow), err);
 	}
-	if (b && !readonly)
+	if (b && top)
+		b = put_top(d, b, err);
+	else if (b && !readonly)
 		b = image_live_new(b, lock);
 	else if (lock >= 0)
 		close(lock);

@@ -370,6 +370,14 @@ bool overlay_nvram(struct machine *m, struct snapshot_ask *q, GError **err);
 /* {name, path, format, bytes, written} of each drive. */
 void disks_json(struct machine *m, JsonArray *to);
 
+/* ---- ram.c: memory that several machines have ---- */
+
+/* All pages that are not zeros into a file, each at its place. */
+bool ram_write(const struct machine *m, int fd, unsigned threads);
+/* The machine's memory is what is in the file; changes stay its own.  Nothing
+ * has looked at it yet. */
+bool ram_share(struct machine *m, int fd, GError **err);
+
 /* ---- save.c ---- */
 
 struct save_figures {
@@ -393,13 +401,14 @@ struct snapshot_result {
 /* fds: the file, the pipe, empty files that are overlays' (a list as
  * overlays_parse wants it; NULL: nothing is written to), and empty files for
  * what ,snapshot drives write from then on, as many as there may be; -1 where
- * one was taken.  UEFI's variables go into nvram as they are then, if that is
- * an index. */
+ * one was taken.  UEFI's variables go into nvram as they are then, and memory
+ * into ram, if those are indices. */
 struct snapshot_ask {
 	int *fds;
 	unsigned nfds;
 	JsonNode *overlays;
 	int nvram; /* -1: none */
+	int ram;   /* where memory goes instead, page by page; -1: none */
 };
 
 bool machine_snapshot(struct machine *m, struct snapshot_ask *q,

@@ -224,29 +224,33 @@ static bool keep_part(void *opaque, const char *name, const GByteArray *a)
 
 /* The child's life. */
 G_GNUC_NORETURN static void snapshot_write(struct machine *m,
-	const struct taken *t, const char *settings, int fd, int result_fd)
+	const struct taken *t, const char *settings, const int fds[3])
 {
 	struct snapshot_result r = {0};
 	struct save_ram ram = memory(m);
 	gint64 start = now_us();
 	GError *err = NULL;
-	struct save_out *o = save_out_new(fd, settings, &err);
+	struct save_out *o = save_out_new(fds[0], settings, &err);
 	bool ok = o;
 
 	for (guint i = 0; ok && i < t->names->len; i++)
 		ok = save_out_part(o, g_ptr_array_index(t->names, i),
 			g_ptr_array_index(t->bytes, i));
-	ok = ok && state_save_devices(m, put_part, o) && put_disks(m, o) &&
-	     save_out_ram(o, &ram, MAX(threads() / 2, 1u));
+	ok = ok && state_save_devices(m, put_part, o) && put_disks(m, o);
+	if (ok && fds[2] >= 0) /* somebody waits for it */
+		ok = ram_write(m, fds[2], threads());
+	else if (ok)
+		ok = save_out_ram(o, &ram, MAX(threads() / 2, 1u));
 	if (o) {
 		r.bytes = save_out_bytes(o);
 		ok = save_out_end(o, &err) && ok;
 	}
 	r.ok = ok;
 	r.ns = (uint64_t)(now_us() - start) * 1000;
-	g_strlcpy(r.message, err ? err->message : "a device failed",
+	g_strlcpy(r.message,
+		err ? err->message : "a device or its memory cannot be copied",
 		sizeof(r.message));
-	ok = write(result_fd, &r, sizeof(r)) == sizeof(r);
+	ok = write(fds[1], &r, sizeof(r)) == sizeof(r);
 	_exit(!ok);
 }
 
@@ -256,13 +260,14 @@ static int compare_fds(const void *a, const void *b)
 }
 
 /* In the child: whoever waits for the machine's end must not wait for us. */
-static void keep_only(const struct machine *m, const int fds[3])
+static void keep_only(const struct machine *m, const int fds[4])
 {
-	int keep[3 + BOARD_MAX_LAYERS], from = 0;
+	int keep[4 + BOARD_MAX_LAYERS], from = 0;
 	unsigned n = 0;
 
-	for (; n < 3; n++)
-		keep[n] = fds[n];
+	for (unsigned i = 0; i < 4; i++)
+		if (fds[i] >= 0)
+			keep[n++] = fds[i];
 	for (unsigned i = 0; i < m->nlayers; i++)
 		keep[n++] = m->layer[i];
 	qsort(keep, n, sizeof(keep[0]), compare_fds);
@@ -304,7 +309,7 @@ static bool freeze_disks(
 }
 
 static bool snapshot_fork(struct machine *m, const struct taken *t,
-	const char *settings, const int fds[2], GError **err)
+	const char *settings, const int fds[3], GError **err)
 {
 	int busy[2];
 	pid_t pid;
@@ -316,8 +321,8 @@ static bool snapshot_fork(struct machine *m, const struct taken *t,
 	bus_lock(m->bus);
 	pid = fork();
 	if (!pid) {
-		keep_only(m, (const int[3]){fds[0], fds[1], busy[1]});
-		snapshot_write(m, t, settings, fds[0], fds[1]);
+		keep_only(m, (const int[4]){fds[0], fds[1], fds[2], busy[1]});
+		snapshot_write(m, t, settings, fds);
 	}
 	bus_unlock(m->bus);
 	close(busy[1]);
@@ -336,11 +341,17 @@ static bool snapshot_fork(struct machine *m, const struct taken *t,
 static bool snapshot_take(struct machine *m, struct snapshot_ask *q,
 	struct overlays *o, struct taken *t, const char *settings, GError **err)
 {
+	int fds[3] = {q->fds[0], q->fds[1], -1};
+
+	if (q->ram >= 2 && (unsigned)q->ram < q->nfds)
+		fds[2] = q->fds[q->ram];
+	if (fds[2] >= 0)
+		q->fds[q->ram] = -1; /* not for drives */
 	if (!overlay_nvram(m, q, err) || !overlays_make(o, err))
 		return false;
 	if (freeze_disks(m, q->fds, q->nfds, err) &&
 		state_save_processors(m, keep_part, t) &&
-		snapshot_fork(m, t, settings, q->fds, err)) {
+		snapshot_fork(m, t, settings, fds, err)) {
 		overlays_switch(o);
 		return true;
 	}
@@ -463,6 +474,18 @@ static int take_disk(
 	return -ENOENT;
 }
 
+static void tell_apart(struct machine *m)
+{
+	bus_lock(m->bus);
+	for (unsigned i = 0; i < m->board.ndevs; i++) {
+		struct dev *d = m->board.dev[i];
+
+		if (d->cls->copied)
+			d->cls->copied(d);
+	}
+	bus_unlock(m->bus);
+}
+
 bool machine_load(struct machine *m, GError **err)
 {
 	struct save_disks disks = {.write = take_disk, .opaque = m};
@@ -470,9 +493,14 @@ bool machine_load(struct machine *m, GError **err)
 	struct save_ram ram = memory(m);
 	g_autoptr(save_parts_auto) parts = NULL;
 
-	if (!disks_fit(m, fd, err))
+	if (!disks_fit(m, fd, err) ||
+		(m->conf->ram.fd >= 0 && !ram_share(m, m->conf->ram.fd, err)))
 		return false;
 	parts = save_read(fd, &ram, &disks, m->conf->vram_bytes + PART_ROOM,
 		threads(), err);
-	return parts && state_load_parts(m, parts, err);
+	if (!parts || !state_load_parts(m, parts, err))
+		return false;
+	if (m->conf->copy)
+		tell_apart(m);
+	return true;
 }

@@ -342,6 +342,35 @@ static void test_json(void)
 	g_assert_cmpstr(x, ==, y);
 }
 
+static void test_genid(void)
+{
+	static const char id[] = "01234567-89AB-4DEF-8123-456789ABCDEF";
+	g_autoptr(conf_machine_auto) m = conf_machine_new(), b = NULL;
+	g_autoptr(JsonNode) node = NULL;
+	g_autoptr(GError) err = NULL;
+
+	g_assert_true(m->genid);
+	g_assert_true(conf_genid_parse(m, "off", NULL));
+	g_assert_false(m->genid);
+	g_assert_true(conf_genid_parse(m, id, NULL));
+	g_assert_true(m->genid);
+	node = conf_machine_to_json(m, NULL);
+	b = conf_machine_from_json(node, NULL, 0, NULL);
+	g_assert_cmpstr(
+		b->genid_value, ==, "01234567-89ab-4def-8123-456789abcdef");
+	g_assert_false(conf_genid_parse(m, "0123", &err));
+	g_assert_error(err, CONF_ERROR, CONF_ERROR_USAGE);
+	/* one that was saved before there was one has none */
+	json_object_remove_member(json_node_get_object(node), "genid");
+	conf_machine_free(b);
+	b = conf_machine_from_json(node, NULL, 0, NULL);
+	g_assert_false(b->genid);
+	/* no rubbish from a state */
+	json_object_set_string_member(
+		json_node_get_object(node), "genid_value", "x");
+	g_assert_null(conf_machine_from_json(node, NULL, 0, NULL));
+}
+
 static void test_json_hostile(void)
 {
 	static const char *const bad[] = {"[]", "3", "{\"mem_bytes\": -1}",
@@ -373,6 +402,7 @@ static void test_json_hostile(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/conf/genid", test_genid);
 	g_test_add_func("/conf/size", test_size);
 	g_test_add_func("/conf/time", test_time);
 	g_test_add_func("/conf/os", test_os);

@@ -389,6 +389,43 @@ static void test_devices(void)
 			device_round(dev_table[i], rnd);
 }
 
+/* A card that goes on from another's state is itself once it is reset. */
+static void card_copied(const char *name)
+{
+	g_autoptr(GByteArray) x = g_byte_array_new(), want = g_byte_array_new(),
+			      is = g_byte_array_new();
+	char err[200] = "";
+	struct state_rig r;
+	struct dev *d;
+
+	g_assert_true(state_rig_init(&r, dev_class_find(name)));
+	state_rig_stand(&r, true);
+	save(r.d, x);
+	memcpy(r.b.host.mac, "\x52\x56\x4d\1\2\3", 6);
+	d = dev_new(r.d->cls, "e", &r.b.host, err, sizeof(err));
+	g_assert_nonnull(d);
+	d->cls->reset(d);
+	save(d, want);
+	load(d, x, true);
+	if (d->cls->copied)
+		d->cls->copied(d);
+	d->cls->reset(d);
+	save(d, is);
+	g_assert_cmpmem(want->data, want->len, is->data, is->len);
+	dev_free(d);
+	state_rig_stand(&r, false);
+	state_rig_fini(&r);
+}
+
+static void test_copied(void)
+{
+	static const char *const cards[] = {"virtio-net", "e1000", "pcnet",
+		"rtl8139", "rtl8139c", "ne2000"};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(cards); i++)
+		card_copied(cards[i]);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -397,5 +434,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/state/older", test_older);
 	g_test_add_func("/state/bent", test_bent);
 	g_test_add_func("/state/devices", test_devices);
+	g_test_add_func("/state/copied", test_copied);
 	return g_test_run();
 }

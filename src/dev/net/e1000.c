@@ -455,6 +455,15 @@ static void e1000_describe(struct dev *dev, char *buf, unsigned size)
 	card_describe(&((struct e1000 *)dev)->card, buf, size);
 }
 
+static void e1000_copied(struct dev *dev)
+{
+	struct e1000 *d = (struct e1000 *)dev;
+	struct eeprom93 was = d->eeprom;
+
+	e1000_eeprom_init(d);
+	eeprom93_go_on(&d->eeprom, &was);
+}
+
 /* ---- state ---- */
 
 static const struct state_field e1000_context_fields[] = {
@@ -507,6 +516,7 @@ const struct dev_class e1000_class = {
 	.init = e1000_init,
 	.reset = e1000_reset,
 	.fini = e1000_fini,
+	.copied = e1000_copied,
 	.describe = e1000_describe,
 	.state = &e1000_state,
 };

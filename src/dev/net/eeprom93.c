@@ -7,6 +7,8 @@
  */
 #include "dev/net/eeprom93.h"
 
+#include <string.h>
+
 #include "dev/state.h"
 
 #define ADDR_BITS 6
@@ -31,6 +33,14 @@ void eeprom93_reset(struct eeprom93 *e)
 	e->nbits = 0;
 	e->shift = 0;
 	e->data = 0;
+}
+
+void eeprom93_go_on(struct eeprom93 *e, const struct eeprom93 *was)
+{
+	struct eeprom93 now = *was;
+
+	memcpy(now.word, e->word, sizeof(now.word));
+	*e = now;
 }
 
 static void eeprom93_fill(struct eeprom93 *e, uint16_t val)

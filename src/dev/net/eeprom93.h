@@ -35,5 +35,7 @@ extern const struct state_list eeprom93_state;
 
 /* Power-on state of the interface; the words stay. */
 void eeprom93_reset(struct eeprom93 *e);
+/* The words stay; the interface is as it was. */
+void eeprom93_go_on(struct eeprom93 *e, const struct eeprom93 *was);
 
 #endif

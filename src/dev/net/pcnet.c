@@ -442,6 +442,16 @@ static void pcnet_describe(struct dev *dev, char *buf, unsigned size)
 	card_describe(&((struct pcnet *)dev)->card, buf, size);
 }
 
+static void pcnet_copied(struct dev *dev)
+{
+	struct pcnet *d = (struct pcnet *)dev;
+	struct eeprom93 was = d->eeprom;
+
+	pcnet_eeprom_init(d);
+	eeprom93_go_on(&d->eeprom, &was);
+	pcnet_load_eeprom(d);
+}
+
 static const struct state_field pcnet_fields[] = {
 	STATE_STRUCT(struct pcnet, pci, &pci_func_state),
 	STATE_STRUCT(struct pcnet, eeprom, &eeprom93_state),
@@ -466,6 +476,7 @@ const struct dev_class pcnet_class = {
 	.init = pcnet_init,
 	.reset = pcnet_reset,
 	.fini = pcnet_fini,
+	.copied = pcnet_copied,
 	.describe = pcnet_describe,
 	.state = &pcnet_state,
 };

@@ -581,6 +581,15 @@ static void rtl8139_describe(struct dev *dev, char *buf, unsigned size)
 	card_describe(&((struct rtl8139 *)dev)->card, buf, size);
 }
 
+static void rtl8139_copied(struct dev *dev)
+{
+	struct rtl8139 *d = (struct rtl8139 *)dev;
+	struct eeprom93 was = d->eeprom;
+
+	rtl8139_eeprom_init(d);
+	eeprom93_go_on(&d->eeprom, &was);
+}
+
 /* ---- state ---- */
 
 static const struct state_field rtl8139_fields[] = {
@@ -611,7 +620,8 @@ static const struct state_list rtl8139_state =
 	{                                                                      \
 		.name = name_, .size = sizeof(struct rtl8139), .init = init_,  \
 		.reset = rtl8139_reset, .fini = rtl8139_fini,                  \
-		.describe = rtl8139_describe, .state = &rtl8139_state,         \
+		.copied = rtl8139_copied, .describe = rtl8139_describe,        \
+		.state = &rtl8139_state,                                       \
 	}
 
 const struct dev_class rtl8139_class =
