@@ -21,15 +21,16 @@
 #include "conf/parse.h"
 #include "conf/sound.h"
 
-#define CONF_MAX_CPUS	  64
-#define CONF_LIMIT_FULL	  10000 /* hundredths of a percent */
-#define CONF_MAX_DRIVES	  32
-#define CONF_MAX_NICS	  16
-#define CONF_MAX_SERIAL	  4
-#define CONF_MAX_LPT	  3
-#define CONF_SERIAL_BYTES 20 /* of a disk's serial number */
-#define CONF_MAX_USB	  4  /* controllers */
-#define CONF_MAX_PLUGS	  64 /* USB devices */
+#define CONF_MAX_CPUS	    64
+#define CONF_LIMIT_FULL	    10000 /* hundredths of a percent */
+#define CONF_MAX_DRIVES	    32
+#define CONF_MAX_NICS	    16
+#define CONF_MAX_NIC_QUEUES 8 /* pairs */
+#define CONF_MAX_SERIAL	    4
+#define CONF_MAX_LPT	    3
+#define CONF_SERIAL_BYTES   20 /* of a disk's serial number */
+#define CONF_MAX_USB	    4  /* controllers */
+#define CONF_MAX_PLUGS	    64 /* USB devices */
 
 /* Places on a bus.  IDE: channel * 2 + unit. */
 #define CONF_IDE_SLOTS	    4
@@ -240,6 +241,7 @@ struct conf_nic {
 	char *tftp_seen; /* its path in the jail; NULL: tftp_errno says why */
 	int tftp_errno;
 	struct conf_file rom; /* PXE option ROM, or absent */
+	unsigned queues; /* pairs, virtio; 0: as many as processors, to 4 */
 	/* ISA cards: the first port and the interrupt; 0: any, see
 	 * conf_nics_place. */
 	unsigned isa_port, isa_irq;

@@ -115,6 +115,7 @@ static JsonObject *nic_to_json(const struct conf_nic *n, GArray *fds)
 	put_file(o, "rom", &n->rom, fds);
 	put_string(o, "bootfile", n->bootfile);
 	put_file(o, "tftp", &n->tftp, fds);
+	json_object_set_int_member(o, "queues", n->queues);
 	json_object_set_int_member(o, "port", n->isa_port);
 	json_object_set_int_member(o, "irq", n->isa_irq);
 	json_object_set_int_member(o, "bootindex", n->bootindex);
@@ -537,6 +538,7 @@ static void add_nic(struct reader *r, JsonObject *o, void *list)
 	get_file(r, o, "rom", &n->rom);
 	take_string(r, o, "bootfile", &n->bootfile);
 	get_file(r, o, "tftp", &n->tftp);
+	n->queues = (unsigned)get_int(r, o, "queues", CONF_MAX_NIC_QUEUES, 1);
 	n->isa_port = (unsigned)get_int(r, o, "port", 0x3e0, 0);
 	n->isa_irq = (unsigned)get_int(r, o, "irq", 15, 0);
 	n->bootindex =

@@ -77,6 +77,24 @@ static bool isa_options(
 	       conf_parse_uint(irq, "interrupt", 2, 15, &n->isa_irq, err);
 }
 
+static bool queues_option(
+	struct conf_nic *n, const struct conf_options *o, GError **err)
+{
+	const char *queues = conf_options_get(o, "queues");
+
+	if (queues && n->model != CONF_NIC_VIRTIO) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"other cards have the queues that their makers gave "
+			"them",
+			"leave it out, or use model=virtio",
+			"queues= for a network card %s",
+			conf_nic_words.words[n->model]);
+		return false;
+	}
+	return !queues || conf_parse_uint(queues, "queues", 1,
+				  CONF_MAX_NIC_QUEUES, &n->queues, err);
+}
+
 static bool nic_options(
 	struct conf_nic *n, const struct conf_options *o, GError **err)
 {
@@ -88,7 +106,7 @@ static bool nic_options(
 	if (model && !conf_parse_word(model, &conf_nic_words, &word, err))
 		return false;
 	n->model = (enum conf_nic_model)word;
-	if (!isa_options(n, o, err))
+	if (!isa_options(n, o, err) || !queues_option(n, o, err))
 		return false;
 	if (mac && !parse_mac(mac, n, err))
 		return false;
@@ -119,7 +137,7 @@ static bool nic_options(
 bool conf_nic_parse(struct conf_machine *m, const char *text, GError **err)
 {
 	static const char *const keys[] = {"model", "mac", "forward", "io",
-		"irq", "bootfile", "tftp", "rom", "bootindex", NULL};
+		"irq", "queues", "bootfile", "tftp", "rom", "bootindex", NULL};
 	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
 	struct conf_nic *n;
 
@@ -236,6 +254,12 @@ static bool check_place(
 
 bool conf_nics_place(struct conf_machine *m, GError **err)
 {
+	for (guint i = 0; i < m->nics->len; i++) {
+		struct conf_nic *n = g_ptr_array_index(m->nics, i);
+
+		if (!n->queues && n->model == CONF_NIC_VIRTIO)
+			n->queues = MIN(conf_machine_ncpus(m), 4);
+	}
 	for (guint i = 0; i < m->nics->len; i++)
 		if (isa_nic(m, i) && !place_nic(m, isa_nic(m, i), err))
 			return false;

@@ -388,6 +388,7 @@ static bool add_nic(
 		.pci_slot = -1,
 		.isa_port = (uint16_t)nic->isa_port,
 		.isa_irq = (uint8_t)nic->isa_irq,
+		.queues = nic->queues,
 		/* locally administered, one after the other */
 		.mac = {0x52, 0x56, 0x4d, 0x00, 0x00, (uint8_t)(n + 1)}};
 	struct dev *dev;

@@ -85,6 +85,7 @@ static void net_open(struct fuzz *f)
 		.checksums_good = true,
 		.large_receive = true};
 	f->r.b.host.net = &own(f)->port;
+	f->r.b.host.queues = 3; /* pairs */
 }
 
 static void net_event(struct fuzz *f)
@@ -199,6 +200,13 @@ static unsigned net_request(struct fuzz *f, uint8_t *p)
 	p[24] = 8;
 	p[25] = 0;
 	p[26] = 0x45;
+	/* or a command for the control queue */
+	if (!below(f, 4)) {
+		p[0] = below(f, 6);
+		p[1] = below(f, 6);
+		p[2] = below(f, 5);
+		p[3] = 0;
+	}
 	return below(f, 8) ? 60 + below(f, 40) : below(f, 64);
 }
 
@@ -470,7 +478,7 @@ static void some_round(struct fuzz *f)
 
 static const struct kind kinds[] = {
 	{"blk", MODEL("virtio-blk", 2, true, blk_open, blk_request)},
-	{"net", MODEL("virtio-net", 3, true, net_open, net_request, net_event)},
+	{"net", MODEL("virtio-net", 7, true, net_open, net_request, net_event)},
 	{"console", MODEL("virtio-console", 4, true, console_open,
 			    console_request, console_event)},
 	{"rng", MODEL("virtio-rng", 1, true)},

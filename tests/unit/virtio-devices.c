@@ -198,9 +198,9 @@ static void cable_ready(struct net_port *p)
 	((struct cable *)p)->readies++;
 }
 
-static void cable_up(struct cable *c, uint64_t without)
+static void cable_up_pairs(struct cable *c, uint64_t without, unsigned pairs)
 {
-	struct dev_host host = {.net = &c->port};
+	struct dev_host host = {.net = &c->port, .queues = pairs};
 
 	memset(c, 0, sizeof(*c));
 	c->port.send = cable_send;
@@ -209,9 +209,14 @@ static void cable_up(struct cable *c, uint64_t without)
 	driver_open(&c->d, &virtio_net_class, &host);
 	g_assert_true(
 		driver_negotiate(&c->d, driver_offered(&c->d) & ~without));
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < 2 * pairs + 1; i++)
 		driver_queue(&c->d, i, 8);
 	driver_go(&c->d);
+}
+
+static void cable_up(struct cable *c, uint64_t without)
+{
+	cable_up_pairs(c, without, 1);
 }
 
 static bool cable_receive(struct cable *c, const uint8_t *f, size_t len)
@@ -304,21 +309,110 @@ static void test_net_small_buffers(void)
 	driver_close(&c.d);
 }
 
-static uint8_t net_control(struct cable *c, const void *cmd, unsigned bytes)
+static uint8_t net_control_on(
+	struct cable *c, unsigned q, const void *cmd, unsigned bytes)
 {
 	uint32_t id, len;
 	uint8_t ack = 0xee;
 
 	wr(&c->d, DATA_BASE + 0x2000, cmd, bytes);
 	driver_desc(
-		&c->d, c->d.q[2].desc, 0, DATA_BASE + 0x2000, bytes, D_NEXT, 1);
+		&c->d, c->d.q[q].desc, 0, DATA_BASE + 0x2000, bytes, D_NEXT, 1);
 	driver_desc(
-		&c->d, c->d.q[2].desc, 1, DATA_BASE + 0x3000, 1, D_WRITE, 0);
-	driver_offer(&c->d, 2, 0);
-	driver_kick(&c->d, 2);
-	g_assert_true(driver_used(&c->d, 2, 0, &id, &len));
+		&c->d, c->d.q[q].desc, 1, DATA_BASE + 0x3000, 1, D_WRITE, 0);
+	driver_offer(&c->d, q, 0);
+	driver_kick(&c->d, q);
+	g_assert_true(driver_used(&c->d, q, 0, &id, &len));
 	rd(&c->d, DATA_BASE + 0x3000, &ack, 1);
 	return ack;
+}
+
+static uint8_t net_control(struct cable *c, const void *cmd, unsigned bytes)
+{
+	return net_control_on(c, 2, cmd, bytes);
+}
+
+/* TCP over IPv4 from or to the same other end. */
+static void net_segment(uint8_t *f, uint8_t port, bool out)
+{
+	static const uint8_t ip[] = {0x45, 0, 0, 46, 0, 0, 0, 0, 64, 6};
+
+	memset(f, 0, 60);
+	memset(f, 0xff, 6);
+	f[12] = 8;
+	memcpy(f + 14, ip, sizeof(ip));
+	f[out ? 29 : 33] = 15;
+	f[out ? 33 : 29] = 2;
+	f[out ? 35 : 37] = port;
+	f[out ? 37 : 35] = 80;
+	f[46] = 0x50;
+}
+
+/* Which receive queue a segment of that connection comes in by. */
+static int net_comes_by(struct cable *c, uint8_t port)
+{
+	uint8_t f[60];
+	uint32_t id, len;
+	int by = -1;
+
+	net_segment(f, port, false);
+	for (unsigned i = 0; i < 2; i++) {
+		driver_desc(&c->d, c->d.q[2 * i].desc, 0,
+			DATA_BASE + 0x4000 * i, 100, D_WRITE, 0);
+		if (c->d.q[2 * i].next == c->d.q[2 * i].seen)
+			driver_offer(&c->d, 2 * i, 0);
+	}
+	g_assert_true(cable_receive(c, f, sizeof(f)));
+	for (unsigned i = 0; i < 2; i++)
+		if (driver_used(&c->d, 2 * i, 0, &id, &len))
+			by = 2 * i;
+	return by;
+}
+
+static void net_send_by(struct cable *c, unsigned q, uint8_t port)
+{
+	uint8_t f[72] = {0};
+	uint32_t id, len;
+
+	net_segment(f + 12, port, true);
+	wr(&c->d, DATA_BASE + 0x8000, f, sizeof(f));
+	driver_desc(
+		&c->d, c->d.q[q].desc, 0, DATA_BASE + 0x8000, sizeof(f), 0, 0);
+	driver_offer(&c->d, q, 0);
+	driver_kick(&c->d, q);
+	g_assert_true(driver_used(&c->d, q, 0, &id, &len));
+}
+
+/* Two pairs: an answer comes in by the one that its question went out by. */
+static void test_net_pairs(void)
+{
+	static const uint8_t two[] = {4, 0, 2, 0}, none[] = {4, 0, 0, 0},
+			     many[] = {4, 0, 3, 0}, rss[] = {4, 1, 2, 0};
+	struct cable c;
+
+	cable_up_pairs(&c, 0, 2);
+	g_assert_cmpuint(
+		bus_mmio_read(c.d.bus, NULL, c.d.device + 8, 2), ==, 2);
+	net_send_by(&c, 3, 7);
+	g_assert_cmpint(net_comes_by(&c, 7), ==, 0); /* one is in use yet */
+	g_assert_cmpint(net_control_on(&c, 4, none, 4), ==, 1);
+	g_assert_cmpint(net_control_on(&c, 4, many, 4), ==, 1);
+	g_assert_cmpint(net_control_on(&c, 4, rss, 4), ==, 1);
+	g_assert_cmpint(net_control_on(&c, 4, two, 4), ==, 0);
+	g_assert_cmpint(net_comes_by(&c, 7), ==, 0);
+	net_send_by(&c, 3, 7);
+	net_send_by(&c, 1, 9);
+	g_assert_cmpint(net_comes_by(&c, 7), ==, 2);
+	g_assert_cmpint(net_comes_by(&c, 9), ==, 0);
+	net_send_by(&c, 1, 7);
+	g_assert_cmpint(net_comes_by(&c, 7), ==, 0);
+	driver_close(&c.d);
+	/* A driver of one pair looks for the control queue behind it. */
+	cable_up_pairs(&c, 1ull << 22, 2);
+	g_assert_cmpint(net_control_on(&c, 2, two, 4), ==, 1);
+	g_assert_cmpint(
+		net_control_on(&c, 2, (const uint8_t[]){0, 0, 1}, 3), ==, 0);
+	driver_close(&c.d);
 }
 
 static void test_net_filter(void)
@@ -663,6 +757,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/virtio/net-rx", test_net_rx);
 	g_test_add_func("/virtio/net-small-buffers", test_net_small_buffers);
 	g_test_add_func("/virtio/net-filter", test_net_filter);
+	g_test_add_func("/virtio/net-pairs", test_net_pairs);
 	g_test_add_func("/virtio/console", test_console);
 	g_test_add_func("/virtio/console-multiport", test_console_multiport);
 	g_test_add_func("/virtio/tablet", test_tablet);

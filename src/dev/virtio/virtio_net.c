@@ -1,14 +1,19 @@
 /*
  * virtio_net.c - a virtio network card (virtio 1.2, 5.1).
  *
- * Queues: 0 receive, 1 transmit, 2 control.  Frames are sent from the vCPU
- * thread that notified, a bounded number at a time; the rest follows from the
- * control loop.  The receive queue's notifications are on only while a frame
+ * Queues: pairs of receive and transmit, then control, which a driver that
+ * knows of one pair only finds behind the first.  Frames are sent from the
+ * vCPU thread that notified, a bounded number at a time; the rest follows from
+ * the control loop.  A receive queue's notifications are on only while a frame
  * waits for room.
+ *
+ * With several pairs in use a frame goes to the one that its connection's last
+ * frame out came from (5.1.6.5.5.1).
  *
  * What libslirp makes has right checksums, so the driver need not check them,
  * and the driver's checksums are filled in here, in host code.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,11 +24,14 @@
 #include "dev/virtio/devices.h"
 #include "dev/virtio/net_offload.h"
 #include "dev/virtio/virtio.h"
+#include "net/inet.h"
 #include "net/net.h"
 
 #define NET_QUEUE_SIZE 256
 #define NET_TX_BUDGET  256
 #define NET_MAX_MACS   64
+#define NET_MAX_PAIRS  8
+#define NET_FLOWS      256 /* that share a pair with no others */
 
 #define NET_F_CSUM	    0
 #define NET_F_GUEST_CSUM    1
@@ -35,13 +43,12 @@
 #define NET_F_CTRL_VQ	    17
 #define NET_F_CTRL_RX	    18
 #define NET_F_CTRL_RX_EXTRA 20
+#define NET_F_MQ	    22
 #define NET_F_CTRL_MAC_ADDR 23
-
-enum { Q_RX, Q_TX, Q_CTRL, NQUEUES };
 
 struct net_config {
 	uint8_t mac[6];
-	uint16_t status;
+	uint16_t status, max_pairs;
 };
 
 /* 5.1.6.5: what the control queue sets */
@@ -57,6 +64,9 @@ struct virtio_net {
 	struct net_port *port;
 	uint8_t mac[6], factory_mac[6];
 	struct net_filter filter;
+	unsigned max_pairs;
+	uint16_t pairs;		 /* in use */
+	uint8_t flow[NET_FLOWS]; /* pair by hash of the connection */
 	struct bus_timer tx_timer;
 	uint64_t rx_frames, tx_frames, dropped;
 	bool rx_hopeless; /* the frame at hand will never fit */
@@ -67,6 +77,38 @@ struct virtio_net {
 	uint8_t tx_frame[NET_MAX_FRAME];
 	uint8_t rx_frame[NET_MAX_FRAME + 12]; /* with its header */
 };
+
+static struct virtq *virtio_net_rx_queue(struct virtio_net *d, unsigned pair)
+{
+	return &d->v.queue[2 * pair];
+}
+
+static struct virtq *virtio_net_tx_queue(struct virtio_net *d, unsigned pair)
+{
+	return &d->v.queue[2 * pair + 1];
+}
+
+/* 5.1.2 */
+static unsigned virtio_net_ctrl_index(const struct virtio_net *d)
+{
+	return virtio_has(&d->v, NET_F_MQ) ? 2 * d->max_pairs : 2;
+}
+
+/* The same number for both directions of a connection. */
+static unsigned virtio_net_flow(const uint8_t *frame, size_t len)
+{
+	struct inet_frame f;
+	uint32_t h = 0;
+
+	if (!inet_parse(&f, frame, len))
+		return 0;
+	for (size_t at = f.l3 + (f.ipv4 ? 12 : 8);
+		at < f.l3 + (f.ipv4 ? 20 : 40); at += 4)
+		h ^= inet_get32(frame + at);
+	if (f.data) /* not of fragments: their pieces belong together */
+		h += inet_get16(frame + f.l4) ^ inet_get16(frame + f.l4 + 2);
+	return h * 0x9e3779b1u >> 24; /* of 256: NET_FLOWS */
+}
 
 /* Before 1.0 and without merging, num_buffers is not there. */
 static unsigned virtio_net_header_bytes(const struct virtio_net *d)
@@ -79,7 +121,8 @@ static unsigned virtio_net_header_bytes(const struct virtio_net *d)
 
 /* ---- transmit ---- */
 
-static void virtio_net_send(struct virtio_net *d, struct virtq *q)
+static void virtio_net_send(
+	struct virtio_net *d, struct virtq *q, unsigned pair)
 {
 	struct net_offload_header h = {0};
 	unsigned hlen = virtio_net_header_bytes(d);
@@ -96,20 +139,22 @@ static void virtio_net_send(struct virtio_net *d, struct virtq *q)
 		return;
 	}
 	d->tx_frames++;
+	if (d->pairs > 1)
+		d->flow[virtio_net_flow(d->tx_frame, len)] = pair;
 	if (d->port)
 		d->port->send(d->port, d->tx_frame, len);
 }
 
-static void virtio_net_tx(struct virtio_net *d)
+static void virtio_net_tx(struct virtio_net *d, unsigned pair)
 {
-	struct virtq *q = &d->v.queue[Q_TX];
+	struct virtq *q = virtio_net_tx_queue(d, pair);
 	unsigned n = 0;
 	int rc = 0;
 
 	virtq_set_notify(q, false);
 	for (;;) {
 		while (n < NET_TX_BUDGET && (rc = virtq_pop(q, &d->tx)) > 0) {
-			virtio_net_send(d, q);
+			virtio_net_send(d, q, pair);
 			virtq_fill(q, d->tx.head, 0);
 			n++;
 		}
@@ -134,7 +179,8 @@ static void virtio_net_tx_more(void *opaque)
 {
 	struct virtio_net *d = opaque;
 
-	virtio_notify(&d->v, Q_TX);
+	for (unsigned i = 0; i < d->max_pairs; i++)
+		virtio_notify(&d->v, 2 * i + 1);
 }
 
 /* ---- receive ---- */
@@ -220,10 +266,20 @@ static unsigned virtio_net_find_room(
 	return 0;
 }
 
+static struct virtq *virtio_net_choose(
+	struct virtio_net *d, const uint8_t *frame, size_t len)
+{
+	unsigned pair = d->pairs > 1 ? d->flow[virtio_net_flow(frame, len)] : 0;
+
+	if (pair < d->pairs && virtio_net_rx_queue(d, pair)->enabled)
+		return virtio_net_rx_queue(d, pair);
+	return virtio_net_rx_queue(d, 0);
+}
+
 static bool virtio_net_take(struct virtio_net *d,
 	const struct net_offload_header *h, const uint8_t *frame, size_t len)
 {
-	struct virtq *q = &d->v.queue[Q_RX];
+	struct virtq *q = virtio_net_choose(d, frame, len);
 	unsigned hlen = virtio_net_header_bytes(d), n;
 
 	if (!virtio_running(&d->v) || !q->enabled || len < ETH_HEADER ||
@@ -282,6 +338,8 @@ static bool virtio_net_receive_tcp(
 #define CTRL_MAC	 1
 #define CTRL_MAC_TABLE	 0
 #define CTRL_MAC_ADDR	 1
+#define CTRL_MQ		 4
+#define CTRL_MQ_PAIRS	 0
 #define CTRL_OK		 0
 #define CTRL_ERR	 1
 #define CTRL_MAX_ENTRIES 65536
@@ -340,9 +398,22 @@ static uint8_t virtio_net_ctrl_mac(
 	return CTRL_OK;
 }
 
+static uint8_t virtio_net_ctrl_pairs(
+	struct virtio_net *d, struct virtq *q, uint8_t cmd)
+{
+	uint16_t n;
+
+	if (cmd != CTRL_MQ_PAIRS || !virtio_has(&d->v, NET_F_MQ) ||
+		virtq_read(q, &d->ctrl, 2, &n, 2) != 2 || n < 1 ||
+		n > d->max_pairs)
+		return CTRL_ERR;
+	d->pairs = n;
+	return CTRL_OK;
+}
+
 static void virtio_net_ctrl(struct virtio_net *d)
 {
-	struct virtq *q = &d->v.queue[Q_CTRL];
+	struct virtq *q = &d->v.queue[virtio_net_ctrl_index(d)];
 
 	for (unsigned left = q->size; left && virtq_pop(q, &d->ctrl) > 0;
 		left--) {
@@ -357,6 +428,8 @@ static void virtio_net_ctrl(struct virtio_net *d)
 			ack = virtio_net_ctrl_rx(d, q, cmd[1]);
 		else if (cmd[0] == CTRL_MAC)
 			ack = virtio_net_ctrl_mac(d, q, cmd[1]);
+		else if (cmd[0] == CTRL_MQ)
+			ack = virtio_net_ctrl_pairs(d, q, cmd[1]);
 		virtq_write(q, &d->ctrl, 0, &ack, 1);
 		virtq_push(q, d->ctrl.head, 1);
 		virtio_signal(&d->v, q);
@@ -371,14 +444,14 @@ static void virtio_net_notify(struct virtio *v, unsigned queue)
 {
 	struct virtio_net *d = (struct virtio_net *)v;
 
-	switch (queue) {
-	case Q_RX:
-		virtq_set_notify(&v->queue[Q_RX], false);
+	if (queue == virtio_net_ctrl_index(d)) {
+		virtio_net_ctrl(d);
+	} else if (queue & 1) {
+		virtio_net_tx(d, queue / 2);
+	} else {
+		virtq_set_notify(&v->queue[queue], false);
 		if (d->port && d->port->ready)
 			d->port->ready(d->port);
-		break;
-	case Q_TX: virtio_net_tx(d); break;
-	case Q_CTRL: virtio_net_ctrl(d); break;
 	}
 }
 
@@ -392,6 +465,8 @@ static void virtio_net_stop(struct virtio *v)
 	memset(&d->filter, 0, sizeof(d->filter));
 	/* 5.1.6.5.1: until the driver filters, all comes in. */
 	d->filter.promisc = true;
+	d->pairs = 1;
+	memset(d->flow, 0, sizeof(d->flow));
 	memcpy(d->mac, d->factory_mac, 6);
 }
 
@@ -407,7 +482,8 @@ static void virtio_net_start(struct virtio *v)
 static void virtio_net_config_get(struct virtio *v, uint8_t *config)
 {
 	struct virtio_net *d = (struct virtio_net *)v;
-	struct net_config c = {.status = 1 /* link up */};
+	struct net_config c = {
+		.status = 1 /* link up */, .max_pairs = d->max_pairs};
 
 	memcpy(c.mac, d->mac, 6);
 	memcpy(config, &c, sizeof(c));
@@ -437,7 +513,7 @@ static const struct virtio_type virtio_net_type = {
 
 /* ---- device ---- */
 
-static uint64_t virtio_net_features(const struct net_port *port)
+static uint64_t virtio_net_features(const struct net_port *port, unsigned pairs)
 {
 	uint64_t f = VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_MAC) |
 		     VIRTIO_BIT(NET_F_MRG_RXBUF) | VIRTIO_BIT(NET_F_STATUS) |
@@ -445,6 +521,8 @@ static uint64_t virtio_net_features(const struct net_port *port)
 		     VIRTIO_BIT(NET_F_CTRL_RX_EXTRA) |
 		     VIRTIO_BIT(NET_F_CTRL_MAC_ADDR);
 
+	if (pairs > 1)
+		f |= VIRTIO_BIT(NET_F_MQ);
 	if (port && port->checksums_good)
 		f |= VIRTIO_BIT(NET_F_GUEST_CSUM);
 	if (port && port->checksums_good && port->large_receive)
@@ -462,8 +540,10 @@ static int virtio_net_init(struct dev *dev, char *err, unsigned errsize)
 	card_choose_mac(d->factory_mac, &dev->host);
 	memcpy(d->mac, d->factory_mac, 6);
 	bus_timer_init(&d->tx_timer, dev->host.bus, virtio_net_tx_more, d);
-	virtio_init(&d->v, &virtio_net_type, virtio_net_features(dev->host.net),
-		NQUEUES, NET_QUEUE_SIZE);
+	d->max_pairs = CLAMP(dev->host.queues, 1, NET_MAX_PAIRS);
+	virtio_init(&d->v, &virtio_net_type,
+		virtio_net_features(dev->host.net, d->max_pairs),
+		2 * d->max_pairs + 1, NET_QUEUE_SIZE);
 	rc = virtio_plug(&d->v, err, errsize);
 	d->port = dev->host.net;
 	if (rc || !d->port)
@@ -493,8 +573,11 @@ static void virtio_net_describe(struct dev *dev, char *buf, unsigned size)
 	char common[160];
 
 	virtio_describe(&d->v, common, sizeof(common));
-	snprintf(buf, size, "%s, %llu frames in, %llu out, %llu dropped",
-		common, (unsigned long long)d->rx_frames,
+	snprintf(buf, size,
+		"%s, %u of %u queue pairs, %llu frames in, %llu out, "
+		"%llu dropped",
+		common, d->pairs, d->max_pairs,
+		(unsigned long long)d->rx_frames,
 		(unsigned long long)d->tx_frames,
 		(unsigned long long)d->dropped);
 }
@@ -506,6 +589,10 @@ static int virtio_net_loaded(
 {
 	struct virtio_net *d = obj;
 
+	if (!d->pairs || d->pairs > d->max_pairs) {
+		snprintf(err, errsize, "it uses %u queue pairs", d->pairs);
+		return -EINVAL;
+	}
 	if (d->port && virtio_running(&d->v) &&
 		virtio_has(&d->v, NET_F_GUEST_TSO4))
 		d->port->receive_tcp = virtio_net_receive_tcp;
@@ -525,10 +612,12 @@ static const struct state_field virtio_net_fields[] = {
 	STATE(struct virtio_net, filter.nmacs, .max = NET_MAX_MACS),
 	STATE_BYTES(struct virtio_net, filter.mac),
 	STATE_TIMER(struct virtio_net, tx_timer),
+	STATE(struct virtio_net, pairs, .since = 2),
+	STATE_BYTES(struct virtio_net, flow, .since = 2),
 };
 
 static const struct state_list virtio_net_state = STATE_LIST("virtio-net",
-	struct virtio_net, 1, virtio_net_fields, .loaded = virtio_net_loaded);
+	struct virtio_net, 2, virtio_net_fields, .loaded = virtio_net_loaded);
 
 const struct dev_class virtio_net_class = {
 	.name = "virtio-net",
