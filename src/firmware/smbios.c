@@ -69,7 +69,8 @@ static void bios(struct builder *b, const struct fw_smbios_conf *c)
 	text(b, "11/22/2026");
 	put(b, 3, 1);			   /* (n + 1) * 64 KiB */
 	put(b, 1ull << 7 | 1ull << 15, 8); /* PCI, boot from CD selectable */
-	put(b, 0x1c00, 2); /* virtual machine, UEFI not, targeted content */
+	/* virtual machine, content may be targeted, whether UEFI */
+	put(b, c->uefi ? 0x1c00 : 0x1400, 2);
 	put(b, 0, 1);
 	put(b, 0, 1);
 	put(b, 0xff, 1); /* no embedded controller */
@@ -79,9 +80,11 @@ static void bios(struct builder *b, const struct fw_smbios_conf *c)
 
 static void board_system(struct builder *b, const struct fw_smbios_conf *c)
 {
+	g_autofree char *product = g_strdup_printf("vmeste %s", c->board);
+
 	begin(b, 1, 0x100);
 	text(b, "vmeste");
-	text(b, "vmeste pc");
+	text(b, product);
 	text(b, c->version);
 	text(b, c->name);
 	g_byte_array_append(b->out, c->uuid, 16);

@@ -4,6 +4,7 @@
 #ifndef FIRMWARE_SMBIOS_H
 #define FIRMWARE_SMBIOS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <glib.h>
@@ -11,7 +12,9 @@
 #include "firmware/items.h"
 
 struct fw_smbios_conf {
-	const char *name;	       /* of the machine */
+	const char *name;  /* of the machine */
+	const char *board; /* its word */
+	bool uefi;
 	const char *version;	       /* of vmeste */
 	const char *cpu;	       /* model name */
 	uint32_t cpuid_eax, cpuid_edx; /* of leaf 1 */

@@ -97,6 +97,8 @@ static void add_smbios(struct machine *m, bool place)
 	struct x86_state *s = g_new0(struct x86_state, 1);
 	struct fw_smbios_conf c = {
 		.name = m->conf->name,
+		.board = conf_board_words.words[m->conf->board],
+		.uefi = m->conf->firmware == CONF_FIRMWARE_UEFI,
 		.version = VMESTE_VERSION,
 		.cpu = m->model.name,
 		.sockets = m->conf->sockets,

@@ -248,6 +248,7 @@ static void test_e820(void)
 static void test_smbios(void)
 {
 	struct fw_smbios_conf c = {.name = "test",
+		.board = "q35",
 		.version = "1",
 		.cpu = "model",
 		.sockets = 2,
@@ -262,6 +263,9 @@ static void test_smbios(void)
 	uint8_t entry[FW_SMBIOS_ENTRY_SIZE];
 	bool seen[128] = {false};
 
+	/* BIOS information, extension byte 2 (7.1.2.2): UEFI only if it is */
+	g_assert_cmpuint(p[19], ==, 0x14);
+	g_assert_nonnull(memmem(p, len, "vmeste q35", 11));
 	while (at + 4 < len) {
 		seen[p[at] & 127] = true;
 		n++;
