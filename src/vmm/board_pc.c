@@ -458,6 +458,9 @@ void board_pc_reset(struct machine *m)
 	for (unsigned i = 0; i < b->ndevs; i++)
 		if (b->dev[i]->cls->reset)
 			b->dev[i]->cls->reset(b->dev[i]);
+	/* A BIOS lets it decode its ports; OVMF takes that for done. */
+	if (b->ide && m->conf->firmware == CONF_FIRMWARE_UEFI)
+		ide_enable(b->ide);
 }
 
 void board_pc_setup(struct machine *m)
