@@ -328,6 +328,13 @@ static struct pci_func *func_of_port(
 	return NULL;
 }
 
+/* An xHC has ports of two kinds: a BIOS numbers each kind from 1, UEFI all. */
+static unsigned root_number(
+	struct machine *m, const struct usb_port *p, unsigned n)
+{
+	return m->conf->firmware == CONF_FIRMWARE_UEFI ? n + 1 : p->number;
+}
+
 char *board_usb_path(struct machine *m, const struct dev *dev)
 {
 	struct board *b = &m->board;
@@ -344,7 +351,7 @@ char *board_usb_path(struct machine *m, const struct dev *dev)
 				s, "/pci@i0cf8/usb@%x", f ? f->devfn >> 3 : 0);
 			if (f && f->devfn & 7)
 				g_string_append_printf(s, ",%x", f->devfn & 7);
-			if (path_to(p, p->number, dev, s))
+			if (path_to(p, root_number(m, p, n), dev, s))
 				return g_string_free(s, FALSE);
 			g_string_free(s, TRUE);
 		}
