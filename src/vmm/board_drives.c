@@ -538,6 +538,25 @@ static void add_indexed(struct machine *m)
 	}
 }
 
+/* Whether the user said anything: UEFI has an order of its own, which it and
+ * the systems that it boots keep among its variables. */
+static bool order_stated(const struct conf_machine *c)
+{
+	bool stated = c->nboot != 0;
+
+	for (unsigned i = 0; i < c->drives->len; i++) {
+		const struct conf_drive *d = g_ptr_array_index(c->drives, i);
+
+		stated |= d->bootindex != 0;
+	}
+	for (unsigned i = 0; i < c->nics->len; i++) {
+		const struct conf_nic *n = g_ptr_array_index(c->nics, i);
+
+		stated |= n->bootindex != 0;
+	}
+	return stated;
+}
+
 void board_boot_order(struct machine *m)
 {
 	static const enum conf_boot usual[] = {CONF_BOOT_FLOPPY,
@@ -545,6 +564,8 @@ void board_boot_order(struct machine *m)
 	const struct conf_machine *c = m->conf;
 	unsigned n = c->nboot ? c->nboot : G_N_ELEMENTS(usual);
 
+	if (c->firmware == CONF_FIRMWARE_UEFI && !order_stated(c))
+		return;
 	add_indexed(m);
 	for (unsigned i = 0; i < n; i++) {
 		switch (c->nboot ? c->boot[i] : usual[i]) {
