@@ -26,6 +26,7 @@
 #define MTA   0x5200
 #define RA    0x5400
 #define VFTA  0x5600
+#define SWSM  0x5b50
 
 #define TX_RING 0x10000
 #define RX_RING 0x20000
@@ -134,6 +135,9 @@ static void test_identity(void)
 		sum += eerd(i);
 	}
 	g_assert_cmphex(sum, ==, 0xbaba);
+	/* Whoever asks for the EEPROM's semaphore has it. */
+	mmio_write(&n, SWSM, 2);
+	g_assert_cmphex(mmio_read(&n, SWSM), ==, 2);
 	g_assert_cmphex(eerd(0), ==, 0x5452);
 	g_assert_cmphex(mmio_read(&n, RA), ==, 0xab005452);
 	g_assert_cmphex(mmio_read(&n, RA + 4), ==, 0x800010cd);

@@ -78,6 +78,10 @@ static const struct {
 	{0x5840, 0x585c, 0xffffffff}, /* IP4AT */
 	{0x5880, 0x588c, 0xffffffff}, /* IP6AT */
 	{0x5900, 0x5900, 0x0000ffff}, /* WUPL */
+	/* SWSM and SW_FW_SYNC: not this controller's, but there are drivers
+	 * that take the semaphores of later ones before they read its EEPROM.
+	 */
+	{0x5b50, 0x5b50, 0x00000002}, {0x5b5c, 0x5b5c, 0xffffffff},
 	{0x5f00, 0x5f18, 0x000007ff}, /* FFLT */
 };
 
