@@ -259,7 +259,7 @@ bool cli_files_scratch(struct conf_file *cow, GError **err)
 bool cli_files_open_drive(struct conf_drive *d, GError **err)
 {
 	const char *what = conf_media_words.words[d->media];
-	bool writable = !d->readonly && !d->snapshot;
+	bool writable = !d->readonly && !d->snapshot && !d->top.path;
 	const char *fix =
 		writable ? "check the path, or add ,readonly or ,snapshot"
 			 : "check the path";
@@ -270,6 +270,10 @@ bool cli_files_open_drive(struct conf_drive *d, GError **err)
 		return false;
 	if (!lock_image(&d->file, writable, err))
 		return false;
+	if (d->top.path)
+		return open_file(&d->top, "new image",
+			       O_RDWR | O_CREAT | O_EXCL, NULL, err) &&
+		       lock_image(&d->top, true, err);
 	return !d->snapshot || cli_files_scratch(&d->cow, err);
 }
 

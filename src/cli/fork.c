@@ -205,7 +205,8 @@ static bool take(struct fork *f, uint64_t bytes, uint64_t *ns, GError **err)
 	g_array_append_val(fds, f->ram);
 	json_object_set_boolean_member(body, "running", TRUE);
 	json_object_set_int_member(body, "ram", 2);
-	ok = more_files(f, fds, body, err);
+	ok = more_files(f, fds, body, err) &&
+	     fork_disks_plan(f, body, fds, err);
 	own = 4; /* state, pipe, memory, variables */
 	if (ok)
 		m = cli_control_ask_fds(f->sock, "save", body, fds, -1, err);
@@ -216,7 +217,9 @@ static bool take(struct fork *f, uint64_t bytes, uint64_t *ns, GError **err)
 	close(result[1]);
 	if (m)
 		*ns = (uint64_t)wire_msg_int(m, "ns", 0);
-	ok = m && wait_copied(result[0], err);
+	/* also if it failed */
+	ok = fork_disks_done(f, m ? err : NULL) && m &&
+	     wait_copied(result[0], err);
 	close(result[0]);
 	return ok;
 }
@@ -235,13 +238,14 @@ static bool seal(struct fork *f, GError **err)
 
 static void forget_files(void *opaque)
 {
-	const struct fork *f = opaque;
+	struct fork *f = opaque;
 
 	const int fds[] = {f->sock, f->state, f->ram, f->nvram};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+	fork_disks_close(f);
 }
 
 /* What cli_stored_wait waits at, or -1. */
@@ -344,42 +348,14 @@ static bool look(struct fork *f, uint64_t *bytes, GError **err)
 	return true;
 }
 
-/* Disks that the guest writes to. */
-static bool look_at_disks(struct fork *f, GError **err)
-{
-	g_autoptr(wire_msg_auto) m =
-		cli_control_ask(f->sock, "disks", NULL, -1, ANSWER_MS, err);
-	JsonNode *n = m ? json_object_get_member(m->body, "disks") : NULL;
-	JsonArray *a =
-		n && JSON_NODE_HOLDS_ARRAY(n) ? json_node_get_array(n) : NULL;
-
-	for (guint i = 0; a && i < json_array_get_length(a); i++) {
-		JsonObject *o = json_array_get_object_element(a, i);
-
-		if (!json_object_get_boolean_member_with_default(
-			    o, "written", FALSE))
-			continue;
-		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
-			"the guest writes to it, and two machines may not "
-			"write one disk",
-			"start it with ,snapshot, which throws changes away at "
-			"the end",
-			"'%s' cannot be forked with %s", f->name,
-			json_object_get_string_member_with_default(
-				o, "name", "a disk"));
-		return false;
-	}
-	return m != NULL;
-}
-
 static int fork_machine(struct fork *f, GError **err)
 {
 	gint64 start_us = g_get_monotonic_time();
 	uint64_t bytes, stood_ns = 0;
 	unsigned run;
 
-	if (!look(f, &bytes, err) || !look_at_disks(f, err) ||
-		!take(f, bytes, &stood_ns, err) || !seal(f, err))
+	if (!look(f, &bytes, err) || !take(f, bytes, &stood_ns, err) ||
+		!seal(f, err))
 		return cli_status(err);
 	run = start_all(f, err);
 	if (run)
@@ -392,7 +368,7 @@ static int fork_machine(struct fork *f, GError **err)
 int cli_fork(void *ctx, GError **err)
 {
 	const struct ask *a = ctx;
-	struct fork f = {.state = -1, .ram = -1, .nvram = -1};
+	struct fork f = {.state = -1, .ram = -1, .nvram = -1, .snaps.lock = -1};
 	g_autoptr(GPtrArray) running = NULL;
 	int status;
 

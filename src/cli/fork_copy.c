@@ -31,8 +31,7 @@ struct copy {
 
 /* ---- files ---- */
 
-/* What path is called from the machine's folder, if it lies there. */
-static const char *inside(const struct fork *f, const char *path)
+const char *fork_inside(const struct fork *f, const char *path)
 {
 	size_t n = f->dir ? strlen(f->dir) : 0;
 
@@ -52,25 +51,35 @@ static bool make_folder_of(const char *path, GError **err)
 	return false;
 }
 
-/* A file of the machine's folder is one of the copy's, too. */
-static bool bring(const struct copy *c, struct conf_file *file, GError **err)
+bool fork_bring(
+	const struct fork *f, const char *dir, const char *file, GError **err)
 {
-	const char *rest = inside(c->f, file->path);
-	g_autofree char *to = NULL;
+	g_autofree char *from = g_build_filename(f->dir, file, NULL);
+	g_autofree char *to = g_build_filename(dir, file, NULL);
 
-	if (!rest || !c->dir)
-		return true;
-	to = g_build_filename(c->dir, rest, NULL);
 	if (!make_folder_of(to, err))
 		return false;
-	if (link(file->path, to) && errno != EEXIST) {
-		conf_error_set_errno(err, errno,
-			"put it outside of the machine's folder",
-			"the copy '%s' cannot share %s", c->name, file->path);
+	if (!link(from, to) || errno == EEXIST)
+		return true;
+	conf_error_set_errno(err, errno,
+		"put it outside of the machine's folder",
+		"copies of '%s' cannot share %s", f->name, from);
+	return false;
+}
+
+/* The copy has the file in its own folder. */
+static bool bring(const struct copy *c, struct conf_file *file, GError **err)
+{
+	const char *rest = fork_inside(c->f, file->path);
+	char *to;
+
+	if (!rest)
+		return true;
+	if (!fork_bring(c->f, c->dir, rest, err))
 		return false;
-	}
+	to = g_build_filename(c->dir, rest, NULL);
 	g_free(file->path);
-	file->path = g_steal_pointer(&to);
+	file->path = to;
 	return true;
 }
 
@@ -89,21 +98,30 @@ static bool bring_files(const struct copy *c, GError **err)
 		if (!bring(c, &d->file, err))
 			return false;
 	}
-	return true;
+	return !c->dir || fork_disks_copy(c->f, c->dir, m, err);
 }
 
 /* UEFI's variables, as they were at the moment of the copy. */
 static bool copy_nvram(const struct copy *c, GError **err)
 {
 	struct conf_machine *m = c->m;
-	const char *rest = inside(c->f, m->nvram.path);
+	const char *rest = fork_inside(c->f, m->nvram.path);
 	g_autofree uint8_t *buf = NULL;
 	g_autoptr(GError) e = NULL;
 	struct stat st;
 	char *to;
 
-	if (!m->nvram_keep || c->f->nvram < 0)
+	if (!m->nvram_keep)
 		return true;
+	if (!c->dir) {
+		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
+			"two machines cannot write one file",
+			"leave --nvram out, or make a machine that has a "
+			"folder: vmeste create",
+			"'%s' cannot be forked with its variable store",
+			c->f->name);
+		return false;
+	}
 	to = g_build_filename(c->dir, rest ? rest : "nvram.fd", NULL);
 	g_free(m->nvram.path);
 	m->nvram.path = to;
@@ -209,13 +227,14 @@ static void own_streams(const struct copy *c)
 
 static bool write_settings(const struct copy *c, GError **err)
 {
-	g_autofree char *from = node_path(c->f->name, "machine.xml");
 	g_autofree char *to = node_path(c->name, "machine.xml");
-	g_autoptr(node_settings_auto) s = node_settings_read(from, err);
+	g_autoptr(node_settings_auto) s = NULL;
 
+	if (!fork_disks_settings(c->f, c->name, c->dir, c->m, err))
+		return false;
+	s = node_settings_read(to, err);
 	if (!s)
 		return false;
-	node_settings_rename(s, c->name);
 	for (guint i = 0; i < c->m->nics->len; i++) {
 		const struct conf_nic *n = g_ptr_array_index(c->m->nics, i);
 		const uint8_t *a = n->mac;

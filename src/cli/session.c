@@ -135,7 +135,8 @@ static void answer_open(struct session *s, const struct wire_msg *msg)
 			&(struct cli_named){.top = d->file.path,
 				.from = image ? image : d->file.path,
 				.name = name,
-				.top_writable = !d->readonly && !d->snapshot,
+				.top_writable = !d->readonly && !d->snapshot &&
+						!d->top.path,
 				.writable =
 					json_object_get_boolean_member_with_default(
 						msg->body, "write", FALSE)},

@@ -226,20 +226,37 @@ static bool add_overlay(struct snaps *s, struct request *q, JsonArray *to,
 	return snaps_sync_dir(s, i->file, err);
 }
 
-static bool make_request(struct snaps *s, struct request *q, GError **err)
+static bool add_overlays(struct snaps *s, struct request *q, GError **err)
 {
 	const struct node_change *c = s->t->change;
-	g_autofree char *nvram = nvram_of(s);
-	g_autofree char *copy =
-		node_snapshot_path(s->name, c->snapshot->id, "nvram");
 	JsonArray *list = json_array_new();
-	int fd;
 
 	json_object_set_array_member(q->body, "overlays", list);
 	for (guint i = 0; i < c->tops->len; i++)
 		if (!add_overlay(
 			    s, q, list, g_ptr_array_index(c->tops, i), err))
 			return false;
+	return true;
+}
+
+bool snaps_add_overlays(
+	struct snaps *s, JsonObject *body, GArray *fds, GError **err)
+{
+	struct request q = {.body = body, .fds = fds};
+
+	return add_overlays(s, &q, err);
+}
+
+static bool make_request(struct snaps *s, struct request *q, GError **err)
+{
+	const struct node_change *c = s->t->change;
+	g_autofree char *nvram = nvram_of(s);
+	g_autofree char *copy =
+		node_snapshot_path(s->name, c->snapshot->id, "nvram");
+	int fd;
+
+	if (!add_overlays(s, q, err))
+		return false;
 	if (!nvram)
 		return true;
 	fd = add_file(q, copy, false, err);
@@ -389,7 +406,7 @@ static bool make_folder(struct snaps *s, unsigned id, GError **err)
 }
 
 /* All that will change is written down. */
-static bool plan(struct snaps *s, struct node_snapshot *n, GError **err)
+bool snaps_plan(struct snaps *s, struct node_snapshot *n, GError **err)
 {
 	struct node_change *c = node_change_new(NODE_SNAP);
 
@@ -445,7 +462,7 @@ static bool take(struct snaps *s, const struct snap *o, GError **err)
 	n = new_snapshot(s, name, o->note);
 	n->ram = !o->disk_only && (s->runs || s->t->saved.file);
 	id = n->id;
-	if (!plan(s, n, err))
+	if (!snaps_plan(s, n, err))
 		return s->t->change ? give_up(s) : false;
 	ok = s->runs ? take_running(s, &f, err) : take_off(s, err);
 	if (!ok)

@@ -14,6 +14,8 @@
 #ifndef CLI_SNAP_H
 #define CLI_SNAP_H
 
+#include <json-glib/json-glib.h>
+
 #include "conf/machine.h"
 #include "cli/verb.h"
 #include "node/snapshots.h"
@@ -84,7 +86,19 @@ void snaps_remove_state(const struct snaps *s, unsigned id);
 /* NAME SNAPSHOT, or NAME@SNAPSHOT. */
 bool cli_snap_words(struct cli_words *w, GError **err);
 
+/* ---- snap.c ---- */
+
+/* Write down that the drives get new images for n, which becomes the tree's. */
+bool snaps_plan(struct snaps *s, struct node_snapshot *n, GError **err);
+/* The member overlays of a request for that, and its descriptors behind those
+ * that there are. */
+bool snaps_add_overlays(
+	struct snaps *s, JsonObject *body, GArray *fds, GError **err);
+
 /* ---- snap_merge.c ---- */
+
+/* What the image stands on is known. */
+bool snaps_learn_backing(struct snaps *s, struct node_image *i, GError **err);
 
 /* Images that no snapshot names become part of their children, or of what is
  * below.  *left: so many are in use and have to wait. */

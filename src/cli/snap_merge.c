@@ -186,7 +186,7 @@ static uint64_t used(const struct snaps *s, const struct node_image *i)
 }
 
 /* One that came with the machine may stand on something itself. */
-static bool learn_backing(struct snaps *s, struct node_image *i, GError **err)
+bool snaps_learn_backing(struct snaps *s, struct node_image *i, GError **err)
 {
 	g_autofree char *path = snaps_path(s, i->file);
 	g_autofree char *full = NULL, *file = NULL;
@@ -230,6 +230,16 @@ static bool merge_one(struct snaps *s, struct node_image *from,
 	return snaps_write(s, err) && snaps_finish(s, err);
 }
 
+/* Copies of the machine have the file, too (fork_copy.c): it stays as it is
+ * until they are gone. */
+static bool is_shared(const struct snaps *s, const struct node_image *i)
+{
+	g_autofree char *path = snaps_path(s, i->file);
+	struct stat st;
+
+	return !stat(path, &st) && st.st_nlink > 1;
+}
+
 /* An image that nobody names but its children, and may be merged. */
 static struct node_image *next_inner(struct snaps *s, unsigned *left)
 {
@@ -239,7 +249,7 @@ static struct node_image *next_inner(struct snaps *s, unsigned *left)
 
 		if (m->is != NODE_IMAGE_LIVE || !node_is_inside(m->file) ||
 			node_image_named(s->t, m) || is_top(s, m) ||
-			!node_image_children(s->t, m, NULL))
+			!node_image_children(s->t, m, NULL) || is_shared(s, m))
 			continue;
 		if (!in_use(s, m))
 			return m;
@@ -256,7 +266,7 @@ bool snaps_merge(struct snaps *s, unsigned *left, GError **err)
 	if (!snaps_drives(s, err))
 		return false;
 	while ((m = next_inner(s, left))) {
-		if (!learn_backing(s, m, err))
+		if (!snaps_learn_backing(s, m, err))
 			return false;
 		n = node_image_children(s->t, m, &child);
 		/* what moves less */
