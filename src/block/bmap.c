@@ -271,7 +271,7 @@ static int bmap_map_part(
 		end++;
 	e->len = MIN(end * SECTOR - r->in, r->len);
 	if (!bit(bits, s))
-		e->state = m->below ? BLK_BELOW : BLK_ZERO;
+		e->state = BLK_BELOW;
 	return 0;
 }
 
@@ -290,7 +290,7 @@ int bmap_map(struct blk *b, uint64_t off, uint64_t len, struct blk_extent *e)
 		return rc;
 	e->len = r.len;
 	switch (r.kind) {
-	case BMAP_BELOW: e->state = m->below ? BLK_BELOW : BLK_ZERO; break;
+	case BMAP_BELOW: e->state = BLK_BELOW; break;
 	case BMAP_ZERO: e->state = BLK_ZERO; break;
 	case BMAP_DATA:
 		e->plain = true;

@@ -329,13 +329,22 @@ static struct blk *live_child(
 		.name = name,
 		.backing = on,
 	};
+	struct image_open how = {.readonly = true, .no_backing = true};
 	g_autoptr(GError) err = NULL;
-	struct blk *child;
+	struct blk *child, *alone;
+	struct blk_extent e;
 
 	g_assert_cmpint(c.fd, >=, 0);
 	g_assert_cmpint(blk_flush(m->b), ==, 0);
 	child = image_live_child(m->b, &c, &err);
 	g_assert_no_error(err);
+	/* alone it says that it has nothing, not that all is zeros */
+	how.lower = blk_raw_open(open(p, O_RDONLY | O_CLOEXEC), true, &err);
+	alone = image_open(c.format, &how, &err);
+	g_assert_no_error(err);
+	g_assert_cmpint(blk_map(alone, 0, alone->size, &e), ==, 0);
+	g_assert_cmpint(e.state, ==, BLK_BELOW);
+	blk_close(alone);
 	return child;
 }
 
