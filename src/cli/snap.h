@@ -7,6 +7,7 @@
  * snap_merge.c   deleting them: images become part of one another
  * snap_list.c    snaps, tree
  * snap_diff.c    diff
+ * copy.c         copy
  *
  * Each change is written down in snapshots.xml before it begins.  From there
  * on it can only be ended (snap_finish), by whoever comes next.
@@ -18,6 +19,7 @@
 
 #include "conf/machine.h"
 #include "cli/verb.h"
+#include "node/settings.h"
 #include "node/snapshots.h"
 
 struct snaps {
@@ -75,6 +77,9 @@ bool snaps_make_image(struct snaps *s, struct node_image *i, GError **err);
 struct node_image *snaps_top(
 	struct snaps *s, const struct snap_drive *d, GError **err);
 
+/* The drive's element names that file. */
+bool snaps_set_file(
+	struct node_settings *x, const struct node_disk *d, GError **err);
 /* machine.xml out of `from` (NULL: itself) with these files on top. */
 bool snaps_set_tops(
 	struct snaps *s, const char *from, const GPtrArray *tops, GError **err);

@@ -289,6 +289,21 @@ static bool split_drive(const char *drive, char element[16], unsigned *n)
 	return sscanf(drive, "%15[a-z]%u", element, n) == 2;
 }
 
+bool snaps_set_file(
+	struct node_settings *x, const struct node_disk *d, GError **err)
+{
+	char element[16];
+	unsigned n;
+
+	if (split_drive(d->drive, element, &n) &&
+		node_settings_set_file(x, element, n, d->file))
+		return true;
+	conf_error_set(err, CONF_ERROR_FAILED, "somebody has changed the file",
+		"put the element back that names it",
+		"machine.xml has no %s any more", d->drive);
+	return false;
+}
+
 bool snaps_set_tops(
 	struct snaps *s, const char *from, const GPtrArray *tops, GError **err)
 {
@@ -298,20 +313,9 @@ bool snaps_set_tops(
 
 	if (!x)
 		return false;
-	for (guint i = 0; i < tops->len; i++) {
-		const struct node_disk *d = g_ptr_array_index(tops, i);
-		char element[16];
-		unsigned n;
-
-		if (split_drive(d->drive, element, &n) &&
-			node_settings_set_file(x, element, n, d->file))
-			continue;
-		conf_error_set(err, CONF_ERROR_FAILED,
-			"somebody has changed the file",
-			"put the element back that names it",
-			"machine.xml has no %s any more", d->drive);
-		return false;
-	}
+	for (guint i = 0; i < tops->len; i++)
+		if (!snaps_set_file(x, g_ptr_array_index(tops, i), err))
+			return false;
 	if (from)
 		node_settings_rename(x, s->name);
 	return node_settings_write(x, to, err);

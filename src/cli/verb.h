@@ -199,6 +199,9 @@ int cli_back(void *ctx, GError **err);
 void *cli_snaps_rm_new(void);
 int cli_snaps_rm(void *ctx, GError **err);
 int cli_snaps_merge(void *ctx, GError **err);
+void *cli_copy_new(void);
+int cli_copy(void *ctx, GError **err);
+extern const struct cli_flag cli_copy_flags[];
 void *cli_diff_new(void);
 int cli_diff(void *ctx, GError **err);
 extern const struct cli_flag cli_snap_flags[], cli_snaps_flags[],

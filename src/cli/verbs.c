@@ -107,6 +107,10 @@ static const char *const back_examples[] = {"vmeste back web 'before SP1'",
 	"The machine is again what it was; what was not snapped is lost",
 	"vmeste snap web oops && vmeste back web@clean",
 	"Keep what there is, then go back", NULL};
+static const char *const copy_examples[] = {"vmeste copy web web2",
+	"A machine of its own, with all its disks",
+	"vmeste copy --linked web@clean test",
+	"Beside a snapshot: no time, and room for what differs only", NULL};
 static const char *const diff_examples[] = {"vmeste diff web clean",
 	"Between that snapshot and now", "vmeste diff web clean 'after SP1'",
 	"Between two", NULL};
@@ -598,6 +602,18 @@ const struct cli_verb cli_verbs[] = {
 		.free_ctx = cli_words_free,
 		.positional = cli_words_positional,
 		.run = cli_back,
+	},
+	{
+		.name = "copy",
+		.args = "[--linked] NAME[@SNAPSHOT] NEW",
+		.summary = "make a machine out of another",
+		.text = "Settings, UEFI's variables and disks, not memory: it is off. Hardware addresses that were stated are left out. Each disk becomes one image; with --linked it is an empty one on top of the snapshot's, which both machines have then, whatever becomes of the other.",
+		.flags = cli_copy_flags,
+		.examples = copy_examples,
+		.new_ctx = cli_copy_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_copy,
 	},
 	{
 		.name = "diff",

@@ -525,3 +525,12 @@ void node_settings_own_nic(struct node_settings *s, unsigned n, const char *mac)
 		xmlFreeNode(f);
 	}
 }
+
+void node_settings_unset(
+	struct node_settings *s, const char *element, const char *attr)
+{
+	xmlNode *e;
+
+	for (unsigned n = 0; (e = nth(s, element, n)); n++)
+		xmlUnsetProp(e, X(attr));
+}

@@ -59,6 +59,10 @@ bool node_settings_set_file(struct node_settings *s, const char *element,
 void node_settings_own_nic(
 	struct node_settings *s, unsigned n, const char *mac);
 
+/* All elements called so lose the attribute. */
+void node_settings_unset(
+	struct node_settings *s, const char *element, const char *attr);
+
 void node_settings_rename(struct node_settings *s, const char *name);
 
 typedef struct node_settings node_settings_auto;
