@@ -179,6 +179,13 @@ int blk_map_holes(
 	return 0;
 }
 
+struct blk_stamp blk_stamp(struct blk *b)
+{
+	while (b && !b->ops->stamp)
+		b = b->ops->below ? b->ops->below(b) : NULL;
+	return b ? b->ops->stamp(b) : (struct blk_stamp){0};
+}
+
 int blk_view(struct blk *file, uint64_t at, size_t len, struct blk_view *v)
 {
 	if (!file || !file->ops->view || !len || !blk_range_ok(file, at, len))

@@ -32,6 +32,13 @@ struct blk_extent {
 	struct blk *file; /* BLK_DATA as it is at byte `at` of this, or NULL */
 };
 
+/* By what a change to an image is found out. */
+struct blk_stamp {
+	uint64_t file;	    /* which: the host's number; 0: not known */
+	int64_t changed_ns; /* when last, since 1970; the newest of several
+			     * files; what is not flushed does not count */
+};
+
 /* Bytes of a file, mapped. */
 struct blk_view {
 	const uint8_t *data;
@@ -61,6 +68,10 @@ struct blk_ops {
 	/* What lies at off: *e, of at most len bytes.  May be NULL: data. */
 	int (*map)(struct blk *b, uint64_t off, uint64_t len,
 		struct blk_extent *e);
+	/* See blk_stamp.  NULL: what is below says. */
+	struct blk_stamp (*stamp)(struct blk *b);
+	/* The file below it, or NULL; what it stands on is blk.backing. */
+	struct blk *(*below)(struct blk *b);
 	/* See blk_view.  Or NULL. */
 	int (*view)(
 		struct blk *b, uint64_t off, size_t len, struct blk_view *v);
@@ -107,6 +118,8 @@ int blk_map_holes(
  */
 int blk_view(struct blk *file, uint64_t at, size_t len, struct blk_view *v);
 void blk_unview(struct blk_view *v);
+/* Of its own files, not those that it stands on. */
+struct blk_stamp blk_stamp(struct blk *b);
 /* What an image's end cuts off reads as zeros. */
 int blk_preadv_clamped(
 	struct blk *b, const struct iovec *iov, int n, uint64_t off);

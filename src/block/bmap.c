@@ -304,6 +304,11 @@ int bmap_map(struct blk *b, uint64_t off, uint64_t len, struct blk_extent *e)
 	return 0;
 }
 
+struct blk *bmap_below(struct blk *b)
+{
+	return ((struct bmap *)b)->lower;
+}
+
 /* ---- reading ---- */
 
 static int bmap_read_below(

@@ -87,6 +87,12 @@ static int cow_preadv_now(
 	return rc;
 }
 
+/* The other file is nobody else's. */
+static struct blk *cow_below(struct blk *b)
+{
+	return ((struct cow *)b)->base;
+}
+
 /* Bring block wholly into the top file.  Lock held alone. */
 static int cow_fill(struct cow *c, uint64_t block)
 {
@@ -211,6 +217,7 @@ static const struct blk_ops cow_ops = {
 	.name = "cow",
 	.preadv = cow_preadv,
 	.preadv_now = cow_preadv_now,
+	.below = cow_below,
 	.pwritev = cow_pwritev,
 	.flush = cow_flush,
 	.discard = cow_discard,

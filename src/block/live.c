@@ -69,6 +69,11 @@ static int live_map(
 	return blk_map(live_of(b)->top, off, len, e);
 }
 
+static struct blk *live_below(struct blk *b)
+{
+	return live_of(b)->top;
+}
+
 static void live_close(struct blk *b)
 {
 	struct live *l = live_of(b);
@@ -84,6 +89,7 @@ static const struct blk_ops live_ops = {
 	.preadv = live_preadv,
 	.pwritev = live_pwritev,
 	.preadv_now = live_preadv_now,
+	.below = live_below,
 	.flush = live_flush,
 	.discard = live_discard,
 	.write_zeroes = live_write_zeroes,

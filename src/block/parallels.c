@@ -51,6 +51,7 @@ static const struct blk_ops parallels_ops = {
 	.name = "parallels",
 	.preadv = bmap_preadv,
 	.preadv_now = bmap_preadv_now,
+	.below = bmap_below,
 	.pwritev = bmap_pwritev,
 	.map = bmap_map,
 	.close = parallels_close,

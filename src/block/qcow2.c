@@ -701,6 +701,11 @@ static int qcow2_map(
 	return 0;
 }
 
+static struct blk *qcow2_below(struct blk *b)
+{
+	return qcow2_of(b)->lower;
+}
+
 static void qcow2_close(struct blk *b)
 {
 	struct qcow2 *q = qcow2_of(b);
@@ -729,6 +734,7 @@ const struct blk_ops qcow2_ops = {
 	.name = "qcow2",
 	.preadv = qcow2_preadv,
 	.preadv_now = qcow2_preadv_now,
+	.below = qcow2_below,
 	.pwritev = qcow2_pwritev,
 	.flush = qcow2_flush,
 	.discard = qcow2_discard,

@@ -252,6 +252,20 @@ static int raw_view(struct blk *b, uint64_t off, size_t len, struct blk_view *v)
 	return -EOPNOTSUPP;
 }
 
+static struct blk_stamp raw_stamp(struct blk *b)
+{
+	struct raw *r = (struct raw *)b;
+	struct blk_stamp s = {0};
+	struct stat st;
+
+	if (r->device || fstat(r->fd, &st))
+		return s;
+	s.file = st.st_ino;
+	s.changed_ns =
+		(int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	return s;
+}
+
 static void raw_close(struct blk *b)
 {
 	struct raw *r = (struct raw *)b;
@@ -272,6 +286,7 @@ static const struct blk_ops raw_ops = {
 	.resize = raw_resize,
 	.map = raw_map,
 	.view = raw_view,
+	.stamp = raw_stamp,
 };
 
 void blk_raw_no_sync(struct blk *b)

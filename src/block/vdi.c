@@ -127,6 +127,7 @@ static const struct blk_ops vdi_ops = {
 	.name = "vdi",
 	.preadv = bmap_preadv,
 	.preadv_now = bmap_preadv_now,
+	.below = bmap_below,
 	.pwritev = bmap_pwritev,
 	.flush = bmap_flush,
 	.discard = bmap_discard,

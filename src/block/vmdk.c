@@ -185,6 +185,19 @@ static int vmdk_map(
 	return rc;
 }
 
+static struct blk_stamp vmdk_stamp(struct blk *b)
+{
+	struct vmdk *v = vmdk_of(b);
+	struct blk_stamp s = blk_stamp(v->lower);
+
+	for (guint i = 0; i < v->ext->len; i++) {
+		struct vmdk_extent *e = g_ptr_array_index(v->ext, i);
+
+		s.changed_ns = MAX(s.changed_ns, blk_stamp(e->blk).changed_ns);
+	}
+	return s;
+}
+
 static int vmdk_write_packed(
 	struct blk *b, const void *buf, size_t len, uint64_t off)
 {
@@ -223,6 +236,7 @@ static const struct blk_ops vmdk_ops = {
 	.name = "vmdk",
 	.preadv = vmdk_preadv,
 	.preadv_now = vmdk_preadv_now,
+	.stamp = vmdk_stamp,
 	.pwritev = vmdk_pwritev,
 	.flush = vmdk_flush,
 	.discard = vmdk_discard,

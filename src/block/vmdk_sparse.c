@@ -140,6 +140,7 @@ const struct blk_ops vmdk_sparse_ops = {
 	.name = "vmdk-extent",
 	.preadv = bmap_preadv,
 	.preadv_now = bmap_preadv_now,
+	.below = bmap_below,
 	.pwritev = bmap_pwritev,
 	.flush = bmap_flush,
 	.discard = bmap_discard,

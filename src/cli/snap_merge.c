@@ -7,6 +7,7 @@
  * needs, which takes the child's place.  Neither changes what any image above
  * shows, at any moment, so both can be begun again after a crash.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,6 +28,14 @@ static bool run_job(struct cli_disk_job *j, bool ok, GError **err)
 	return m != NULL;
 }
 
+/* The image shows what `as` showed, so it is as old to a saved state. */
+static void as_old_as(const char *path, const struct stat *as)
+{
+	const struct timespec t[2] = {as->st_atim, as->st_mtim};
+
+	utimensat(AT_FDCWD, path, t, 0);
+}
+
 /* The image stands on `on` (NULL: nothing) from now on; unsafe: its content is
  * right already. */
 static bool rebase(struct snaps *s, const struct node_image *i, const char *on,
@@ -37,17 +46,21 @@ static bool rebase(struct snaps *s, const struct node_image *i, const char *on,
 	g_autofree char *full = on ? snaps_path(s, on) : NULL;
 	g_autofree char *name = below ? snaps_backing_name(s, i, below) : NULL;
 	struct cli_disk_job *j = cli_disk_new("rebase");
-	bool ok;
+	struct stat old;
+	bool ok = !stat(path, &old);
 
 	json_object_set_boolean_member(j->body, "unsafe", unsafe);
-	ok = cli_disk_add(j, "src", path, i->format, true, err);
+	ok = cli_disk_add(j, "src", path, i->format, true, err) && ok;
 	if (ok && on) {
 		json_object_set_string_member(j->body, "backing", name);
 		json_object_set_string_member(j->body, "backing_path", full);
 		ok = cli_disk_add(j, "backing", full,
 			below ? below->format : NULL, false, err);
 	}
-	return run_job(j, ok, err);
+	ok = run_job(j, ok, err);
+	if (ok)
+		as_old_as(path, &old);
+	return ok;
 }
 
 static bool commit(struct snaps *s, const struct node_image *from,
@@ -59,8 +72,12 @@ static bool commit(struct snaps *s, const struct node_image *from,
 	/* the child names its parent, which is open already: it comes alone */
 	bool ok = cli_disk_add(j, "dst", dst, to->format, true, err) &&
 		  cli_disk_add(j, "src", src, from->format, false, err);
+	struct stat old;
 
-	return run_job(j, ok, err);
+	ok = run_job(j, ok, err);
+	if (ok && !stat(src, &old))
+		as_old_as(dst, &old);
+	return ok;
 }
 
 /* ---- references ---- */

@@ -29,8 +29,9 @@ static struct save_ram memory(const struct machine *m)
 
 /* ---- settings ---- */
 
-/* Sizes of the disks, by which another one is found out. */
-static JsonArray *disks_to_json(const struct machine *m)
+/* Sizes of the disks, by which another one is found out, and, if they are at
+ * rest, when they were last changed. */
+static JsonArray *disks_to_json(const struct machine *m, bool rest)
 {
 	JsonArray *a = json_array_new();
 
@@ -41,12 +42,18 @@ static JsonArray *disks_to_json(const struct machine *m)
 		json_object_set_string_member(o, "name", d->name);
 		json_object_set_int_member(
 			o, "bytes", d->blk ? (gint64)d->blk->size : -1);
+		if (rest && d->blk) {
+			struct blk_stamp s = blk_stamp(d->blk);
+
+			json_object_set_int_member(o, "file", (gint64)s.file);
+			json_object_set_int_member(o, "changed", s.changed_ns);
+		}
 		json_array_add_object_element(a, o);
 	}
 	return a;
 }
 
-static char *settings_text(struct machine *m)
+static char *settings_text(struct machine *m, bool rest)
 {
 	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
 	g_autofree char *when = g_date_time_format_iso8601(now);
@@ -70,7 +77,7 @@ static char *settings_text(struct machine *m)
 				.words[m->board.tablet ? CONF_POINTER_TABLET
 						       : CONF_POINTER_PS2]);
 	json_object_set_member(o, "machine", machine);
-	json_object_set_array_member(o, "disks", disks_to_json(m));
+	json_object_set_array_member(o, "disks", disks_to_json(m, rest));
 	json_node_take_object(node, o);
 	return json_to_string(node, TRUE);
 }
@@ -132,11 +139,15 @@ static bool flush_disks(struct machine *m, GError **err)
 static bool save_held(
 	struct machine *m, int fd, struct save_figures *f, GError **err)
 {
-	g_autofree char *text = settings_text(m);
+	g_autofree char *text = NULL;
 	struct save_ram ram = memory(m);
-	struct save_out *o = save_out_new(fd, text, err);
+	struct save_out *o;
 	bool ok;
 
+	if (!flush_disks(m, err))
+		return false;
+	text = settings_text(m, true);
+	o = save_out_new(fd, text, err);
 	if (!o)
 		return false;
 	ok = state_save_processors(m, put_part, o) &&
@@ -144,8 +155,7 @@ static bool save_held(
 	     save_out_ram(o, &ram, threads());
 	f->bytes = save_out_bytes(o);
 	/* Whatever failed before stands in *err already. */
-	return save_out_end(o, err && *err ? NULL : err) && ok &&
-	       flush_disks(m, err);
+	return save_out_end(o, err && *err ? NULL : err) && ok;
 }
 
 static bool is_file(int fd, GError **err)
@@ -387,7 +397,7 @@ bool machine_snapshot(struct machine *m, struct snapshot_ask *q,
 		overlays_fini(&o);
 		return false;
 	}
-	settings = settings_text(m);
+	settings = settings_text(m, false);
 	t.names = g_ptr_array_new_with_free_func(g_free);
 	t.bytes = g_ptr_array_new_with_free_func(
 		(GDestroyNotify)g_byte_array_unref);
@@ -407,6 +417,49 @@ bool machine_snapshot(struct machine *m, struct snapshot_ask *q,
 
 /* ---- going on ---- */
 
+static char *time_text(gint64 ns)
+{
+	g_autoptr(GDateTime) t = g_date_time_new_from_unix_utc(ns / 1000000000);
+	g_autofree char *s =
+		t ? g_date_time_format(t, "%Y-%m-%d %H:%M:%S") : NULL;
+
+	return g_strdup_printf(
+		"%s.%09u UTC", s ? s : "?", (unsigned)(ns % 1000000000));
+}
+
+/*
+ * Memory has what files were like: it must not meet others.  Children that were
+ * put on top since, to keep what was, come before the file itself; a copy of
+ * the file elsewhere is of the same time.
+ */
+static bool disk_unchanged(
+	const struct board_drive *d, JsonObject *o, GError **err)
+{
+	gint64 was = json_object_get_int_member_with_default(o, "changed", 0);
+	guint64 file =
+		(guint64)json_object_get_int_member_with_default(o, "file", 0);
+	struct blk_stamp now =
+		d->blk ? blk_stamp(d->blk) : (struct blk_stamp){0};
+	g_autofree char *then = NULL, *why = NULL, *fix = NULL;
+
+	for (struct blk *b = d->blk; b; b = b->backing)
+		if (blk_stamp(b).file == file) {
+			now = blk_stamp(b);
+			break;
+		}
+	if (was <= 0 || !now.changed_ns || now.changed_ns == was)
+		return true;
+	then = time_text(was);
+	why = g_strdup_printf("its file was last changed at %s then", then);
+	fix = g_strdup_printf(
+		"boot the disk without the state; or, if the file "
+		"was only copied: touch -d '%s' FILE",
+		then);
+	conf_error_set(err, CONF_ERROR_CONFLICT, why, fix,
+		"%s was written to since the machine was saved", d->name);
+	return false;
+}
+
 static bool disk_fits(const struct machine *m, JsonObject *o, GError **err)
 {
 	const char *name =
@@ -417,8 +470,10 @@ static bool disk_fits(const struct machine *m, JsonObject *o, GError **err)
 		const struct board_drive *d = &m->board.drive[i];
 		gint64 have = d->blk ? (gint64)d->blk->size : -1;
 
-		if (strcmp(d->name, name) || have == want)
+		if (strcmp(d->name, name))
 			continue;
+		if (have == want)
+			return disk_unchanged(d, o, err);
 		conf_error_set(err, CONF_ERROR_CONFLICT,
 			want < 0   ? "it was empty"
 			: have < 0 ? "there was a disc in it"
