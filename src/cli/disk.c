@@ -15,9 +15,10 @@
 
 struct disk {
 	struct cli_words words;
-	bool json, force, repair, unsafe, shrink, compress, sync, quiet;
+	bool json, force, repair, unsafe, shrink, compress, sync, quiet,
+		encrypt, luks1;
 	char *format, *from_format, *kind, *block, *backing, *backing_format,
-		*snapshot;
+		*snapshot, *key_file, *from_key_file;
 	unsigned count;
 };
 
@@ -43,7 +44,8 @@ void cli_disk_ctx_free(void *ctx)
 {
 	struct disk *d = ctx;
 	char *text[] = {d->format, d->from_format, d->kind, d->block,
-		d->backing, d->backing_format, d->snapshot};
+		d->backing, d->backing_format, d->snapshot, d->key_file,
+		d->from_key_file};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(text); i++)
 		g_free(text[i]);
@@ -75,6 +77,10 @@ SET_TEXT(block)
 SET_TEXT(backing)
 SET_TEXT(backing_format)
 SET_TEXT(snapshot)
+SET_TEXT(key_file)
+SET_TEXT(from_key_file)
+SET_TRUE(encrypt)
+SET_TRUE(luks1)
 SET_TRUE(force)
 SET_TRUE(repair)
 SET_TRUE(unsafe)
@@ -133,6 +139,21 @@ static bool set_output(void *ctx, const char *v, GError **err)
 		"force", 0, NULL, "replace a file of that name", NULL,         \
 			set_force                                              \
 	}
+#define KEY_FILE(name, setter, help)                                           \
+	{                                                                      \
+		name, 0, "FILE", help, "@file", setter                         \
+	}
+#define ENCRYPT                                                                \
+	{"encrypt", 0, NULL,                                                   \
+		"encrypt it (LUKS2, AES-XTS with 512 bits, Argon2id)", NULL,   \
+		set_encrypt},                                                  \
+		{"luks1", 0, NULL,                                             \
+			"encrypt it so that older programs can open it, QEMU " \
+			"too",                                                 \
+			NULL, set_luks1},                                      \
+		KEY_FILE("key-file", set_key_file,                             \
+			"what opens the new disk: all bytes of the file; -: "  \
+			"of standard input")
 #define QUIET                                                                  \
 	{                                                                      \
 		"quiet", 'q', NULL, "no progress bar", NULL, set_quiet         \
@@ -149,7 +170,7 @@ const struct cli_flag cli_disk_create_flags[] = {FORMAT, KIND, BLOCK,
 	BACKING("stand on this image: only what differs is written here"),
 	{"count", 0, "N", "make N of them: NAME-1, NAME-2, ...", NULL,
 		set_count},
-	FORCE, {NULL}};
+	ENCRYPT, FORCE, {NULL}};
 const struct cli_flag cli_disk_info_flags[] = {FORMAT, OUTPUT, {NULL}};
 const struct cli_flag cli_disk_map_flags[] = {FORMAT, OUTPUT, {NULL}};
 const struct cli_flag cli_disk_check_flags[] = {FORMAT,
@@ -161,6 +182,10 @@ const struct cli_flag cli_disk_compare_flags[] = {
 		set_from_format},
 	{"format", 0, "FORMAT", "format of the second image", FORMATS,
 		set_format},
+	KEY_FILE("from-key-file", set_from_key_file,
+		"what opens the first, encrypted one"),
+	KEY_FILE("key-file", set_key_file,
+		"what opens the second, encrypted one"),
 	OUTPUT, QUIET, {NULL}};
 const struct cli_flag cli_disk_convert_flags[] = {
 	{"from-format", 0, "FORMAT", "format of the source", FORMATS,
@@ -171,6 +196,9 @@ const struct cli_flag cli_disk_convert_flags[] = {
 		set_compress},
 	{"snapshot", 0, "NAME", "copy a snapshot inside the source", NULL,
 		set_snapshot},
+	KEY_FILE("from-key-file", set_from_key_file,
+		"what opens the source, which is encrypted"),
+	ENCRYPT,
 	{"sync", 0, NULL, "return when all is on the medium", NULL, set_sync},
 	FORCE, QUIET, {NULL}};
 const struct cli_flag cli_disk_compact_flags[] = {FORMAT, QUIET, {NULL}};
@@ -318,6 +346,35 @@ static bool add_created(struct disk *d, struct cli_disk_job *j, GError **err)
 	return true;
 }
 
+/* What is made in role dst is encrypted, if that is asked for. */
+static bool add_encryption(struct disk *d, struct cli_disk_job *j, GError **err)
+{
+	bool on = d->encrypt || d->luks1;
+
+	if (!on && !d->key_file)
+		return true;
+	if (!on || !d->key_file) {
+		conf_error_set(err, CONF_ERROR_USAGE, NULL,
+			on ? "add --key-file FILE; head -c 64 /dev/urandom "
+			     "makes a good one"
+			   : "add --encrypt",
+			on ? "what shall open the encrypted disk?"
+			   : "a key file, but nothing is to be encrypted");
+		return false;
+	}
+	if (d->backing || d->count) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"a child of an encrypted image is encrypted with it, "
+			"by the same key",
+			"leave out --encrypt and --key-file",
+			"%s with --encrypt",
+			d->backing ? "--backing" : "--count");
+		return false;
+	}
+	put_text(j->body, "encrypt", d->luks1 ? "luks1" : "luks2");
+	return cli_disk_add_key(j, "dst", d->key_file, err);
+}
+
 int cli_disk_create(void *ctx, GError **err)
 {
 	struct disk *d = ctx;
@@ -330,7 +387,8 @@ int cli_disk_create(void *ctx, GError **err)
 	put_text(j->body, "kind", d->kind);
 	ok = put_size(j->body, "block", d->block, err) &&
 	     put_size(j->body, "size", d->words.word[1], err) &&
-	     add_backing(d, j, d->words.word[0], err) && add_created(d, j, err);
+	     add_backing(d, j, d->words.word[0], err) &&
+	     add_created(d, j, err) && add_encryption(d, j, err);
 	return finish(d, j, ok, NULL, err);
 }
 
@@ -550,7 +608,9 @@ int cli_disk_compare(void *ctx, GError **err)
 	j = cli_disk_new("compare");
 	ok = cli_disk_add(
 		     j, "a", d->words.word[0], d->from_format, false, err) &&
-	     cli_disk_add(j, "b", d->words.word[1], d->format, false, err);
+	     cli_disk_add(j, "b", d->words.word[1], d->format, false, err) &&
+	     cli_disk_add_key(j, "a", d->from_key_file, err) &&
+	     cli_disk_add_key(j, "b", d->key_file, err);
 	status = finish(d, j, ok, &m, err);
 	o = result_of(m);
 	if (o && d->json)
@@ -582,7 +642,9 @@ int cli_disk_convert(void *ctx, GError **err)
 	ok = put_size(j->body, "block", d->block, err) &&
 	     cli_disk_add(
 		     j, "src", d->words.word[0], d->from_format, false, err) &&
-	     cli_disk_add_new(j, d->words.word[1], d->format, d->force, err);
+	     cli_disk_add_key(j, "src", d->from_key_file, err) &&
+	     cli_disk_add_new(j, d->words.word[1], d->format, d->force, err) &&
+	     add_encryption(d, j, err);
 	if (ok && d->snapshot)
 		json_object_set_string_member(
 			json_object_get_object_member(j->images, "src"),

@@ -43,6 +43,9 @@ void cli_disk_free(struct cli_disk_job *j);
 /* The image at path in a role, opened and locked.  format NULL: by name. */
 bool cli_disk_add(struct cli_disk_job *j, const char *role, const char *path,
 	const char *format, bool writable, GError **err);
+/* What opens LUKS on the image in a role; path NULL: nothing. */
+bool cli_disk_add_key(struct cli_disk_job *j, const char *role,
+	const char *path, GError **err);
 /* Any other descriptor; consumed. */
 void cli_disk_add_fd(struct cli_disk_job *j, const char *role, int fd);
 /* A new file, which gets its name only when all is done. */

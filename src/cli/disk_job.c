@@ -90,6 +90,20 @@ void cli_disk_add_fd(struct cli_disk_job *j, const char *role, int fd)
 	g_array_append_val(j->fds, fd);
 }
 
+bool cli_disk_add_key(struct cli_disk_job *j, const char *role,
+	const char *path, GError **err)
+{
+	int fd = path ? cli_files_open_key(path, err) : -1;
+
+	if (fd < 0)
+		return !path;
+	json_object_set_int_member(
+		json_object_get_object_member(j->images, role), "key",
+		j->fds->len);
+	g_array_append_val(j->fds, fd);
+	return true;
+}
+
 bool cli_disk_add(struct cli_disk_job *j, const char *role, const char *path,
 	const char *format, bool writable, GError **err)
 {

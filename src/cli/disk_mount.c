@@ -36,7 +36,7 @@ extern char **environ;
 struct mounting {
 	struct cli_words words;
 	bool rw, foreground, others;
-	char *format, *snapshot;
+	char *format, *snapshot, *key_file;
 };
 
 void *cli_disk_mount_new(void)
@@ -53,6 +53,7 @@ void cli_disk_mount_free(void *ctx)
 
 	g_free(s->format);
 	g_free(s->snapshot);
+	g_free(s->key_file);
 	cli_words_free(ctx);
 }
 
@@ -68,6 +69,11 @@ static bool set_text(char **to, const char *v)
 static bool set_format(void *ctx, const char *v, GError **err)
 {
 	return set_text(&((struct mounting *)ctx)->format, v);
+}
+
+static bool set_key_file(void *ctx, const char *v, GError **err)
+{
+	return set_text(&((struct mounting *)ctx)->key_file, v);
 }
 
 static bool set_snapshot(void *ctx, const char *v, GError **err)
@@ -96,6 +102,10 @@ const struct cli_flag cli_disk_mount_flags[] = {
 		set_snapshot},
 	{"format", 0, "FORMAT", "the image's format, if its name does not say",
 		CLI_DISK_FORMATS, set_format},
+	{"key-file", 0, "FILE",
+		"what opens the disk, which is encrypted (LUKS); -: standard "
+		"input",
+		"@file", set_key_file},
 	{"foreground", 'f', NULL, "stay until Ctrl-C, or until it is unmounted",
 		NULL, set_foreground},
 	{"allow-other", 0, NULL,
@@ -297,7 +307,8 @@ int cli_disk_mount(void *ctx, GError **err)
 	j->opaque = s;
 	json_object_set_int_member(j->body, "uid", getuid());
 	json_object_set_int_member(j->body, "gid", getgid());
-	if (cli_disk_add(j, "src", s->words.word[0], s->format, s->rw, err)) {
+	if (cli_disk_add(j, "src", s->words.word[0], s->format, s->rw, err) &&
+		cli_disk_add_key(j, "src", s->key_file, err)) {
 		if (s->snapshot)
 			json_object_set_string_member(
 				json_object_get_object_member(j->images, "src"),

@@ -22,7 +22,7 @@ struct serving {
 	struct cli_words words;
 	bool readonly, snapshot, has_port;
 	unsigned port; /* 0: any */
-	char *format, *socket, *name;
+	char *format, *socket, *name, *key_file;
 };
 
 void *cli_disk_serve_new(void)
@@ -40,6 +40,7 @@ void cli_disk_serve_free(void *ctx)
 	g_free(s->format);
 	g_free(s->socket);
 	g_free(s->name);
+	g_free(s->key_file);
 	cli_words_free(ctx);
 }
 
@@ -80,6 +81,11 @@ static bool set_readonly(void *ctx, const char *v, GError **err)
 	return ((struct serving *)ctx)->readonly = true;
 }
 
+static bool set_key_file(void *ctx, const char *v, GError **err)
+{
+	return set_text(&((struct serving *)ctx)->key_file, v);
+}
+
 static bool set_snapshot(void *ctx, const char *v, GError **err)
 {
 	return ((struct serving *)ctx)->snapshot = true;
@@ -101,6 +107,10 @@ const struct cli_flag cli_disk_serve_flags[] = {
 		NULL, set_name},
 	{"format", 0, "FORMAT", "the image's format, if its name does not say",
 		CLI_DISK_FORMATS, set_format},
+	{"key-file", 0, "FILE",
+		"what opens the disk, which is encrypted (LUKS); -: standard "
+		"input",
+		"@file", set_key_file},
 	{NULL}};
 
 /* ---- listening ---- */
@@ -213,6 +223,7 @@ int cli_disk_serve(void *ctx, GError **err)
 	if (s->name)
 		json_object_set_string_member(j->body, "name", s->name);
 	if (!cli_disk_add(j, "src", s->words.word[0], s->format, write, err) ||
+		!cli_disk_add_key(j, "src", s->key_file, err) ||
 		(s->snapshot && !s->readonly && !add_scratch(j, err))) {
 		cli_disk_free(j);
 		return conf_error_status(*err);

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -270,6 +271,10 @@ bool cli_files_open_drive(struct conf_drive *d, GError **err)
 		return false;
 	if (!lock_image(&d->file, writable, err))
 		return false;
+	if (d->key.path)
+		d->key.fd = cli_files_open_key(d->key.path, err);
+	if (d->key.path && d->key.fd < 0)
+		return false;
 	if (d->top.path)
 		return open_file(&d->top, "new image",
 			       O_RDWR | O_CREAT | O_EXCL, NULL, err) &&
@@ -474,6 +479,47 @@ int cli_files_open_image(const char *path, bool writable, GError **err)
 	return fd;
 }
 
+/* ---- keys ---- */
+
+#define KEY_MAX 65536
+
+static int keep_key(int from, GError **err)
+{
+	char buf[4096];
+	int to = memfd_create("key", MFD_CLOEXEC);
+	size_t len = 0;
+	ssize_t n = to < 0 ? -1 : 0;
+
+	while (to >= 0 && len <= KEY_MAX &&
+		(n = read(from, buf, sizeof(buf))) > 0 &&
+		write(to, buf, (size_t)n) == n)
+		len += (size_t)n;
+	explicit_bzero(buf, sizeof(buf));
+	if (!n && len)
+		return to;
+	if (to >= 0)
+		close(to);
+	conf_error_set(err, CONF_ERROR_USAGE,
+		n < 0  ? g_strerror(errno)
+		: !len ? "it is empty"
+		       : "a key has at most 64 KiB",
+		"head -c 64 /dev/urandom makes a good one",
+		"cannot use the key file");
+	return -1;
+}
+
+int cli_files_open_key(const char *path, GError **err)
+{
+	struct conf_file f = {.fd = -1, .path = g_strdup(path)};
+	bool in = !strcmp(path, "-");
+	int fd = -1;
+
+	if (in || open_file(&f, "key file", O_RDONLY, "check the path", err))
+		fd = keep_key(in ? 0 : f.fd, err);
+	conf_file_clear(&f);
+	return fd;
+}
+
 /* ---- files that images name ---- */
 
 /* The UUID of a VDI as 32 digits, as far as it is one. */
@@ -591,9 +637,12 @@ void cli_files_absolute(struct conf_machine *m)
 	absolute(&m->firmware_file);
 	absolute(&m->tls_cert);
 	absolute(&m->tls_key);
-	for (guint i = 0; i < m->drives->len; i++)
-		absolute(&((struct conf_drive *)g_ptr_array_index(m->drives, i))
-				  ->file);
+	for (guint i = 0; i < m->drives->len; i++) {
+		struct conf_drive *d = g_ptr_array_index(m->drives, i);
+
+		absolute(&d->file);
+		absolute(&d->key);
+	}
 	for (guint i = 0; i < m->nics->len; i++)
 		absolute(&((struct conf_nic *)g_ptr_array_index(m->nics, i))
 				  ->tftp);

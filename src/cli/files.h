@@ -37,6 +37,10 @@ char *cli_files_find_named(const struct cli_named *n, GError **err);
  * -1 with *err; *path (free it) is what was opened. */
 int cli_files_open_named(const struct cli_named *n, char **path, GError **err);
 
+/* What is in a key file, in a file without a name: it can be read again, and
+ * from its start.  "-" is standard input.  -1 and *err. */
+int cli_files_open_key(const char *path, GError **err);
+
 /* An empty file without a name. */
 bool cli_files_scratch(struct conf_file *f, GError **err);
 /* Paths that mean the same from any folder. */

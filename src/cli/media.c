@@ -83,6 +83,17 @@ static int media_ask(const struct media *e, const char *what, JsonObject *body,
 	return m ? 0 : conf_error_status(*err);
 }
 
+/* A running machine is handed one descriptor. */
+static bool no_key(const struct conf_drive *d, GError **err)
+{
+	if (!d->key.path)
+		return true;
+	conf_error_set(err, CONF_ERROR_UNSUPPORTED, NULL,
+		"give it to vmeste run or create",
+		"an encrypted image cannot come to a running machine");
+	return false;
+}
+
 int cli_insert(void *ctx, GError **err)
 {
 	struct media *e = ctx;
@@ -104,7 +115,7 @@ int cli_insert(void *ctx, GError **err)
 			"cannot insert '%s'", e->words.word[2]);
 		return CONF_ERROR_USAGE;
 	}
-	if (!cli_files_open_drive(d, err))
+	if (!no_key(d, err) || !cli_files_open_drive(d, err))
 		return conf_error_status(*err);
 	body = json_object_new();
 	json_object_set_string_member(body, "path", d->file.path);
@@ -180,7 +191,7 @@ static struct conf_drive *attach_drive(
 			"cannot attach '%s'", word);
 		return NULL;
 	}
-	return cli_files_open_drive(d, err) ? d : NULL;
+	return no_key(d, err) && cli_files_open_drive(d, err) ? d : NULL;
 }
 
 int cli_attach(void *ctx, GError **err)

@@ -394,7 +394,9 @@ const struct cli_flag cli_run_flags[] = {
 	{"disk", 0, "FILE",
 		"a disk; options format=raw|qcow2|vhd|vhdx|vdi|vmdk, "
 		"bus=virtio|nvme|scsi|sata|ide|usb (or a place: ide0:1, sata3, "
-		"scsi12, usb1), hba=virtio|lsi (of scsi), readonly, snapshot, serial=S, bootindex=N (boots "
+		"scsi12, usb1), hba=virtio|lsi (of scsi), readonly, snapshot, "
+		"key-file=FILE (opens an encrypted image), "
+		"serial=S, bootindex=N (boots "
 		"before all without, the lowest first)",
 		"@file", set_disk},
 	{"cdrom", 0, "FILE",

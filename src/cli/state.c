@@ -123,7 +123,8 @@ static bool merge_list(JsonNode *to, JsonNode *from, const char *const *seen,
 static bool merge_drives(JsonNode *to, JsonNode *from)
 {
 	return merge_list(to, from, drive_seen, "file") &&
-	       merge_list(to, from, drive_seen, "format");
+	       merge_list(to, from, drive_seen, "format") &&
+	       merge_list(to, from, drive_seen, "key");
 }
 
 /* Serial lines: as many, wherever they go.  A virtio console is there or

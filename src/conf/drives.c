@@ -120,6 +120,13 @@ static bool drive_options(
 			return false;
 		d->format = (enum conf_format)word;
 	}
+	d->key.path = g_strdup(conf_options_get(o, "key-file"));
+	if (d->key.path && (!*d->key.path || !strcmp(d->key.path, "-"))) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"standard input is the guest's", "name a file",
+			"bad key-file '%s'", d->key.path);
+		return false;
+	}
 	d->serial = g_strdup(conf_options_get(o, "serial"));
 	if (d->serial && strlen(d->serial) > CONF_SERIAL_BYTES) {
 		conf_error_set(err, CONF_ERROR_USAGE,
@@ -138,7 +145,7 @@ bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
 	const char *text, GError **err)
 {
 	static const char *const keys[] = {"format", "bus", "hba", "readonly",
-		"snapshot", "serial", "bootindex", NULL};
+		"snapshot", "serial", "bootindex", "key-file", NULL};
 	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
 	struct conf_drive *d;
 

@@ -57,7 +57,7 @@ struct conf_drive *conf_drive_new(void)
 {
 	struct conf_drive *d = g_new0(struct conf_drive, 1);
 
-	d->file.fd = d->cow.fd = d->top.fd = -1;
+	d->file.fd = d->cow.fd = d->top.fd = d->key.fd = -1;
 	d->slot = -1;
 	return d;
 }
@@ -68,6 +68,7 @@ void conf_drive_free(struct conf_drive *d)
 	conf_file_clear(&d->cow);
 	conf_file_clear(&d->top);
 	g_free(d->top_backing);
+	conf_file_clear(&d->key);
 	g_free(d->serial);
 	g_free(d->name);
 	g_free(d);

@@ -208,6 +208,7 @@ struct conf_drive {
 	bool readonly;	   /* the guest sees a read-only drive */
 	bool snapshot; /* writes go to cow.fd (empty, unlinked) and vanish */
 	struct conf_file cow;
+	struct conf_file key; /* opens LUKS on the image; absent: none */
 	/* An empty file that becomes the disk's image as the machine starts:
 	 * a qcow2 on `file`, which is only read then and called top_backing
 	 * in it.  Or absent. */

@@ -78,6 +78,7 @@ static JsonObject *drive_to_json(const struct conf_drive *d, GArray *fds)
 	put_file(o, "cow", &d->cow, fds);
 	put_file(o, "top", &d->top, fds);
 	put_string(o, "top_backing", d->top_backing);
+	put_file(o, "key", &d->key, fds);
 	return o;
 }
 
@@ -485,6 +486,7 @@ static void add_drive(struct reader *r, JsonObject *o, void *list)
 	get_file(r, o, "cow", &d->cow);
 	get_file(r, o, "top", &d->top);
 	take_string(r, o, "top_backing", &d->top_backing);
+	get_file(r, o, "key", &d->key);
 }
 
 static void add_plug(struct reader *r, JsonObject *o, void *list)

@@ -40,6 +40,11 @@ static bool fill(struct disk_job *j, struct image_create *c, struct blk *src,
 	struct blk *dst = disk_open_made(j, "dst", c->lower, !c->parent, err);
 	int rc;
 
+	if (dst && disk_overhead(j)) {
+		dst = disk_encrypt(j, dst, err);
+		/* What was never written does not read as zeros. */
+		copy.dst_zero = false;
+	}
 	if (!dst)
 		return false;
 	if (stream || disk_arg_bool(j, "compress")) {
@@ -67,7 +72,7 @@ bool disk_convert(struct disk_job *j, GError **err)
 
 	if (!src)
 		return false;
-	c.size = src->size;
+	c.size = src->size + disk_overhead(j);
 	c.lower = disk_file(j, "dst", err);
 	ok = c.lower && disk_make(j, &c, err);
 	if (ok)

@@ -315,7 +315,8 @@ int disk_copy_run(const struct disk_copy *c)
 
 	return walk_run(
 		&w, c->in_order ||
-			    (!c->packed && strcmp(c->dst->ops->name, "raw")));
+			    (!c->packed && strcmp(c->dst->ops->name, "raw") &&
+				    strcmp(c->dst->ops->name, "luks")));
 }
 
 int disk_compare_run(struct disk_job *j, struct blk *a, struct blk *b,

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "block/luks.h"
 #include "conf/error.h"
 
 #define TELL_US 100000
@@ -85,14 +86,22 @@ const struct image_format *disk_format(
 
 /* ---- files ---- */
 
+/* A descriptor of our own, or -1. */
+static int fd_of(const struct disk_job *j, JsonObject *o, const char *key)
+{
+	gint64 i = o ? json_object_get_int_member_with_default(o, key, -1) : -1;
+
+	if (i < 0 || i >= j->msg->nfds || j->msg->fds[i] < 0)
+		return -1;
+	return fcntl(j->msg->fds[i], F_DUPFD_CLOEXEC, 3);
+}
+
 int disk_fd(struct disk_job *j, const char *role, GError **err)
 {
-	JsonObject *o = role_of(j, role);
-	gint64 i =
-		o ? json_object_get_int_member_with_default(o, "fd", -1) : -1;
+	int fd = fd_of(j, role_of(j, role), "fd");
 
-	if (i >= 0 && i < j->msg->nfds && j->msg->fds[i] >= 0)
-		return fcntl(j->msg->fds[i], F_DUPFD_CLOEXEC, 3);
+	if (fd >= 0)
+		return fd;
 	conf_error_set(err, CONF_ERROR_FAILED, NULL, NULL,
 		"the client sent no file as %s", role);
 	return -1;
@@ -161,6 +170,79 @@ struct image_source disk_source(struct disk_job *j)
 	return (struct image_source){open_named, j};
 }
 
+/* ---- encryption ---- */
+
+static uint8_t *secret_of(
+	struct disk_job *j, const char *role, size_t *len, GError **err)
+{
+	JsonObject *o = role_of(j, role);
+	int fd = fd_of(j, o, "key");
+
+	if (fd >= 0)
+		return luks_secret_read(fd, len, err);
+	conf_error_set(err, CONF_ERROR_FAILED, NULL, NULL,
+		"the client sent no key for %s", role);
+	return NULL;
+}
+
+/* The disk that lies encrypted on b, if the client sent a key. */
+static struct blk *unlock(
+	struct disk_job *j, const char *role, struct blk *b, GError **err)
+{
+	JsonObject *o = role_of(j, role);
+	struct blk *open = NULL;
+	uint8_t *secret;
+	size_t len;
+
+	if (!json_object_has_member(o, "key"))
+		return b;
+	secret = secret_of(j, role, &len, err);
+	if (secret)
+		open = luks_open(b, secret, len, err);
+	else
+		blk_close(b);
+	luks_secret_free(secret, len);
+	return open;
+}
+
+/* False: nothing is to be encrypted. */
+static bool encrypts(const struct disk_job *j, enum luks_kind *kind)
+{
+	const char *word = disk_arg(j, "encrypt");
+
+	*kind = !g_strcmp0(word, "luks1") ? LUKS_1 : LUKS_2;
+	return word != NULL;
+}
+
+uint64_t disk_overhead(const struct disk_job *j)
+{
+	enum luks_kind kind;
+
+	return encrypts(j, &kind) ? luks_overhead(kind) : 0;
+}
+
+struct blk *disk_encrypt(struct disk_job *j, struct blk *b, GError **err)
+{
+	struct blk *open = NULL;
+	enum luks_kind kind;
+	struct luks_new how;
+	uint8_t *secret;
+	size_t len;
+
+	if (!encrypts(j, &kind))
+		return b;
+	secret = secret_of(j, "dst", &len, err);
+	how = (struct luks_new){.kind = kind, .secret = secret, .len = len};
+	if (secret && luks_format(b, &how, err))
+		open = luks_open(b, secret, len, err);
+	else
+		blk_close(b);
+	luks_secret_free(secret, len);
+	return open;
+}
+
+/* ---- images ---- */
+
 static struct blk *open_image(struct disk_job *j, const char *role,
 	unsigned how, const char *snapshot, GError **err)
 {
@@ -181,6 +263,8 @@ static struct blk *open_image(struct disk_job *j, const char *role,
 		!json_object_get_boolean_member_with_default(o, "write", FALSE);
 	open.lower = disk_file(j, role, err);
 	b = open.lower ? image_open(f, &open, err) : NULL;
+	if (b)
+		b = unlock(j, role, b, err);
 	if (!b)
 		g_prefix_error(err, "%s: ", disk_path(j, role));
 	return b;

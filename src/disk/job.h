@@ -5,7 +5,8 @@
  * door, and only then looks into images.  Messages (wire/wire.h):
  *
  *   client -> disk  job   {what, images: {role: {fd, path, format, write,
- *                         lazy}}, ...}   what to do; each job's own members
+ *                         lazy, key}}, ...}  what to do; each job's own
+ *                         members; key: descriptor of what opens LUKS
  *   disk -> client  open  {name, image, write, make}  a file that an image
  *                         names; make: an extent of the image being made,
  *                         or one of the names in the request
@@ -62,6 +63,12 @@ bool disk_has(const struct disk_job *j, const char *role);
 /* The image in a role, by its stated format. */
 struct blk *disk_image(
 	struct disk_job *j, const char *role, unsigned how, GError **err);
+/* What is made in role dst is to be encrypted (`encrypt`: luks1, luks2): how
+ * much of it that takes, 0: it is not. */
+uint64_t disk_overhead(const struct disk_job *j);
+/* The disk on b, which was just made: b itself, or encrypted on it.  b is
+ * consumed. */
+struct blk *disk_encrypt(struct disk_job *j, struct blk *b, GError **err);
 /* A snapshot inside it, by id or name; readonly. */
 struct blk *disk_image_snapshot(
 	struct disk_job *j, const char *role, const char *id, GError **err);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/luks.h"
 #include "conf/error.h"
 #include "disk/job.h"
 
@@ -69,13 +70,23 @@ static bool create_one(struct disk_job *j, const struct image_create *how,
 	const char *name, bool first, GError **err)
 {
 	struct image_create c = *how;
+	struct blk *b;
 	bool ok;
 
 	c.lower = first ? disk_file(j, "dst", err)
 			: disk_file_named(j, name, err);
 	c.name = name;
+	c.size += disk_overhead(j);
 	ok = c.lower && disk_make(j, &c, err);
-	json_object_set_int_member(j->result, "size", (gint64)c.size);
+	json_object_set_int_member(
+		j->result, "size", (gint64)(c.size - disk_overhead(j)));
+	if (ok && disk_overhead(j)) {
+		b = disk_open_made(j, "dst", c.lower, false, err);
+		if (b)
+			b = disk_encrypt(j, b, err);
+		blk_close(b);
+		return b != NULL;
+	}
 	blk_close(c.lower);
 	return ok;
 }
@@ -213,6 +224,9 @@ bool disk_info(struct disk_job *j, GError **err)
 	if (!b)
 		return false;
 	put_info(j->result, b);
+	if (luks_probe(b))
+		json_object_set_string_member(
+			j->result, "looks-encrypted", luks_probe(b));
 	if (!f)
 		json_object_set_boolean_member(j->result, "guessed", TRUE);
 	blk_close(b);

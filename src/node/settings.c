@@ -209,7 +209,7 @@ static char *located(const struct place *p, const char *attr, const char *value,
 	const char *dir)
 {
 	static const char *const paths[] = {
-		"file", "rom", "nvram", "password", "tftp", NULL};
+		"file", "rom", "nvram", "password", "tftp", "key-file", NULL};
 
 	if (p->is & PATH ? !strcmp(attr, p->attr) || !strcmp(attr, "nvram")
 			 : g_strv_contains(paths, attr))

@@ -167,7 +167,7 @@ static bool add_drive(struct machine *m, unsigned n, GError **err)
 	d->name = conf_drive_name(m->conf, n);
 	m->board.ndrives++;
 	if (d->conf->file.path) {
-		d->blk = media_open(m, (int)n, d->conf, err);
+		d->blk = media_open(m, (int)n, d->conf, &d->image, err);
 		if (!d->blk)
 			return false;
 	}

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "block/image.h"
+#include "block/luks.h"
 #include "conf/error.h"
 #include "dev/storage/fdc.h"
 #include "vmm/priv.h"
@@ -144,8 +145,27 @@ static struct blk *put_top(struct conf_drive *d, struct blk *b, GError **err)
 	return live;
 }
 
-struct blk *media_open(
-	struct machine *m, int drive, struct conf_drive *d, GError **err)
+/* The disk that lies encrypted on b, if there is a key.  b is consumed. */
+static struct blk *unlock(struct conf_drive *d, struct blk *b, GError **err)
+{
+	uint8_t *secret;
+	size_t len;
+
+	if (!b || !d->key.path)
+		return b;
+	secret = luks_secret_read(media_take_fd(&d->key), &len, err);
+	if (secret) {
+		b = luks_open(b, secret, len, err);
+	} else {
+		blk_close(b);
+		b = NULL;
+	}
+	luks_secret_free(secret, len);
+	return b;
+}
+
+struct blk *media_open(struct machine *m, int drive, struct conf_drive *d,
+	struct blk **image, GError **err)
 {
 	bool top = d->top.fd >= 0;
 	bool readonly = d->readonly || d->snapshot || top;
@@ -173,6 +193,8 @@ struct blk *media_open(
 		b = image_live_new(b, lock);
 	else if (lock >= 0)
 		close(lock);
+	*image = b;
+	b = unlock(d, b, err);
 	if (b && !check_content(d, b, err))
 		g_clear_pointer(&b, blk_close);
 	if (!b)
@@ -209,7 +231,7 @@ bool media_change(struct machine *m, const char *drive, struct conf_drive *d,
 	bool force, GError **err)
 {
 	struct board_drive *to = find(m, drive, err);
-	struct blk *b = NULL;
+	struct blk *b = NULL, *image = NULL;
 	bool may, done;
 
 	if (!to)
@@ -217,13 +239,15 @@ bool media_change(struct machine *m, const char *drive, struct conf_drive *d,
 	if (d) {
 		d->media = to->conf->media;
 		d->readonly |= to->conf->readonly;
-		b = media_open(m, -1, d, err);
+		b = media_open(m, -1, d, &image, err);
 		if (!b)
 			return false;
 	}
 	bus_lock(m->bus);
 	may = board_may_eject(to) || force;
 	done = may && board_swap_medium(to, b, d && d->readonly, &b, err);
+	if (done)
+		to->image = image;
 	bus_unlock(m->bus);
 	blk_close(b); /* the old one, or the one that may not go in */
 	if (may)

@@ -80,7 +80,7 @@ static bool parse_one(struct machine *m, JsonObject *o, struct overlay *out,
 	if (out->fd < 0 || !is_empty(out->fd))
 		return bad(err, "no empty file", drive);
 	if (!out->drive || !overlay_writable(out->drive) ||
-		!image_live_top(out->drive->blk))
+		!image_live_top(out->drive->image))
 		return bad(
 			err, "there is no such disk that is written to", drive);
 	if (!path || !backing || !*backing)
@@ -160,7 +160,7 @@ static bool make_one(struct overlay *o, GError **err)
 		.name = name,
 		.backing = o->backing,
 		.backing_path = o->backing_path};
-	struct blk *b = o->drive->blk;
+	struct blk *b = o->drive->image;
 	int rc = blk_flush(b);
 
 	/* what became free by the first; a raw one has no such */
@@ -209,7 +209,7 @@ void overlays_switch(struct overlays *o)
 		struct overlay *v = &o->one[i];
 		struct conf_drive *c = v->drive->conf;
 
-		image_live_switch(v->drive->blk, v->child, v->fd);
+		image_live_switch(v->drive->image, v->child, v->fd);
 		v->fd = -1;
 		v->child = NULL;
 		g_free(c->file.path);

@@ -97,7 +97,7 @@ char *plug_drive(struct machine *m, struct conf_drive *conf, GError **err)
 		return NULL;
 	}
 	*d = (struct board_drive){.conf = conf};
-	d->blk = h.blk = media_open(m, -1, conf, err);
+	d->blk = h.blk = media_open(m, -1, conf, &d->image, err);
 	d->name = free_name(b, cd ? "cd" : "disk");
 	if (d->blk)
 		d->dev = board_plug_usb(m, cd ? &usb_cd_class : &usb_disk_class,

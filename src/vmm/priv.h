@@ -60,6 +60,7 @@ struct board_drive {
 	struct conf_drive *conf;
 	struct dev *dev;    /* the controller, or the device itself */
 	struct blk *blk;    /* the medium; NULL: empty */
+	struct blk *image;  /* of blk: without what lies between, encryption */
 	struct blk *frozen; /* of a ,snapshot drive: being written */
 };
 
@@ -180,9 +181,9 @@ void usb_tree_end(struct machine *m);
 /* Take the descriptor out. */
 int media_take_fd(struct conf_file *f);
 /* The image as a disk; drive: whose backing files are asked for, -1: such are
- * refused.  NULL and *err. */
-struct blk *media_open(
-	struct machine *m, int drive, struct conf_drive *d, GError **err);
+ * refused.  *image: as in struct board_drive.  NULL and *err. */
+struct blk *media_open(struct machine *m, int drive, struct conf_drive *d,
+	struct blk **image, GError **err);
 /* Put a medium into a drive, or take it out (d NULL).  force: although the
  * guest has locked the door.  Loop. */
 bool media_change(struct machine *m, const char *drive, struct conf_drive *d,

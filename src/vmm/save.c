@@ -113,7 +113,7 @@ static bool put_disks(const struct machine *m, struct save_out *o)
 		const struct board_drive *d = &m->board.drive[i];
 
 		if (d->blk && d->conf->snapshot &&
-			!put_disk(o, d->name, d->frozen ? d->frozen : d->blk,
+			!put_disk(o, d->name, d->frozen ? d->frozen : d->image,
 				buf))
 			return false;
 	}
@@ -310,7 +310,7 @@ static bool freeze_disks(
 		}
 		fd = fds[n];
 		fds[n++] = -1;
-		d->frozen = blk_cow_freeze(d->blk, fd, err);
+		d->frozen = blk_cow_freeze(d->image, fd, err);
 		if (!d->frozen)
 			return false;
 		m->layer[m->nlayers++] = fd;
@@ -524,7 +524,7 @@ static int take_disk(
 		struct board_drive *d = &m->board.drive[i];
 
 		if (d->blk && d->conf->snapshot && !strcmp(d->name, name))
-			return blk_pwrite(d->blk, buf, n, off);
+			return blk_pwrite(d->image, buf, n, off);
 	}
 	return -ENOENT;
 }
