@@ -159,30 +159,54 @@ static bool cell_empty(const uint8_t dots[DISPLAY_GLYPH_ROWS])
 	return true;
 }
 
+/* Read on the grid that begins at x, y; how many characters were there. */
+static unsigned match_at(const struct display_view *v, const struct glyphs *g,
+	struct display_text *t, unsigned x, unsigned y)
+{
+	unsigned found = 0;
+
+	t->cols = (v->width - x) / CELL_WIDTH;
+	t->rows = (v->height - y) / DISPLAY_GLYPH_ROWS;
+	t->cursor_col = t->cols;
+	t->cursor_row = 0;
+	for (unsigned i = 0; i < t->cols * t->rows; i++) {
+		uint8_t dots[DISPLAY_GLYPH_ROWS];
+
+		t->cell[i] = ' ';
+		if (cell_dots(v, x + i % t->cols * CELL_WIDTH,
+			    y + i / t->cols * DISPLAY_GLYPH_ROWS, dots) &&
+			!cell_empty(dots))
+			t->cell[i] = cell_read(g, dots);
+		found += t->cell[i] != ' ';
+	}
+	return found;
+}
+
+/* A screen of 80x25 in the middle of a larger picture, as programs for UEFI
+ * have it, may be off the grid. */
+static unsigned middle(unsigned size, unsigned of, unsigned cell)
+{
+	return size < of ? 0 : (size - of) / 2 % cell;
+}
+
 bool display_match(const struct display_view *v, const uint8_t *font,
 	struct display_text *t)
 {
+	unsigned x = middle(v->width, 80 * CELL_WIDTH, CELL_WIDTH);
+	unsigned y =
+		middle(v->height, 25 * DISPLAY_GLYPH_ROWS, DISPLAY_GLYPH_ROWS);
 	struct glyphs g;
+	unsigned found;
 
 	t->cols = v->width / CELL_WIDTH;
 	t->rows = v->height / DISPLAY_GLYPH_ROWS;
-	t->cursor_col = t->cols;
-	t->cursor_row = 0;
 	if (!font || !t->cols || !t->rows ||
 		t->cols * t->rows > DISPLAY_MAX_CELLS)
 		return false;
 	glyphs_init(&g, font);
-	for (unsigned y = 0; y < t->rows; y++)
-		for (unsigned x = 0; x < t->cols; x++) {
-			uint8_t dots[DISPLAY_GLYPH_ROWS];
-			uint16_t *cell = &t->cell[y * t->cols + x];
-
-			*cell = ' ';
-			if (cell_dots(v, x * CELL_WIDTH, y * DISPLAY_GLYPH_ROWS,
-				    dots) &&
-				!cell_empty(dots))
-				*cell = cell_read(&g, dots);
-		}
+	found = match_at(v, &g, t, 0, 0);
+	if ((x || y) && match_at(v, &g, t, x, y) <= found)
+		match_at(v, &g, t, 0, 0);
 	return true;
 }
 

@@ -182,6 +182,28 @@ static void test_match(void)
 	g_free(t);
 }
 
+/* 80x25 in the middle of 640x480: eight dots off the grid. */
+static void test_match_middle(void)
+{
+	struct display_text *t = g_new0(struct display_text, 1);
+	struct display_view v = {0}, inner;
+	uint8_t font[4096] = {0};
+
+	for (unsigned c = 1; c < 256; c++)
+		for (unsigned y = 2; c != ' ' && y < 13; y++)
+			font[c * 16 + y] = c * 57 + y * (c | 1) * 91;
+	display_view_size(&v, 640, 480);
+	inner = v;
+	inner.pixels += 40 * 640;
+	for (unsigned i = 0; i < 26; i++)
+		put(&inner, font, 80 + i, 'A' + i, 0xffffff, 0);
+	g_assert_true(display_match(&v, font, t));
+	for (unsigned i = 0; i < 26; i++) /* two rows are above it */
+		g_assert_cmpint(t->cell[3 * 80 + i], ==, 'A' + (int)i);
+	display_view_fini(&v);
+	g_free(t);
+}
+
 static void test_cp437(void)
 {
 	g_assert_cmphex(display_cp437('A'), ==, 'A');
@@ -198,6 +220,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/display/view", test_view);
 	g_test_add_func("/display/keys", test_keys);
 	g_test_add_func("/display/pointer", test_pointer);
+	g_test_add_func("/display/match-middle", test_match_middle);
 	g_test_add_func("/display/match", test_match);
 	g_test_add_func("/display/cp437", test_cp437);
 	return g_test_run();
