@@ -407,8 +407,9 @@ const struct cli_flag cli_run_flags[] = {
 		"a floppy in its drive, or none; options readonly, snapshot",
 		"@file", set_floppy},
 	{"boot", 0, "LIST",
-		"boot order out of floppy,cdrom,disk,net; menu=on (or how long "
-		"to wait, menu=5s): Esc shows the firmware's boot menu meanwhile",
+		"boot order out of floppy,cdrom,disk,net (without: in this "
+		"order, or as UEFI's variables say); menu=on (or how long to "
+		"wait, menu=5s): Esc shows the firmware's boot menu meanwhile",
 		"floppy cdrom disk net menu=on", set_boot},
 	{"watchdog", 0, "W",
 		"a watchdog timer: i6300esb or none; option "

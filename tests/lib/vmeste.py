@@ -167,6 +167,15 @@ def linux(kernel="cloud", *args, append="", engine=ENGINE, initrd=None, **kw):
                    "--no-reboot", *args, **kw)
 
 
+def cpu_seconds(m):
+    """Of the machine's process."""
+    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(m.proc.pid)],
+                              capture_output=True, check=True).stdout.split()
+    with open(f"/proc/{int(children[0])}/stat", encoding="ascii") as f:
+        w = f.read().rsplit(")", 1)[1].split()
+    return (int(w[11]) + int(w[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def add_files(image, folder, *files):
     """An initial RAM disk with /drivers added: all modules of a fetched folder,
     and files.  Its path; the caller removes it."""
