@@ -418,7 +418,7 @@ const struct cli_flag cli_run_flags[] = {
 		"i6300esb none", set_watchdog},
 	{"nic", 0, "NET",
 		"a network card: user (NAT) or none; options "
-		"model=virtio|e1000|pcnet|rtl8139|rtl8139c|ne2000|ne2000-isa "
+		"model=virtio|e1000|e1000e|pcnet|rtl8139|rtl8139c|ne2000|ne2000-isa "
 		"(with io=0x300, irq=3), mac=M, queues=N (pairs, of virtio; "
 		"default: one for each processor, at most 4), "
 		"tftp=FOLDER (served read-only by TFTP), "

@@ -205,13 +205,6 @@ unsigned conf_machine_ncpus(const struct conf_machine *m)
 	return m->sockets * m->cores * m->threads;
 }
 
-static bool unsupported(GError **err, const char *what, const char *fix)
-{
-	conf_error_set(err, CONF_ERROR_UNSUPPORTED, NULL, fix,
-		"%s: not supported yet", what);
-	return false;
-}
-
 static bool check_drive(const struct conf_drive *d, GError **err)
 {
 	bool cd = d->bus == CONF_BUS_IDE || d->bus == CONF_BUS_SATA ||
@@ -231,21 +224,11 @@ static bool check_drive(const struct conf_drive *d, GError **err)
 	return false;
 }
 
-/* Known words whose hardware does not exist yet. */
-static bool check_supported(const struct conf_machine *m, GError **err)
+static bool check_drives(const struct conf_machine *m, GError **err)
 {
 	for (guint i = 0; i < m->drives->len; i++)
 		if (!check_drive(g_ptr_array_index(m->drives, i), err))
 			return false;
-	for (guint i = 0; i < m->nics->len; i++) {
-		const struct conf_nic *n = g_ptr_array_index(m->nics, i);
-		g_autofree char *what = g_strdup_printf(
-			"network card %s", conf_nic_words.words[n->model]);
-
-		if (n->model == CONF_NIC_E1000E)
-			return unsupported(
-				err, what, "use --nic user,model=virtio");
-	}
 	return true;
 }
 
@@ -385,5 +368,5 @@ bool conf_machine_check(const struct conf_machine *m, GError **err)
 	       check_kernel(m, err) && check_ioapic(m, err) &&
 	       check_gdb(m, err) && check_firmware(m, err) &&
 	       check_display(m, err) && conf_sound_check(m, err) &&
-	       check_supported(m, err);
+	       check_drives(m, err);
 }

@@ -102,6 +102,7 @@ const struct dev_class *const dev_table[] = {
 	&speaker_class,
 	&virtio_blk_class,
 	&e1000_class,
+	&e1000e_class,
 	&pcnet_class,
 	&rtl8139_class,
 	&rtl8139c_class,

@@ -371,6 +371,7 @@ uint8_t *board_add_rom(struct machine *m, struct conf_file *file,
 static const char *const nic_class[CONF_NNICS] = {
 	[CONF_NIC_VIRTIO] = "virtio-net",
 	[CONF_NIC_E1000] = "e1000",
+	[CONF_NIC_E1000E] = "e1000e",
 	[CONF_NIC_PCNET] = "pcnet",
 	[CONF_NIC_RTL8139] = "rtl8139",
 	[CONF_NIC_RTL8139C] = "rtl8139c",

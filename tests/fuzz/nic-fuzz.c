@@ -95,7 +95,8 @@ static void card_awake(struct fuzz *f)
 	for (unsigned i = 0; p && i < PCI_NBARS; i++)
 		if (p->bar[i].size)
 			config_write(f, 2 << 3, 0x10 + 4 * i, 4,
-				p->bar[i].io ? FUZZ_IO : FUZZ_MMIO);
+				p->bar[i].io ? FUZZ_IO
+					     : FUZZ_MMIO + i / 2 * 0x40000);
 	config_write(f, 2 << 3, 4, 2, below(f, 32) ? 7 : rnd(f));
 	for (unsigned i = 0; i < MAX_REGS && k->wake[i].size; i++)
 		reg_write(f, k->wake[i].reg, k->wake[i].size,
@@ -196,6 +197,18 @@ static const struct card_kind e1000_kind = {"e1000", false, 0x20000, 4,
 		{0x2810, 4, 0}, {0x2818, 4, 63}, {0x400, 4, 0x4010a},
 		{0x100, 4, 0x801e}, {0xd0, 4, 0x9f}}};
 
+static const struct card_kind e1000e_kind = {"e1000e", false, 0x42000, 4,
+	{0x18, 0x14, 0x20, 0xc0, 0xc8, 0xd0, 0xdc, 0xe0, 0xe4, 0xe8, 0x100,
+		0x400, 0x2170, 0x2810, 0x2818, 0x3818, 0x3818, 0x3910, 0x3918,
+		0x5000, 0x5008, 0x5b50},
+	{{0x3800, 4, RINGS}, {0x3808, 4, 1024}, {0x3810, 4, 0},
+		{0x3900, 4, RINGS + 0x1000}, {0x3908, 4, 1024}, {0x3910, 4, 0},
+		{0x2800, 4, RINGS + 0x2000}, {0x2808, 4, 1024}, {0x2810, 4, 0},
+		{0x2818, 4, 63}, {0x400, 4, 0x4010a}, {0x100, 4, 0x801e},
+		{0x5008, 4, 0x8000}, {0xe4, 4, 0x800a0908}, {0xdc, 4, 0x500000},
+		{0xe0, 4, 0x500000}, {0x18, 4, 0x01000000},
+		{0xd0, 4, 0x1f0009f}, {0x100, 4, 0x841e}}};
+
 static const struct card_kind rtl8139_kind = {"rtl8139", true, 256, 4,
 	{0x08, 0x10, 0x14, 0x20, 0x24, 0x30, 0x37, 0x38, 0x3c, 0x3e, 0x40, 0x44,
 		0x48, 0x50, 0x54, 0x62, 0xd9, 0xe0, 0xe4, 0x10, 0x38, 0xd9},
@@ -230,6 +243,7 @@ static const struct card_kind ne2000_kind = {"ne2000", true, 32, 1,
 	}
 
 CARD(e1000)
+CARD(e1000e)
 CARD(rtl8139)
 CARD(rtl8139_plus)
 CARD(pcnet)
@@ -237,6 +251,7 @@ CARD(ne2000)
 
 static const struct kind kinds[] = {
 	{"e1000", e1000_open, card_awake, card_round},
+	{"e1000e", e1000e_open, card_awake, card_round},
 	{"rtl8139", rtl8139_open, card_awake, card_round},
 	{"rtl8139-plus", rtl8139_plus_open, card_awake, card_round},
 	{"pcnet", pcnet_open, card_awake, card_round},

@@ -1,6 +1,7 @@
 /*
  * dev-e1000.c - the 82540EM as a driver sees it: EEPROM, PHY, descriptors,
- * checksums, segments, filters, interrupts, statistics (Intel 317453).
+ * checksums, segments, filters, interrupts, statistics (Intel 317453); and
+ * what the 82574L has beyond it (317694).
  */
 #include "nic-rig.h"
 
@@ -49,11 +50,11 @@ static void link_up(void)
 	mmio_read(&n, ICR);
 }
 
-static void up(void)
+static void up_as(const char *class)
 {
 	struct desc d = {0};
 
-	nic_up(&n, "e1000");
+	nic_up(&n, class);
 	link_up();
 	mmio_write(&n, TDBAL, TX_RING);
 	mmio_write(&n, TDLEN, RING * 16);
@@ -66,6 +67,11 @@ static void up(void)
 	mmio_write(&n, RDT, RING - 1);
 	mmio_write(&n, TCTL, 0x0004010a);
 	mmio_write(&n, RCTL, 0x8002); /* receive, broadcasts */
+}
+
+static void up(void)
+{
+	up_as("e1000");
 }
 
 static void tx(uint64_t addr, uint32_t a, uint32_t b)
@@ -480,6 +486,211 @@ static void test_loopback(void)
 	nic_down(&n);
 }
 
+/* ---- 82574L ---- */
+
+#define CTRL_EXT 0x0018
+#define EIAC	 0x00dc
+#define IAM	 0x00e0
+#define IVAR	 0x00e4
+#define EITR	 0x00e8
+#define PSRCTL	 0x2170
+#define RFCTL	 0x5008
+#define SWSM	 0x5b50
+#define TX_RING1 0x30000
+#define MSIX	 (NIC_MMIO + 0x40000)
+
+#define C_RXQ0	(1u << 20)
+#define C_TXQ0	(1u << 22)
+#define C_TXQ1	(1u << 23)
+#define C_OTHER (1u << 24)
+
+static unsigned messages[5];
+
+static void message(void *opaque, uint64_t addr, uint32_t data)
+{
+	g_assert_cmpuint(data, <, 5);
+	messages[data]++;
+}
+
+static uint32_t e_eerd(unsigned at)
+{
+	mmio_write(&n, EERD, at << 2 | 1);
+	g_assert_true(mmio_read(&n, EERD) & 2);
+	return mmio_read(&n, EERD) >> 16;
+}
+
+static void test_e_identity(void)
+{
+	uint16_t sum = 0;
+
+	up_as("e1000e");
+	g_assert_cmphex(nic_config_read(&n, 0, 4), ==, 0x10d38086);
+	g_assert_cmphex(nic_config_read(&n, 0x2c, 4), ==, 0xa01f8086);
+	for (unsigned i = 0; i < 64; i++)
+		sum += e_eerd(i);
+	g_assert_cmphex(sum, ==, 0xbaba);
+	g_assert_cmphex(e_eerd(0), ==, 0x5452);
+	g_assert_true(mmio_read(&n, EECD) & 0x200);
+	g_assert_cmphex(phy(2), ==, 0x0141);
+	g_assert_cmphex(phy(3), ==, 0x0cb1);
+	/* another page of the PHY */
+	mmio_write(&n, MDIC, 1u << 26 | 1u << 21 | 22u << 16 | 3);
+	g_assert_cmphex(phy(2), ==, 0x0141); /* is in all of them */
+	g_assert_cmphex(phy(17), ==, 0);
+	g_assert_cmphex(phy(22), ==, 3);
+	mmio_write(&n, MDIC, 1u << 26 | 1u << 21 | 22u << 16);
+	g_assert_cmphex(phy(17), ==, 0xac00);
+	/* who reads it first has it */
+	g_assert_cmphex(mmio_read(&n, SWSM), ==, 0);
+	g_assert_cmphex(mmio_read(&n, SWSM), ==, 1);
+	mmio_write(&n, SWSM, 0);
+	g_assert_cmphex(mmio_read(&n, SWSM), ==, 0);
+	/* mastering is let go */
+	g_assert_true(mmio_read(&n, 8) & 1u << 19);
+	mmio_write(&n, CTRL, 4);
+	g_assert_false(mmio_read(&n, 8) & 1u << 19);
+	nic_down(&n);
+}
+
+/* 10.2.4.1: when reading ICR clears it. */
+static void test_e_icr(void)
+{
+	up_as("e1000e");
+	mmio_write(&n, ICS, 0x80);
+	g_assert_cmphex(mmio_read(&n, ICR), ==, 0x80);
+	g_assert_cmphex(mmio_read(&n, ICR), ==, 0); /* nothing is wanted */
+	mmio_write(&n, IMS, 4);
+	mmio_write(&n, ICS, 0x80);
+	g_assert_cmphex(mmio_read(&n, ICR), ==, 0x80);
+	g_assert_cmphex(mmio_read(&n, ICR), ==, 0x80); /* masked: it stays */
+	g_assert_false(n.pci->irq_out);
+	mmio_write(&n, IAM, 0x84);
+	mmio_write(&n, CTRL_EXT, 1u << 27);
+	mmio_write(&n, IMS, 0x80);
+	g_assert_true(n.pci->irq_out);
+	g_assert_cmphex(mmio_read(&n, ICR), ==, 0x80000080);
+	g_assert_cmphex(mmio_read(&n, IMS), ==, 0); /* masked by that */
+	g_assert_false(n.pci->irq_out);
+	nic_down(&n);
+}
+
+static void msix_on(void)
+{
+	unsigned at = nic_config_read(&n, 0x34, 1);
+
+	memset(messages, 0, sizeof(messages));
+	bus_msi_handler(n.r.b.bus, message, NULL);
+	while (nic_config_read(&n, at, 1) != 0x11)
+		at = nic_config_read(&n, at + 1, 1);
+	g_assert_cmphex(nic_config_read(&n, at + 2, 2), ==, 4);
+	nic_config(&n, at + 2, 2, 0x8000);
+	for (unsigned i = 0; i < 5; i++) {
+		bus_mmio_write(n.r.b.bus, NULL, MSIX + 16 * i, 4, 0xfee00000);
+		bus_mmio_write(n.r.b.bus, NULL, MSIX + 16 * i + 8, 4, i);
+		bus_mmio_write(n.r.b.bus, NULL, MSIX + 16 * i + 12, 4, 0);
+	}
+}
+
+static void test_e_msix(void)
+{
+	up_as("e1000e");
+	msix_on();
+	mmio_write(&n, IVAR, 0x800a0908); /* RXQ0 0, TXQ0 1, other 2 */
+	mmio_write(&n, EIAC, C_RXQ0 | C_TXQ0);
+	mmio_write(&n, IAM, 0xffffffff);
+	mmio_write(&n, CTRL_EXT, 1u << 24);
+	mmio_write(&n, IMS, C_RXQ0 | C_TXQ0 | C_OTHER | 4);
+	frame_fill(frame, nic_mac, 60);
+	g_assert_true(nic_receive(&n, frame, 60));
+	g_assert_cmpuint(messages[0], ==, 1);
+	/* cleared and masked by the message; the next waits */
+	g_assert_cmphex(mmio_read(&n, IMS), ==, C_TXQ0 | C_OTHER | 4);
+	g_assert_true(nic_receive(&n, frame, 60));
+	g_assert_cmpuint(messages[0], ==, 1);
+	mmio_write(&n, IMS, C_RXQ0);
+	g_assert_cmpuint(messages[0], ==, 2);
+	/* not sooner than EITR lets it */
+	mmio_write(&n, EITR, 4000); /* a millisecond */
+	mmio_write(&n, IMS, C_RXQ0);
+	g_assert_true(nic_receive(&n, frame, 60));
+	mmio_write(&n, IMS, C_RXQ0);
+	g_assert_true(nic_receive(&n, frame, 60));
+	g_assert_cmpuint(messages[0], ==, 3);
+	board_sleep(&n.r.b, 3000);
+	g_assert_cmpuint(messages[0], ==, 4);
+	/* the link is one of the others */
+	mmio_write(&n, ICS, 4 | C_OTHER);
+	g_assert_cmpuint(messages[2], ==, 1);
+	g_assert_cmphex(mmio_read(&n, ICR) & 4, ==, 4);
+	g_assert_cmpuint(messages[1], ==, 0);
+	nic_down(&n);
+}
+
+static void test_e_second_queue(void)
+{
+	struct desc d = {BUFFERS, 100 | 0x0bu << 24, 0};
+
+	up_as("e1000e");
+	msix_on();
+	mmio_write(&n, IVAR, 0x0000b908); /* TXQ0 1, TXQ1 3 */
+	mmio_write(&n, IMS, C_TXQ0 | C_TXQ1);
+	mmio_write(&n, TDBAL + 0x100, TX_RING1);
+	mmio_write(&n, TDLEN + 0x100, RING * 16);
+	frame_fill(frame, nic_peer, 100);
+	ram_write(&n, BUFFERS, frame, 100);
+	ram_write(&n, TX_RING1, &d, 16);
+	/* while a packet of the first is half there */
+	tx(BUFFERS, 40 | 0u << 24, 0);
+	mmio_write(&n, TDT + 0x100, 1);
+	g_assert_cmpmem(n.sent, n.sent_len, frame, 100);
+	g_assert_cmpuint(mmio_read(&n, TDH + 0x100), ==, 1);
+	g_assert_cmpuint(messages[3], ==, 1);
+	g_assert_cmpuint(messages[1], ==, 0);
+	tx(BUFFERS + 40, 60 | 0x0bu << 24, 0);
+	g_assert_cmpuint(n.nsent, ==, 2);
+	g_assert_cmpmem(n.sent, n.sent_len, frame, 100);
+	g_assert_cmpuint(messages[1], ==, 1);
+	nic_down(&n);
+}
+
+static void test_e_descriptors(void)
+{
+	uint64_t split[4] = {
+		BUFFERS, BUFFERS + 0x1000, BUFFERS + 0x2000, BUFFERS + 0x3000};
+	uint32_t w[8];
+	uint8_t got[2048];
+
+	up_as("e1000e");
+	frame_fill(frame, nic_mac, 1000);
+	/* extended */
+	mmio_write(&n, RFCTL, 0x8000);
+	mmio_write(&n, 0x5000, 0x2000); /* no checksum there */
+	g_assert_true(nic_receive(&n, frame, 1000));
+	ram_read(&n, RX_RING, w, 16);
+	g_assert_cmphex(w[0], ==, 0);
+	g_assert_cmphex(w[1], ==, 0);
+	g_assert_cmphex(w[2], ==, 0x07); /* DD, EOP, IXSM */
+	g_assert_cmphex(w[3], ==, 1004);
+	/* in four parts, of 256, 1024 and no more bytes; two descriptors */
+	mmio_write(&n, RCTL, 0);
+	mmio_write(&n, RDH, 0);
+	mmio_write(&n, PSRCTL, 0x00000102);
+	ram_write(&n, RX_RING, split, 32);
+	ram_write(&n, RX_RING + 32, split, 32);
+	mmio_write(&n, RCTL, 0x8402);
+	g_assert_true(nic_receive(&n, frame, 1000));
+	ram_read(&n, RX_RING, w, 32);
+	g_assert_cmphex(w[2], ==, 0x07);
+	g_assert_cmphex(w[3], ==, 256);
+	g_assert_cmphex(w[4], ==, 748u << 16);
+	g_assert_cmphex(w[5], ==, 0);
+	g_assert_cmpuint(mmio_read(&n, RDH), ==, 2);
+	ram_read(&n, BUFFERS, got, 256);
+	ram_read(&n, BUFFERS + 0x1000, got + 256, 748);
+	g_assert_cmpmem(got, 1000, frame, 1000);
+	nic_down(&n);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -496,5 +707,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/e1000/tag-in", test_tag_in);
 	g_test_add_func("/e1000/throttle", test_throttle);
 	g_test_add_func("/e1000/loopback", test_loopback);
+	g_test_add_func("/82574/identity", test_e_identity);
+	g_test_add_func("/82574/icr", test_e_icr);
+	g_test_add_func("/82574/msix", test_e_msix);
+	g_test_add_func("/82574/second-queue", test_e_second_queue);
+	g_test_add_func("/82574/descriptors", test_e_descriptors);
 	return g_test_run();
 }

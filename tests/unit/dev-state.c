@@ -419,8 +419,8 @@ static void card_copied(const char *name)
 
 static void test_copied(void)
 {
-	static const char *const cards[] = {"virtio-net", "e1000", "pcnet",
-		"rtl8139", "rtl8139c", "ne2000"};
+	static const char *const cards[] = {"virtio-net", "e1000", "e1000e",
+		"pcnet", "rtl8139", "rtl8139c", "ne2000"};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(cards); i++)
 		card_copied(cards[i]);

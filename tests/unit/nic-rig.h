@@ -60,13 +60,15 @@ static inline uint32_t nic_config_read(
 	return val;
 }
 
-/* Memory BARs at NIC_MMIO, I/O BARs at NIC_IO. */
+/* The first memory BAR at NIC_MMIO, one behind it further on, I/O BARs at
+ * NIC_IO. */
 static inline void nic_enable(struct nic *n)
 {
 	for (unsigned i = 0; n->pci && i < PCI_NBARS; i++)
 		if (n->pci->bar[i].size)
 			nic_config(n, 0x10 + 4 * i, 4,
-				n->pci->bar[i].io ? NIC_IO : NIC_MMIO);
+				n->pci->bar[i].io ? NIC_IO
+						  : NIC_MMIO + i / 2 * 0x40000);
 	if (n->pci)
 		nic_config(n, 4, 2, 7);
 }

@@ -1,6 +1,7 @@
 /*
  * e1000.c - Intel 82540EM gigabit Ethernet controller (8086:100e): the PCI
- * function, registers and interrupts.
+ * function, registers and interrupts; and the 82574L (8086:10d3), of the same
+ * family, whose own is in e1000e.c.
  *
  * Intel 317453 (SDM): 4 (PCI), 13.4 (registers), 14 (initialisation).  The
  * registers are memory BAR 0 and, through an address and a data port, I/O BAR
@@ -22,6 +23,8 @@
 #define BAR_BYTES 0x20000
 #define IO_BYTES  64
 
+#define STATUS_GIO   (1u << 19) /* 82574L: may be a master */
+#define CTRL_GIO_OFF (1u << 2)
 #define STATUS_FIXED 0x381 /* full duplex, 1000 Mb/s */
 #define CTRL_RESET   0x00140a40u
 #define CTRL_BITS    0x58fc1be9u
@@ -85,8 +88,12 @@ static const struct {
 	{0x5f00, 0x5f18, 0x000007ff}, /* FFLT */
 };
 
-static uint32_t e1000_storage_bits(unsigned off)
+static uint32_t e1000_storage_bits(const struct e1000 *d, unsigned off)
 {
+	uint32_t bits;
+
+	if (d->express && e1000e_storage_bits(off, &bits))
+		return bits;
 	for (unsigned i = 0; i < G_N_ELEMENTS(e1000_storage); i++) {
 		if (off < e1000_storage[i].first || off > e1000_storage[i].last)
 			continue;
@@ -99,7 +106,7 @@ static uint32_t e1000_storage_bits(unsigned off)
 }
 
 /* Where the registers of older controllers of the family are (13.2). */
-static unsigned e1000_alias(unsigned off)
+static unsigned e1000_alias(const struct e1000 *d, unsigned off)
 {
 	static const struct {
 		uint16_t first, last, at;
@@ -118,6 +125,8 @@ static unsigned e1000_alias(unsigned off)
 		{0x0600, 0x07fc, E1000_VFTA},
 	};
 
+	if (d->express)
+		return off;
 	for (unsigned i = 0; off < 0x0800 && i < G_N_ELEMENTS(old); i++)
 		if (off >= old[i].first && off <= old[i].last)
 			return off - old[i].first + old[i].at;
@@ -131,6 +140,11 @@ static void e1000_update_irq(struct e1000 *d)
 	uint32_t wanted = e1000_get(d, E1000_ICR) & e1000_get(d, E1000_IMS);
 	uint64_t now;
 
+	if (d->pci.msix.enabled) {
+		pci_set_intx(&d->pci, false);
+		e1000e_update_msix(d);
+		return;
+	}
 	if (!wanted || d->asserted) {
 		if (!wanted)
 			pci_set_intx(&d->pci, false);
@@ -150,6 +164,11 @@ static void e1000_update_irq(struct e1000 *d)
 		pci_set_intx(&d->pci, true);
 }
 
+static uint32_t e1000_all_causes(const struct e1000 *d)
+{
+	return d->express ? ICR_ALL_E : ICR_ALL;
+}
+
 static void e1000_irq_timer(void *opaque)
 {
 	e1000_update_irq(opaque);
@@ -157,7 +176,9 @@ static void e1000_irq_timer(void *opaque)
 
 void e1000_cause(struct e1000 *d, uint32_t causes)
 {
-	*e1000_reg(d, E1000_ICR) |= causes & ICR_ALL;
+	if (d->express)
+		causes = e1000e_causes(causes);
+	*e1000_reg(d, E1000_ICR) |= causes & e1000_all_causes(d);
 	e1000_update_irq(d);
 }
 
@@ -217,6 +238,8 @@ static void e1000_mac_reset(struct e1000 *d)
 	memset(d->reg, 0, sizeof(d->reg));
 	*e1000_reg(d, E1000_CTRL) = CTRL_RESET;
 	*e1000_reg(d, E1000_PBA) = 0x00100030;
+	if (d->express)
+		e1000e_mac_reset(d);
 	*e1000_reg(d, E1000_TIPG) = 0x00602008;
 	*e1000_reg(d, E1000_LEDCTL) = 0x07068302;
 	memcpy(e1000_reg(d, E1000_RA), d->eeprom.word, ETH_ADDR);
@@ -234,21 +257,24 @@ static void e1000_ctrl_write(struct e1000 *d, uint32_t val)
 		e1000_mac_reset(d);
 		return;
 	}
-	*e1000_reg(d, E1000_CTRL) = val & CTRL_BITS;
+	*e1000_reg(d, E1000_CTRL) =
+		val & (d->express ? CTRL_BITS | CTRL_GIO_OFF : CTRL_BITS);
 }
 
 static uint32_t e1000_status(const struct e1000 *d)
 {
 	bool up = d->phy[1] & 4;
 
-	return STATUS_FIXED | (up ? STATUS_LU : 0);
+	bool gio = d->express && !(e1000_get(d, E1000_CTRL) & CTRL_GIO_OFF);
+
+	return STATUS_FIXED | (up ? STATUS_LU : 0) | (gio ? STATUS_GIO : 0);
 }
 
 static uint32_t e1000_reg_read(struct e1000 *d, unsigned off)
 {
 	uint32_t val;
 
-	off = e1000_alias(off);
+	off = e1000_alias(d, off);
 	if (off >= E1000_REG_BYTES)
 		return 0;
 	val = e1000_get(d, off);
@@ -258,9 +284,13 @@ static uint32_t e1000_reg_read(struct e1000 *d, unsigned off)
 	case E1000_ICS:
 	case E1000_IMC: return 0; /* write only */
 	case E1000_ICR:
-		*e1000_reg(d, E1000_ICR) = 0;
+		if (d->express)
+			val = e1000e_icr_read(d);
+		else
+			*e1000_reg(d, E1000_ICR) = 0;
 		e1000_update_irq(d);
 		return val;
+	case E1000E_SWSM: return d->express ? e1000e_swsm_read(d) : val;
 	}
 	if (off >= E1000_STAT_FIRST && off <= E1000_STAT_LAST)
 		*e1000_reg(d, off) = 0;
@@ -270,9 +300,18 @@ static uint32_t e1000_reg_read(struct e1000 *d, unsigned off)
 static void e1000_irq_write(struct e1000 *d, unsigned off, uint32_t val)
 {
 	switch (off) {
-	case E1000_ICR: *e1000_reg(d, E1000_ICR) &= ~val; break;
-	case E1000_ICS: *e1000_reg(d, E1000_ICR) |= val & ICR_ALL; break;
-	case E1000_IMS: *e1000_reg(d, E1000_IMS) |= val & ICR_ALL; break;
+	case E1000_ICR:
+		if (d->express)
+			e1000e_icr_write(d, val);
+		else
+			*e1000_reg(d, E1000_ICR) &= ~val;
+		break;
+	case E1000_ICS:
+		*e1000_reg(d, E1000_ICR) |= val & e1000_all_causes(d);
+		break;
+	case E1000_IMS:
+		*e1000_reg(d, E1000_IMS) |= val & e1000_all_causes(d);
+		break;
 	case E1000_IMC: *e1000_reg(d, E1000_IMS) &= ~val; break;
 	}
 	e1000_update_irq(d);
@@ -282,7 +321,7 @@ static void e1000_reg_write(struct e1000 *d, unsigned off, uint32_t val)
 {
 	uint32_t bits;
 
-	off = e1000_alias(off);
+	off = e1000_alias(d, off);
 	switch (off) {
 	case E1000_CTRL:
 	case E1000_CTRL + 4: e1000_ctrl_write(d, val); return;
@@ -290,21 +329,24 @@ static void e1000_reg_write(struct e1000 *d, unsigned off, uint32_t val)
 	case E1000_EERD: e1000_eerd_write(d, val); return;
 	case E1000_MDIC: e1000_mdic_write(d, val); return;
 	case E1000_PBA:
-		val &= 0x3f; /* what receiving leaves of 64 KB is for sending */
-		*e1000_reg(d, off) = val | (64 - val) << 16;
+		/* what receiving leaves of 64 KB, or 40, is for sending */
+		val = MIN(val & 0x3f, d->express ? 40u : 64u);
+		*e1000_reg(d, off) = val | ((d->express ? 40 : 64) - val) << 16;
 		return;
 	case E1000_ICR:
 	case E1000_ICS:
 	case E1000_IMS:
 	case E1000_IMC: e1000_irq_write(d, off, val); return;
 	}
-	bits = e1000_storage_bits(off);
+	bits = e1000_storage_bits(d, off);
 	if (!bits)
 		return;
 	*e1000_reg(d, off) = val & bits;
 	switch (off) {
 	case E1000_TCTL:
-	case E1000_TDT: e1000_tx(d); break;
+	case E1000_TDT:
+	case E1000_TDT + E1000_QUEUE_STEP: e1000_tx(d); break;
+	case E1000E_IVAR: e1000_update_irq(d); break;
 	case E1000_RCTL:
 	case E1000_RDT: e1000_rx_more(d); break;
 	}
@@ -399,7 +441,26 @@ static void e1000_add_caps(struct pci_func *f)
 	pci_add_msi(f);
 }
 
-static int e1000_init(struct dev *dev, char *err, unsigned errsize)
+/* 317694, 9.1.3: power management, MSI, MSI-X; Express comes with the bus. */
+static void e1000e_add_caps(struct pci_func *f)
+{
+	unsigned at;
+
+	f->next_cap = 0xc8;
+	at = pci_add_cap(f, 0x01, 8);
+	pci_put16(f->config + at + 2, 0xc822);
+	pci_put16(f->wmask + at + 4, 0x1f03);
+	f->w1cmask[at + 5] = 0x80;
+	f->next_cap = 0xd0;
+	pci_add_msi(f);
+	f->next_cap = 0xa0;
+	pci_add_msix(f, 3, E1000E_VECTORS);
+	f->next_cap = 0x40; /* for pci_func_plug: the longer kind does not fit
+			     * where the chip has it */
+	f->express_able = true;
+}
+
+static int e1000_make(struct dev *dev, const struct pci_ident *id)
 {
 	struct e1000 *d = (struct e1000 *)dev;
 	struct bus *b = dev->host.bus;
@@ -408,27 +469,44 @@ static int e1000_init(struct dev *dev, char *err, unsigned errsize)
 	bus_timer_init(&d->rx_timer, b, e1000_rx_delayed, d);
 	bus_timer_init(&d->tx_timer, b, e1000_tx_delayed, d);
 	bus_timer_init(&d->more_timer, b, (void (*)(void *))e1000_tx, d);
-	pci_func_init(&d->pci, dev,
-		&(struct pci_ident){.vendor = 0x8086,
-			.device = 0x100e,
-			.class_code = 0x020000,
-			.revision = 2,
-			.sub_vendor = 0x8086,
-			.sub_id = 0x001e});
+	pci_func_init(&d->pci, dev, id);
 	d->pci.irq_pin = 1;
 	d->pci.config_written = e1000_config_written;
 	d->pci.bar[0] = (struct pci_bar){
 		.size = BAR_BYTES, .mmio = &e1000_ops, .opaque = d};
-	d->pci.bar[2] = (struct pci_bar){.size = IO_BYTES,
+	d->pci.bar[2] = (struct pci_bar){.size = d->express ? 32 : IO_BYTES,
 		.io = true,
 		.ports = &e1000_io_ops,
 		.opaque = d};
-	e1000_add_caps(&d->pci);
+	if (d->express)
+		e1000e_add_caps(&d->pci);
+	else
+		e1000_add_caps(&d->pci);
 	card_init(&d->card, dev, e1000_receive);
 	e1000_phy_init(d);
 	e1000_eeprom_init(d);
 	return pci_func_plug(&d->pci, dev->host.pci,
 		dev->host.pci_slot < 0 ? -1 : dev->host.pci_slot << 3);
+}
+
+static int e1000_init(struct dev *dev, char *err, unsigned errsize)
+{
+	return e1000_make(dev, &(struct pci_ident){.vendor = 0x8086,
+				       .device = 0x100e,
+				       .class_code = 0x020000,
+				       .revision = 2,
+				       .sub_vendor = 0x8086,
+				       .sub_id = 0x001e});
+}
+
+static int e1000e_init(struct dev *dev, char *err, unsigned errsize)
+{
+	((struct e1000 *)dev)->express = true;
+	return e1000_make(dev, &(struct pci_ident){.vendor = 0x8086,
+				       .device = 0x10d3,
+				       .class_code = 0x020000,
+				       .sub_vendor = 0x8086,
+				       .sub_id = 0xa01f});
 }
 
 static void e1000_reset(struct dev *dev)
@@ -486,30 +564,47 @@ static const struct state_field e1000_context_fields[] = {
 static const struct state_list e1000_context_state =
 	STATE_LIST("context", struct e1000_context, 1, e1000_context_fields);
 
-static const struct state_field e1000_fields[] = {
-	STATE_STRUCT(struct e1000, pci, &pci_func_state),
-	STATE_STRUCT(struct e1000, eeprom, &eeprom93_state),
-	STATE_ARRAY(struct e1000, reg),
-	STATE_ARRAY(struct e1000, phy),
-	STATE(struct e1000, ioaddr),
-	STATE_STRUCT(struct e1000, plain, &e1000_context_state),
-	STATE_STRUCT(struct e1000, cut, &e1000_context_state),
-	STATE(struct e1000, packet.len, .max = NET_MAX_FRAME),
-	STATE(struct e1000, packet.begun),
-	STATE(struct e1000, packet.hopeless),
-	STATE(struct e1000, packet.tse),
-	STATE(struct e1000, packet.popts),
-	STATE_BYTES(struct e1000, packet.frame),
-	STATE(struct e1000, asserted),
-	STATE(struct e1000, irq_next_ns),
-	STATE(struct e1000, rx_limit_ns),
-	STATE(struct e1000, tx_limit_ns),
-	STATE_TIMER(struct e1000, irq_timer),
-	STATE_TIMER(struct e1000, link_timer),
-	STATE_TIMER(struct e1000, rx_timer),
-	STATE_TIMER(struct e1000, tx_timer),
-	STATE_TIMER(struct e1000, more_timer),
+#define E1000_FIELDS                                                           \
+	STATE_STRUCT(struct e1000, pci, &pci_func_state),                      \
+		STATE_STRUCT(struct e1000, eeprom, &eeprom93_state),           \
+		STATE_ARRAY(struct e1000, reg),                                \
+		STATE_ARRAY(struct e1000, phy), STATE(struct e1000, ioaddr),   \
+		STATE_STRUCT(struct e1000, plain, &e1000_context_state),       \
+		STATE_STRUCT(struct e1000, cut, &e1000_context_state),         \
+		STATE(struct e1000, packet.len, .max = NET_MAX_FRAME),         \
+		STATE(struct e1000, packet.begun),                             \
+		STATE(struct e1000, packet.hopeless),                          \
+		STATE(struct e1000, packet.tse),                               \
+		STATE(struct e1000, packet.popts),                             \
+		STATE_BYTES(struct e1000, packet.frame),                       \
+		STATE(struct e1000, asserted),                                 \
+		STATE(struct e1000, irq_next_ns),                              \
+		STATE(struct e1000, rx_limit_ns),                              \
+		STATE(struct e1000, tx_limit_ns),                              \
+		STATE_TIMER(struct e1000, irq_timer),                          \
+		STATE_TIMER(struct e1000, link_timer),                         \
+		STATE_TIMER(struct e1000, rx_timer),                           \
+		STATE_TIMER(struct e1000, tx_timer),                           \
+		STATE_TIMER(struct e1000, more_timer)
+
+static const struct state_field e1000_fields[] = {E1000_FIELDS};
+
+static const struct state_field e1000e_fields[] = {
+	E1000_FIELDS,
+	STATE_STRUCT(struct e1000, txq[1].plain, &e1000_context_state),
+	STATE_STRUCT(struct e1000, txq[1].cut, &e1000_context_state),
+	STATE(struct e1000, txq[1].packet.len, .max = NET_MAX_FRAME),
+	STATE(struct e1000, txq[1].packet.begun),
+	STATE(struct e1000, txq[1].packet.hopeless),
+	STATE(struct e1000, txq[1].packet.tse),
+	STATE(struct e1000, txq[1].packet.popts),
+	STATE_BYTES(struct e1000, txq[1].packet.frame),
+	STATE(struct e1000, msix_sent),
+	STATE_ARRAY(struct e1000, vector_next_ns),
 };
+
+static const struct state_list e1000e_state =
+	STATE_LIST("e1000e", struct e1000, 1, e1000e_fields);
 
 static const struct state_list e1000_state =
 	STATE_LIST("e1000", struct e1000, 1, e1000_fields);
@@ -523,4 +618,15 @@ const struct dev_class e1000_class = {
 	.copied = e1000_copied,
 	.describe = e1000_describe,
 	.state = &e1000_state,
+};
+
+const struct dev_class e1000e_class = {
+	.name = "e1000e",
+	.size = sizeof(struct e1000),
+	.init = e1000e_init,
+	.reset = e1000_reset,
+	.fini = e1000_fini,
+	.describe = e1000_describe,
+	.copied = e1000_copied,
+	.state = &e1000e_state,
 };

@@ -2,6 +2,8 @@
  * e1000_phy.c - the PHY behind MDIC (SDM 13.4.6; registers of an 88E1011, SDM
  * 13.5 and IEEE 802.3 clause 22) and the EEPROM (SDM 5.6).
  */
+#include <string.h>
+
 #include <glib.h>
 
 #include "dev/net/e1000_priv.h"
@@ -18,6 +20,7 @@
 #define BMSR_DONE     0x0020
 #define BMSR_LINK     0x0004
 #define M88_SPECIFIC  17
+#define PHY_PAGE      22
 #define SPECIFIC_LINK 0x0400
 
 #define LINK_NS 2000000 /* as if the other end answered at once */
@@ -92,6 +95,15 @@ void e1000_phy_reset(struct e1000 *d)
 	e1000_negotiate(d);
 	for (unsigned i = 0; i < 32; i++)
 		d->phy[i] = e1000_phy_regs[i].val;
+	if (d->express)
+		d->phy[3] = 0x0cb1; /* the PHY inside an 82574L */
+}
+
+/* From 16 on it has pages, of which only the first is here; the others are
+ * 0. */
+static bool e1000_phy_elsewhere(const struct e1000 *d, unsigned reg)
+{
+	return d->express && d->phy[PHY_PAGE] && reg > 15 && reg != PHY_PAGE;
 }
 
 bool e1000_phy_loops(const struct e1000 *d)
@@ -124,7 +136,12 @@ void e1000_mdic_write(struct e1000 *d, uint32_t val)
 	if (phy != PHY_ADDRESS) {
 		val |= MDIC_ERROR;
 	} else if (op == MDIC_OP_READ) {
-		val = (val & 0xffff0000) | d->phy[reg];
+		val = (val & 0xffff0000) |
+		      (e1000_phy_elsewhere(d, reg) ? 0 : d->phy[reg]);
+	} else if (d->express && op == MDIC_OP_WRITE && reg == PHY_PAGE) {
+		d->phy[reg] = val;
+	} else if (e1000_phy_elsewhere(d, reg)) {
+		/* written to nowhere */
 	} else if (op == MDIC_OP_WRITE && reg == MII_BMCR) {
 		e1000_bmcr_write(d, val);
 	} else if (op == MDIC_OP_WRITE) {
@@ -167,12 +184,17 @@ void e1000_eeprom_init(struct e1000 *d)
 		{0x30, 0x0100},
 		{0x31, 0x1240},
 	};
+	static const uint16_t express[] = {0xa01f, 0x8086, 0x10d3};
 	uint16_t *w = d->eeprom.word, sum = 0;
 
 	for (unsigned i = 0; i < 3; i++)
 		w[i] = d->card.mac[2 * i] | d->card.mac[2 * i + 1] << 8;
 	for (unsigned i = 0; i < G_N_ELEMENTS(words); i++)
 		w[words[i].at] = words[i].val;
+	if (d->express) {
+		memcpy(&w[0x0b], express, sizeof(express));
+		w[0x0f] = 0; /* no management, which bits 13 and 14 would be */
+	}
 	for (unsigned i = 0; i < 0x3f; i++)
 		sum += w[i];
 	w[0x3f] = 0xbaba - sum;
@@ -183,6 +205,8 @@ uint32_t e1000_eecd_read(struct e1000 *d)
 {
 	uint32_t val = e1000_get(d, E1000_EECD) | EECD_PRES;
 
+	if (d->express)
+		val |= EECD_AUTO_RD;
 	if (val & EECD_REQ)
 		val |= EECD_GNT;
 	return val | (eeprom93_out(&d->eeprom) ? EECD_DO : 0);
@@ -195,14 +219,15 @@ void e1000_eecd_write(struct e1000 *d, uint32_t val)
 	eeprom93_set(&d->eeprom, val & EECD_CS, val & EECD_SK, val & EECD_DI);
 }
 
-/* 13.4.4: START, then DONE with the word. */
+/* 13.4.4: START, then DONE with the word; both places differ on an 82574L. */
 void e1000_eerd_write(struct e1000 *d, uint32_t val)
 {
-	unsigned at = val >> 8 & 0xff;
+	unsigned shift = d->express ? 2 : 8, done = d->express ? 1 : 4;
+	unsigned at = val >> shift & (d->express ? 0x3fff : 0xff);
 
 	if (!(val & 1))
 		return;
 	*e1000_reg(d, E1000_EERD) =
-		(uint32_t)d->eeprom.word[at % EEPROM93_WORDS] << 16 | at << 8 |
-		1u << 4;
+		(uint32_t)d->eeprom.word[at % EEPROM93_WORDS] << 16 |
+		at << shift | 1u << done;
 }

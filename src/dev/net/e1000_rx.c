@@ -7,6 +7,8 @@
  */
 #include <string.h>
 
+#include <glib.h>
+
 #include "dev/net/e1000_priv.h"
 #include "net/inet.h"
 
@@ -21,6 +23,7 @@
 #define RXCSUM_PCSS  0xff
 #define RXCSUM_IPOFL 0x100
 #define RXCSUM_TUOFL 0x200
+#define RXCSUM_PCSD  0x2000
 
 struct e1000_rxd { /* second half */
 	uint16_t length, checksum;
@@ -131,14 +134,45 @@ static void e1000_rx_count(struct e1000 *d, const uint8_t *frame, size_t len)
 
 /* ---- buffers ---- */
 
+/* 317694, 7.1.5: the kinds of receive descriptors. */
+static bool e1000_rx_split(const struct e1000 *d)
+{
+	return d->express &&
+	       (e1000_get(d, E1000_RCTL) & RCTL_DTYP) == RCTL_DTYP_PS;
+}
+
+static bool e1000_rx_extended(const struct e1000 *d)
+{
+	return d->express && (e1000_get(d, E1000E_RFCTL) & RFCTL_EXTEN);
+}
+
+/* Of the four buffers of a split one. */
+static unsigned e1000_split_bytes(const struct e1000 *d, unsigned i)
+{
+	uint32_t size = e1000_get(d, E1000E_PSRCTL) >> 8 * i;
+
+	return i ? (size & 0x3f) * 1024 : (size & 0x7f) * 128;
+}
+
 static unsigned e1000_buffer_bytes(const struct e1000 *d)
 {
 	/* 13.4.22: the first one of the large ones is reserved */
 	static const uint16_t bytes[] = {
 		2048, 1024, 512, 256, 2048, 16384, 8192, 4096};
 	uint32_t rctl = e1000_get(d, E1000_RCTL);
+	unsigned sum = 0;
 
+	for (unsigned i = 0; e1000_rx_split(d) && i < 4; i++)
+		sum += e1000_split_bytes(d, i);
+	if (e1000_rx_split(d))
+		return sum ? sum : 128;
 	return bytes[(rctl >> 16 & 3) | (rctl & RCTL_BSEX ? 4 : 0)];
+}
+
+/* Of 16 bytes, by which RDH and RDT count whatever a descriptor's size. */
+static unsigned e1000_rx_units(const struct e1000 *d)
+{
+	return e1000_rx_split(d) ? 2 : 1;
 }
 
 static unsigned e1000_rx_free(const struct e1000 *d, unsigned n)
@@ -150,30 +184,86 @@ static unsigned e1000_rx_free(const struct e1000 *d, unsigned n)
 	return tail >= head ? tail - head : tail + n - head;
 }
 
+/* What extended and split ones begin with: status above, errors, no hash. */
+static void e1000_rx_head(
+	const struct e1000 *d, const struct e1000_rxd *r, uint32_t w[4])
+{
+	w[0] = 0;
+	w[1] = e1000_get(d, E1000_RXCSUM) & RXCSUM_PCSD
+		       ? 0
+		       : (uint32_t)r->checksum << 16;
+	w[2] = r->status | (uint32_t)r->errors << 24;
+	w[3] = r->length | (uint32_t)r->special << 16;
+}
+
+/* Headers stay with their data: one buffer after the other is filled. */
+static void e1000_rx_put_split(struct e1000 *d, gpa_t desc, const uint8_t *p,
+	size_t len, const struct e1000_rxd *r)
+{
+	struct bus *b = d->dev.host.bus;
+	struct e1000_rxd first = *r;
+	uint16_t lengths[4] = {0};
+	uint64_t buffer[4] = {0};
+	uint32_t w[8] = {0};
+
+	bus_dma_read(b, desc, buffer, sizeof(buffer));
+	for (unsigned i = 0; i < 4 && len; i++) {
+		size_t put = MIN(len, e1000_split_bytes(d, i));
+
+		if (buffer[i])
+			bus_dma_write(b, buffer[i], p, put);
+		lengths[i] = put;
+		p += put;
+		len -= put;
+	}
+	first.length = lengths[0];
+	e1000_rx_head(d, &first, w);
+	w[4] = (uint32_t)lengths[1] << 16; /* below: header status */
+	w[5] = lengths[2] | (uint32_t)lengths[3] << 16;
+	bus_dma_write(b, desc, w, sizeof(w));
+}
+
+/* One descriptor's worth; r->length says how much. */
+static void e1000_rx_put(struct e1000 *d, gpa_t desc, const uint8_t *p,
+	const struct e1000_rxd *r)
+{
+	struct bus *b = d->dev.host.bus;
+	uint64_t buffer = 0;
+	uint32_t w[4];
+
+	if (e1000_rx_split(d)) {
+		e1000_rx_put_split(d, desc, p, r->length, r);
+		return;
+	}
+	bus_dma_read(b, desc, &buffer, 8);
+	if (buffer) /* 3.2.3: null pointers are skipped */
+		bus_dma_write(b, buffer, p, r->length);
+	if (e1000_rx_extended(d)) {
+		e1000_rx_head(d, r, w);
+		bus_dma_write(b, desc, w, sizeof(w));
+	} else {
+		bus_dma_write(b, desc + 8, r, sizeof(*r));
+	}
+}
+
 /* The frame in rx_frame, with its check sequence if that is wanted. */
 static void e1000_rx_store(
 	struct e1000 *d, size_t len, struct e1000_rxd *last, unsigned n)
 {
-	struct bus *b = d->dev.host.bus;
 	uint64_t base = e1000_get(d, E1000_RDBAL) |
 			(uint64_t)e1000_get(d, E1000_RDBAH) << 32;
-	unsigned room = e1000_buffer_bytes(d);
+	unsigned room = e1000_buffer_bytes(d), units = e1000_rx_units(d);
 	uint32_t *head = e1000_reg(d, E1000_RDH);
 
 	for (size_t at = 0, put; at < len; at += put) {
 		struct e1000_rxd r = {.status = RXD_DD};
-		gpa_t desc = base + *head * 16ull;
-		uint64_t buffer = 0;
 
 		put = len - at < room ? len - at : room;
 		if (at + put == len)
 			r = *last;
 		r.length = put;
-		bus_dma_read(b, desc, &buffer, 8);
-		if (buffer) /* 3.2.3: null pointers are skipped */
-			bus_dma_write(b, buffer, d->rx_frame + at, put);
-		bus_dma_write(b, desc + 8, &r, sizeof(r));
-		*head = *head + 1 == n ? 0 : *head + 1;
+		e1000_rx_put(d, base + *head * 16ull, d->rx_frame + at, &r);
+		*head = *head + units >= n ? 0 : *head + units;
 	}
 }
 
@@ -254,7 +344,8 @@ bool e1000_receive(void *opaque, const uint8_t *frame, size_t len)
 			inet_sum(d->rx_frame + pcss, total - ETH_FCS - pcss));
 	if (e1000_get(d, E1000_RCTL) & RCTL_SECRC)
 		total -= ETH_FCS;
-	need = (total + e1000_buffer_bytes(d) - 1) / e1000_buffer_bytes(d);
+	need = (total + e1000_buffer_bytes(d) - 1) / e1000_buffer_bytes(d) *
+	       e1000_rx_units(d);
 	if (need >= n) {
 		d->card.dropped++; /* it will never fit */
 		return true;

@@ -10,6 +10,8 @@
  */
 #include <string.h>
 
+#include <glib.h>
+
 #include "dev/net/e1000_priv.h"
 #include "net/inet.h"
 
@@ -40,9 +42,10 @@ struct e1000_txd {
 
 /* ---- a packet ---- */
 
-static void e1000_tx_append(struct e1000 *d, uint64_t addr, uint32_t len)
+static void e1000_tx_append(
+	struct e1000 *d, struct e1000_txq *q, uint64_t addr, uint32_t len)
 {
-	struct e1000_packet *p = &d->packet;
+	struct e1000_packet *p = &q->packet;
 
 	if (p->len + len > sizeof(p->frame)) {
 		p->hopeless = true;
@@ -80,9 +83,9 @@ static void e1000_tx_out(void *opaque, const uint8_t *frame, size_t len)
 }
 
 /* 3.3.3: a tag goes behind the addresses. */
-static void e1000_tx_tag(struct e1000 *d, uint16_t tag)
+static void e1000_tx_tag(struct e1000 *d, struct e1000_txq *q, uint16_t tag)
 {
-	struct e1000_packet *p = &d->packet;
+	struct e1000_packet *p = &q->packet;
 	uint16_t type = e1000_get(d, E1000_VET);
 
 	if (p->len + 4 > sizeof(p->frame))
@@ -93,10 +96,10 @@ static void e1000_tx_tag(struct e1000 *d, uint16_t tag)
 	p->len += 4;
 }
 
-static void e1000_tx_checksums(struct e1000 *d)
+static void e1000_tx_checksums(struct e1000_txq *q)
 {
-	const struct e1000_context *c = &d->plain;
-	struct e1000_packet *p = &d->packet;
+	const struct e1000_context *c = &q->plain;
+	struct e1000_packet *p = &q->packet;
 
 	if (p->popts & POPTS_IXSM)
 		inet_fill_checksum(p->frame, p->len, c->ipcss,
@@ -107,24 +110,25 @@ static void e1000_tx_checksums(struct e1000 *d)
 }
 
 /* tag: of a VLAN, or -1. */
-static void e1000_tx_cut(struct e1000 *d, int tag)
+static void e1000_tx_cut(struct e1000 *d, struct e1000_txq *q, int tag)
 {
-	struct e1000_packet *p = &d->packet;
+	struct e1000_packet *p = &q->packet;
 	const struct net_port *port = d->card.port;
 	bool whole = port && port->large_send && tag < 0 && !e1000_phy_loops(d);
 
 	e1000_count(d, E1000_TSCTC);
 	if (tag >= 0)
-		e1000_tx_tag(d, tag);
+		e1000_tx_tag(d, q, tag);
 	if (whole && inet_finish_tcp4(p->frame, p->len))
 		e1000_tx_out(d, p->frame, p->len);
-	else if (!inet_cut_tcp(p->frame, p->len, d->cut.mss, e1000_tx_out, d))
+	else if (!inet_cut_tcp(p->frame, p->len, q->cut.mss, e1000_tx_out, d))
 		d->card.dropped++;
 }
 
-static void e1000_tx_finish(struct e1000 *d, const struct e1000_txd *t)
+static void e1000_tx_finish(
+	struct e1000 *d, struct e1000_txq *q, const struct e1000_txd *t)
 {
-	struct e1000_packet *p = &d->packet;
+	struct e1000_packet *p = &q->packet;
 	int tag = (t->cmd & CMD_VLE) && (e1000_get(d, E1000_CTRL) & CTRL_VME)
 			  ? (int)(t->sta >> 16)
 			  : -1;
@@ -132,11 +136,11 @@ static void e1000_tx_finish(struct e1000 *d, const struct e1000_txd *t)
 	if (p->hopeless || p->len < ETH_HEADER) {
 		d->card.dropped++;
 	} else if (p->tse) {
-		e1000_tx_cut(d, tag);
+		e1000_tx_cut(d, q, tag);
 	} else {
-		e1000_tx_checksums(d);
+		e1000_tx_checksums(q);
 		if (tag >= 0)
-			e1000_tx_tag(d, tag);
+			e1000_tx_tag(d, q, tag);
 		if (p->len < ETH_MIN && (e1000_get(d, E1000_TCTL) & TCTL_PSP)) {
 			memset(p->frame + p->len, 0, ETH_MIN - p->len);
 			p->len = ETH_MIN;
@@ -150,7 +154,7 @@ static void e1000_tx_finish(struct e1000 *d, const struct e1000_txd *t)
 
 /* ---- descriptors ---- */
 
-static void e1000_tx_context(struct e1000 *d, const struct e1000_txd *t)
+static void e1000_tx_context(struct e1000_txq *q, const struct e1000_txd *t)
 {
 	struct e1000_context c = {
 		.ipcss = t->addr,
@@ -165,30 +169,32 @@ static void e1000_tx_context(struct e1000 *d, const struct e1000_txd *t)
 		.mss = t->sta >> 16,
 	};
 
-	*(c.tucmd & TUCMD_TSE ? &d->cut : &d->plain) = c;
+	*(c.tucmd & TUCMD_TSE ? &q->cut : &q->plain) = c;
 }
 
 /* 3.3.6: what the first descriptor of a packet says holds for all of it. */
-static void e1000_tx_data(struct e1000 *d, const struct e1000_txd *t)
+static void e1000_tx_data(
+	struct e1000 *d, struct e1000_txq *q, const struct e1000_txd *t)
 {
-	struct e1000_packet *p = &d->packet;
+	struct e1000_packet *p = &q->packet;
 
 	if (!p->begun) {
 		p->begun = true;
 		p->popts = t->sta >> 8;
 		p->tse = t->cmd & CMD_TSE;
 	}
-	e1000_tx_append(d, t->addr, t->cmd & 0xfffff);
+	e1000_tx_append(d, q, t->addr, t->cmd & 0xfffff);
 	if (t->cmd & CMD_EOP)
-		e1000_tx_finish(d, t);
+		e1000_tx_finish(d, q, t);
 }
 
 /* 3.3.3: CSO and CSS stand where others have the kind and POPTS. */
-static void e1000_tx_legacy(struct e1000 *d, const struct e1000_txd *t)
+static void e1000_tx_legacy(
+	struct e1000 *d, struct e1000_txq *q, const struct e1000_txd *t)
 {
-	struct e1000_packet *p = &d->packet;
+	struct e1000_packet *p = &q->packet;
 
-	e1000_tx_append(d, t->addr, t->cmd & 0xffff);
+	e1000_tx_append(d, q, t->addr, t->cmd & 0xffff);
 	if (!(t->cmd & CMD_EOP))
 		return;
 	p->tse = false;
@@ -196,11 +202,11 @@ static void e1000_tx_legacy(struct e1000 *d, const struct e1000_txd *t)
 	if ((t->cmd & CMD_IC) && !p->hopeless)
 		inet_fill_checksum(p->frame, p->len, t->sta >> 8 & 0xff, p->len,
 			t->cmd >> 16 & 0xff);
-	e1000_tx_finish(d, t);
+	e1000_tx_finish(d, q, t);
 }
 
 /* Returns whether the driver is to be told. */
-static bool e1000_tx_one(struct e1000 *d, gpa_t at)
+static bool e1000_tx_one(struct e1000 *d, struct e1000_txq *q, gpa_t at)
 {
 	struct e1000_txd t;
 	uint32_t sta;
@@ -208,11 +214,11 @@ static bool e1000_tx_one(struct e1000 *d, gpa_t at)
 	if (!bus_dma_read(d->dev.host.bus, at, &t, sizeof(t)))
 		return false;
 	if (!(t.cmd & CMD_DEXT))
-		e1000_tx_legacy(d, &t);
+		e1000_tx_legacy(d, q, &t);
 	else if (DTYP(t.cmd) == 0)
-		e1000_tx_context(d, &t);
+		e1000_tx_context(q, &t);
 	else if (DTYP(t.cmd) == 1)
-		e1000_tx_data(d, &t);
+		e1000_tx_data(d, q, &t);
 	if (!(t.cmd & (CMD_RS | CMD_RPS)))
 		return false;
 	sta = t.sta | STA_DD;
@@ -224,27 +230,42 @@ static bool e1000_tx_one(struct e1000 *d, gpa_t at)
 	return false;
 }
 
-void e1000_tx(struct e1000 *d)
+/* Returns the causes that come of it. */
+static uint32_t e1000_tx_queue(struct e1000 *d, unsigned n, uint32_t *left)
 {
-	uint64_t base = e1000_get(d, E1000_TDBAL) |
-			(uint64_t)e1000_get(d, E1000_TDBAH) << 32;
-	uint32_t n = e1000_get(d, E1000_TDLEN) / 16, left = TX_BUDGET;
-	uint32_t *head = e1000_reg(d, E1000_TDH), causes = 0;
-	uint32_t tail = e1000_get(d, E1000_TDT);
+	unsigned step = n * E1000_QUEUE_STEP;
+	uint64_t base = e1000_get(d, E1000_TDBAL + step) |
+			(uint64_t)e1000_get(d, E1000_TDBAH + step) << 32;
+	uint32_t size = e1000_get(d, E1000_TDLEN + step) / 16, causes = 0;
+	uint32_t *head = e1000_reg(d, E1000_TDH + step);
+	uint32_t tail = e1000_get(d, E1000_TDT + step);
 
-	if (!(e1000_get(d, E1000_TCTL) & TCTL_EN) || !e1000_may_dma(d) ||
-		*head >= n || tail >= n || *head == tail)
-		return;
-	for (; left && *head != tail; left--) {
-		if (e1000_tx_one(d, base + *head * 16ull))
-			causes |= ICR_TXDW;
-		*head = *head + 1 == n ? 0 : *head + 1;
+	if (*head >= size || tail >= size || *head == tail)
+		return 0;
+	for (; *left && *head != tail; --*left) {
+		if (e1000_tx_one(d, &d->txq[n], base + *head * 16ull))
+			causes |= ICR_TXDW | (n ? ICR_TXQ1 : 0);
+		*head = *head + 1 == size ? 0 : *head + 1;
 	}
 	if (*head == tail)
 		causes |= ICR_TXQE;
 	else
 		bus_timer_arm(&d->more_timer, bus_clock_ns(d->dev.host.bus));
-	e1000_cause(d, causes);
+	return causes;
+}
+
+void e1000_tx(struct e1000 *d)
+{
+	uint32_t left = TX_BUDGET;
+
+	if (!(e1000_get(d, E1000_TCTL) & TCTL_EN) || !e1000_may_dma(d))
+		return;
+	for (unsigned n = 0; n < (d->express ? 2 : 1); n++) {
+		uint32_t causes = e1000_tx_queue(d, n, &left);
+
+		if (causes)
+			e1000_cause(d, causes);
+	}
 }
 
 void e1000_tx_delayed(void *opaque)
@@ -259,9 +280,13 @@ void e1000_tx_reset(struct e1000 *d)
 {
 	bus_timer_cancel(&d->tx_timer);
 	d->tx_limit_ns = 0;
-	d->packet.len = 0;
-	d->packet.begun = d->packet.hopeless = d->packet.tse = false;
-	d->packet.popts = 0;
-	memset(&d->plain, 0, sizeof(d->plain));
-	memset(&d->cut, 0, sizeof(d->cut));
+	for (unsigned i = 0; i < G_N_ELEMENTS(d->txq); i++) {
+		struct e1000_txq *q = &d->txq[i];
+
+		q->packet.len = 0;
+		q->packet.begun = q->packet.hopeless = q->packet.tse = false;
+		q->packet.popts = 0;
+		memset(&q->plain, 0, sizeof(q->plain));
+		memset(&q->cut, 0, sizeof(q->cut));
+	}
 }
