@@ -18,6 +18,8 @@
 #include "cli/verb.h"
 #include "conf/error.h"
 
+#define SMALL (64u << 11) /* of 512 bytes: what is moved at once */
+
 /* ---- jobs ---- */
 
 static bool run_job(struct cli_disk_job *j, bool ok, GError **err)
@@ -288,7 +290,7 @@ bool snaps_merge(struct snaps *s, unsigned *left, GError **err)
 		n = node_image_children(s->t, m, &child);
 		/* what moves less */
 		if (n == 1 && node_is_inside(child->file) &&
-			used(s, child) < used(s, m)) {
+			used(s, child) < used(s, m) + SMALL) {
 			if (!merge_one(s, child, m, err))
 				return false;
 		} else if (!merge_one(s, m, child, err)) {

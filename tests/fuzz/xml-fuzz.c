@@ -1,5 +1,5 @@
 /*
- * xml-fuzz.c - machine.xml from a stranger.
+ * xml-fuzz.c - machine.xml and snapshots.xml from a stranger.
  *
  *	xml-fuzz ROUNDS|SECONDSs [SEED]
  *
@@ -19,6 +19,7 @@
 
 #include "conf/options.h"
 #include "node/settings.h"
+#include "node/snapshots.h"
 
 #define SECONDS 20 /* a round takes less than a millisecond */
 
@@ -41,6 +42,25 @@ static const char *const seeds[] = {
 	"<watchdog model='i6300esb' action='reset'/><clock rtc='utc'/>"
 	"</machine>",
 	"<machine><a>&lt;&#x41;<![CDATA[ x ]]></a><?pi x?></machine>",
+};
+
+static const char *const trees[] = {
+	"<?xml version=\"1.0\"?>\n<snapshots version='1' current='2' next='4'>"
+	"<saved file='states/2/state' time='2026-01-01T00:00:00Z' "
+	"resuming='yes'><disk file='disks/a.qcow2' mtime='1' bytes='2'/>"
+	"</saved><snapshot id='1' parent='0' name='a' "
+	"time='2026-01-01T00:00:00Z' ram='no'><note>n &lt;</note>"
+	"<disk drive='disk0' file='disks/disk0.img'/></snapshot>"
+	"<snapshot id='2' parent='1' name='b' time='2026-01-01T00:00:00Z' "
+	"ram='yes' bytes='3' stood='4' took='5'/>"
+	"<snapshot id='3' parent='1' name='c' time='2026-01-01T00:00:00Z' "
+	"ram='yes'/><image file='disks/disk0.img' format='raw'/>"
+	"<image file='disks/a.qcow2' format='qcow2' on='disks/disk0.img' "
+	"is='new'/><change kind='back' id='2' ram='yes'>"
+	"<top drive='disk0' file='disks/a.qcow2'/></change></snapshots>",
+	"<snapshots current='0'><image file='a' format='raw'/><image file='b' "
+	"format='qcow2' on='a'/><change kind='merge' from='b' to='a'/>"
+	"</snapshots>",
 };
 
 static const char *const words[] = {"<", ">", "/>", "'", "\"", "&", "&amp;",
@@ -153,6 +173,27 @@ static bool one_round(const GString *text, const char *path)
 	return s != NULL;
 }
 
+/* The tree of states: written, it reads as the same. */
+static bool tree_round(const GString *text)
+{
+	g_autoptr(node_tree_auto) t =
+		node_tree_parse(text->str, text->len, "x", NULL);
+	g_autoptr(node_tree_auto) again = NULL;
+	g_autofree char *before = NULL, *after = NULL;
+
+	if (!t)
+		return false;
+	before = node_tree_text(t);
+	again = node_tree_parse(before, strlen(before), "x", NULL);
+	after = again ? node_tree_text(again) : NULL;
+	if (g_strcmp0(before, after)) {
+		printf("not ok: the tree reads as\n%s\nnot\n%s\nof %s\n",
+			after ? after : "nothing", before, text->str);
+		exit(1);
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 1000;
@@ -168,16 +209,21 @@ int main(int argc, char **argv)
 	printf("# seed %u\n", seed);
 	fflush(stdout);
 	while (timed ? g_get_monotonic_time() < end : n < rounds) {
-		g_autoptr(GString) s = g_string_new(
-			seeds[g_rand_int_range(r, 0, G_N_ELEMENTS(seeds))]);
+		bool tree = g_rand_boolean(r);
+		g_autoptr(GString) s =
+			g_string_new(tree ? trees[g_rand_int_range(
+						    r, 0, G_N_ELEMENTS(trees))]
+					  : seeds[g_rand_int_range(r, 0,
+						    G_N_ELEMENTS(seeds))]);
 
 		for (int k = g_rand_int_range(r, 0, 6); k; k--)
 			bend_once(s, r);
 		alarm(SECONDS);
-		taken += one_round(s, path);
+		taken += tree ? tree_round(s) : one_round(s, path);
 		n++;
 	}
-	printf("ok - machine.xml: %u rounds, %u times taken\n", n, taken);
+	printf("ok - machine.xml, snapshots.xml: %u rounds, %u times taken\n",
+		n, taken);
 	unlink(path);
 	rmdir(dir);
 	g_rand_free(r);
