@@ -119,6 +119,8 @@ char *snaps_saved(struct snaps *s, GError **err);
 /* It goes on now; it has. */
 bool snaps_resuming(struct snaps *s, GError **err);
 bool snaps_resumed(struct snaps *s, GError **err);
+/* It did not come to that: nothing has changed. */
+void snaps_still_saved(struct snaps *s);
 bool snaps_discard(struct snaps *s, GError **err);
 /* An empty file for its state; the state is whole, and the machine has ended.
  */

@@ -722,6 +722,15 @@ bool snaps_discard(struct snaps *s, GError **err)
 	return true;
 }
 
+void snaps_still_saved(struct snaps *s)
+{
+	if (!s->t || !s->t->saved.file || !s->t->saved.resuming ||
+		written_since(s))
+		return;
+	s->t->saved.resuming = false;
+	snaps_write(s, NULL); /* else the next start finds that out */
+}
+
 bool snaps_resumed(struct snaps *s, GError **err)
 {
 	return snaps_discard(s, err);

@@ -270,6 +270,7 @@ static void stored_close(struct started *s, const char *name, int status,
 {
 	if (opened)
 		cli_run_close(s->run);
+	snaps_still_saved(&s->snaps);
 	if (s->lock >= 0)
 		node_end(name, s->lock, status, e ? e->message : NULL);
 	snaps_close(&s->snaps);
