@@ -220,18 +220,29 @@ static bool take(struct fork *f, uint64_t bytes, uint64_t *ns, GError **err)
 	/* also if it failed */
 	ok = fork_disks_done(f, m ? err : NULL) && m &&
 	     wait_copied(result[0], err);
-	close(result[0]);
+	f->result = result[0];
 	return ok;
 }
 
-/* From here on nobody can change it. */
-static bool seal(struct fork *f, GError **err)
+/* Its memory is there, and nobody can change it any more: the copies, which
+ * were made meanwhile, go on. */
+static bool give_memory(struct fork *f, GError **err)
 {
-	if (!fcntl(f->ram, F_ADD_SEALS,
-		    F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
-		return true;
-	conf_error_set_errno(err, errno, NULL, "cannot seal the copied memory");
-	return false;
+	static const char bytes[MAX_COPIES];
+	bool ok = wait_copied(f->result, err);
+
+	if (ok && fcntl(f->ram, F_ADD_SEALS,
+			  F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW |
+				  F_SEAL_SEAL)) {
+		conf_error_set_errno(
+			err, errno, NULL, "cannot seal the copied memory");
+		ok = false;
+	}
+	if (ok && write(f->ready[1], bytes, f->names->len) < 0)
+		ok = false;
+	close(f->ready[1]); /* or they hear that there is none */
+	f->ready[1] = -1;
+	return ok;
 }
 
 /* ---- starting ---- */
@@ -240,7 +251,8 @@ static void forget_files(void *opaque)
 {
 	struct fork *f = opaque;
 
-	const int fds[] = {f->sock, f->state, f->ram, f->nvram};
+	const int fds[] = {f->sock, f->state, f->ram, f->nvram, f->result,
+		f->ready[0], f->ready[1]};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++)
 		if (fds[i] >= 0)
@@ -286,6 +298,7 @@ static unsigned start_all(struct fork *f, GError **err)
 		if (e && err && !*err)
 			g_propagate_error(err, g_steal_pointer(&e));
 	}
+	give_memory(f, err && !*err ? err : NULL);
 	for (guint i = 0; i < f->names->len; i++) {
 		const char *name = g_ptr_array_index(f->names, i);
 		g_autoptr(GError) e = NULL;
@@ -354,8 +367,9 @@ static int fork_machine(struct fork *f, GError **err)
 	uint64_t bytes, stood_ns = 0;
 	unsigned run;
 
-	if (!look(f, &bytes, err) || !take(f, bytes, &stood_ns, err) ||
-		!seal(f, err))
+	if (!look(f, &bytes, err) ||
+		!g_unix_open_pipe(f->ready, FD_CLOEXEC, err) ||
+		!take(f, bytes, &stood_ns, err))
 		return cli_status(err);
 	run = start_all(f, err);
 	if (run)
@@ -368,7 +382,12 @@ static int fork_machine(struct fork *f, GError **err)
 int cli_fork(void *ctx, GError **err)
 {
 	const struct ask *a = ctx;
-	struct fork f = {.state = -1, .ram = -1, .nvram = -1, .snaps.lock = -1};
+	struct fork f = {.state = -1,
+		.ram = -1,
+		.nvram = -1,
+		.result = -1,
+		.ready = {-1, -1},
+		.snaps.lock = -1};
 	g_autoptr(GPtrArray) running = NULL;
 	int status;
 

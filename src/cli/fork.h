@@ -19,6 +19,8 @@ struct fork {
 	struct snaps snaps;    /* if it has a folder */
 	int sock;	       /* to the machine */
 	int state, ram, nvram; /* files without names, or -1 */
+	int result;	       /* what the process says that copies */
+	int ready[2];	       /* a byte for each copy when memory is whole */
 	enum conf_engine engine;
 };
 

@@ -291,7 +291,9 @@ struct conf_machine *fork_copy(
 		     (!f->dir || write_settings(&c, err)) &&
 		     open_again(
 			     f->state, "the copied state", &c.m->state, err) &&
-		     open_again(f->ram, "the copied memory", &c.m->ram, err);
+		     open_again(f->ram, "the copied memory", &c.m->ram, err) &&
+		     open_again(f->ready[0], "the pipe of the memory",
+			     &c.m->ram_ready, err);
 	}
 	g_free(c.dir);
 	if (ok)

@@ -24,8 +24,8 @@ static const char *const host_side[] = {"name", "engine", "irqchip",
 /* Of the run that was saved, not of the machine. */
 static const char *const forgotten[] = {"control", "gdb", "gdb_wait", "trace",
 	"trace_events", "trace_insns", "screen", "state", "timeout_ms",
-	"verbose", "vga_rom", "clock_stands", "genid_value", "ram", "copy",
-	NULL};
+	"verbose", "vga_rom", "clock_stands", "genid_value", "ram", "ram_ready",
+	"copy", NULL};
 
 /* Members of drives and cards that a guest can see. */
 static const char *const drive_seen[] = {

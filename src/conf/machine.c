@@ -136,6 +136,7 @@ struct conf_machine *conf_machine_new(void)
 	m->default_bus[CONF_MEDIA_FLOPPY] = CONF_BUS_FLOPPY;
 	m->firmware_file.fd = m->nvram.fd = m->kernel.fd = m->initrd.fd = -1;
 	m->control.fd = m->gdb.fd = m->trace.fd = m->state.fd = m->ram.fd = -1;
+	m->ram_ready.fd = -1;
 	m->vga_rom.fd = m->screen.fd = m->tls_cert.fd = m->tls_key.fd = -1;
 	m->audio_file.fd = m->audio_source_file.fd = -1;
 	m->sound = g_array_new(FALSE, TRUE, sizeof(struct conf_sound));
@@ -165,6 +166,8 @@ void conf_machine_free(struct conf_machine *m)
 	conf_file_clear(&m->gdb);
 	conf_file_clear(&m->trace);
 	conf_file_clear(&m->state);
+	conf_file_clear(&m->ram);
+	conf_file_clear(&m->ram_ready);
 	g_free(m->model);
 	conf_file_clear(&m->vga_rom);
 	conf_file_clear(&m->screen);

@@ -337,7 +337,7 @@ struct conf_machine {
 	/* Its memory, if that is apart: shared with others, changes are the
 	 * machine's own.  A copy is one of several that go on from one state.
 	 */
-	struct conf_file ram;
+	struct conf_file ram, ram_ready; /* one byte comes when it is whole */
 	bool copy;
 	char *model; /* its processors, as vmm/model.c has them, or NULL */
 	bool clock_stands; /* the time that it was saved is not made up for */

@@ -276,6 +276,7 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	put_file(o, "trace", &m->trace, fds);
 	put_file(o, "state", &m->state, fds);
 	put_file(o, "ram", &m->ram, fds);
+	put_file(o, "ram_ready", &m->ram_ready, fds);
 	json_object_set_boolean_member(o, "copy", m->copy);
 	put_string(o, "model", m->model);
 	json_object_set_boolean_member(o, "clock_stands", m->clock_stands);
@@ -729,6 +730,7 @@ struct conf_machine *conf_machine_from_json(
 	get_file(&r, o, "trace", &m->trace);
 	get_file(&r, o, "state", &m->state);
 	get_file(&r, o, "ram", &m->ram);
+	get_file(&r, o, "ram_ready", &m->ram_ready);
 	m->copy = get_bool(&r, o, "copy", false);
 	take_string(&r, o, "model", &m->model);
 	m->clock_stands = get_bool(&r, o, "clock_stands", false);

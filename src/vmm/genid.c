@@ -94,16 +94,19 @@ bool genid_init(struct machine *m, const struct dev_host *h, GError **err)
 void genid_renew(struct machine *m)
 {
 	uint8_t id[16];
+	bool changed = false;
 
 	if (!m->board.genid)
 		return;
 	if (m->conf->genid_value) {
 		genid_parse(m->conf->genid_value, id);
-	} else {
-		if (getrandom(id, sizeof(id), 0) != sizeof(id))
-			return; /* cannot be: see getrandom(2) */
-		stamp(id, 4);
+		changed = vmgenid_set(m->board.genid, id);
 	}
-	if (vmgenid_set(m->board.genid, id))
+	/* none is stated, or it had that one before */
+	if (!changed && getrandom(id, sizeof(id), 0) == sizeof(id)) {
+		stamp(id, 4);
+		changed = vmgenid_set(m->board.genid, id);
+	}
+	if (changed)
 		acpi_regs_gpe(m->board.acpi, VMGENID_GPE);
 }

@@ -123,6 +123,22 @@ static bool next_range(
 	}
 }
 
+/* It is still being written while the machine is made. */
+static bool ram_is_whole(const struct machine *m, GError **err)
+{
+	int fd = m->conf->ram_ready.fd;
+	ssize_t n = 1;
+	char c;
+
+	while (fd >= 0 && (n = read(fd, &c, 1)) < 0 && errno == EINTR)
+		;
+	if (n == 1)
+		return true;
+	conf_error_set(err, CONF_ERROR_FAILED, "it was not copied", NULL,
+		"the memory to share is not whole");
+	return false;
+}
+
 bool ram_share(struct machine *m, int fd, GError **err)
 {
 	const struct bus_ram *ram = bus_ram(m->bus);
@@ -136,6 +152,8 @@ bool ram_share(struct machine *m, int fd, GError **err)
 			"the memory to share is not the machine's");
 		return false;
 	}
+	if (!ram_is_whole(m, err))
+		return false;
 	for (; next_range(fd, block, ram->bytes, &at, &to); at = to) {
 		void *p = mmap(ram->host + at, to - at, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, (off_t)at);

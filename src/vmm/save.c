@@ -232,11 +232,17 @@ static bool keep_part(void *opaque, const char *name, const GByteArray *a)
 	return true;
 }
 
+static bool say_result(int fd, struct snapshot_result *r, bool ok)
+{
+	r->ok = ok;
+	return write(fd, r, sizeof(*r)) == sizeof(*r) && ok;
+}
+
 /* The child's life. */
 G_GNUC_NORETURN static void snapshot_write(struct machine *m,
 	const struct taken *t, const char *settings, const int fds[3])
 {
-	struct snapshot_result r = {0};
+	struct snapshot_result r = {.message = "a device failed"};
 	struct save_ram ram = memory(m);
 	gint64 start = now_us();
 	GError *err = NULL;
@@ -247,20 +253,24 @@ G_GNUC_NORETURN static void snapshot_write(struct machine *m,
 		ok = save_out_part(o, g_ptr_array_index(t->names, i),
 			g_ptr_array_index(t->bytes, i));
 	ok = ok && state_save_devices(m, put_part, o) && put_disks(m, o);
-	if (ok && fds[2] >= 0) /* somebody waits for it */
-		ok = ram_write(m, fds[2], threads());
-	else if (ok)
+	if (ok && fds[2] < 0)
 		ok = save_out_ram(o, &ram, MAX(threads() / 2, 1u));
 	if (o) {
 		r.bytes = save_out_bytes(o);
 		ok = save_out_end(o, &err) && ok;
 	}
-	r.ok = ok;
 	r.ns = (uint64_t)(now_us() - start) * 1000;
-	g_strlcpy(r.message,
-		err ? err->message : "a device or its memory cannot be copied",
-		sizeof(r.message));
-	ok = write(fds[1], &r, sizeof(r)) == sizeof(r);
+	if (err)
+		g_strlcpy(r.message, err->message, sizeof(r.message));
+	ok = say_result(fds[1], &r, ok);
+	if (ok && fds[2] >= 0) {
+		/* somebody waits for it */
+		ok = ram_write(m, fds[2], threads());
+		r.ns = (uint64_t)(now_us() - start) * 1000;
+		g_strlcpy(r.message, "its memory cannot be copied",
+			sizeof(r.message));
+		ok = say_result(fds[1], &r, ok);
+	}
 	_exit(!ok);
 }
 
