@@ -24,6 +24,7 @@
 #include "dev/net/rtl8139.h"
 #include "dev/pci/i440fx.h"
 #include "dev/pci/ich9.h"
+#include "dev/pci/ich9_smbus.h"
 #include "dev/pci/mch.h"
 #include "dev/pci/piix3.h"
 #include "dev/pci/root_port.h"
@@ -65,6 +66,7 @@ const struct dev_class *const dev_table[] = {
 	&acpi_pm_class,
 	&mch_class,
 	&ich9_class,
+	&ich9_smbus_class,
 	&root_port_class,
 	&uart16550_class,
 	&lpt_class,

@@ -8,6 +8,7 @@
  * pc, so that a guest finds its cards where they were there.
  */
 #include "dev/pci/ich9.h"
+#include "dev/pci/ich9_smbus.h"
 #include "dev/pci/mch.h"
 #include "dev/pci/pci_setup.h"
 #include "dev/pci/root_port.h"
@@ -64,7 +65,10 @@ static bool q35_add_chipset(
 	h.pci_slot = ICH9_SLOT;
 	h.pci_fn = ICH9_AHCI_FN;
 	b->ahci = board_add_class(m, &ahci_class, "ahci", &h, err);
-	return b->ahci != NULL;
+	b->smbus = b->ahci ? board_add_class(
+				     m, &ich9_smbus_class, "smbus", &h, err)
+			   : NULL;
+	return b->smbus != NULL;
 }
 
 static void q35_setup(struct machine *m)
@@ -75,6 +79,7 @@ static void q35_setup(struct machine *m)
 
 	mch_open_ecam(b->host_bridge);
 	ich9_setup(b->isa, PM_BASE);
+	ich9_smbus_setup(b->smbus);
 	if (b->ide)
 		ide_enable(b->ide);
 	pci_setup_assign(b->pci, &room, ich9_pirq);

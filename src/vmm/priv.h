@@ -93,6 +93,7 @@ struct board {
 	struct board_drive drive[CONF_MAX_DRIVES];
 	unsigned ndrives;
 	struct dev *ide, *fdc, *ahci; /* or NULL: nothing is on it */
+	struct dev *smbus;	      /* or NULL */
 	struct dev *scsi[CONF_NHBA];  /* the same */
 	struct dev *dma;
 	struct dev *gameport; /* or NULL */

@@ -19,6 +19,7 @@
 #include <glib.h>
 
 #include "dev/misc/cf9.h"
+#include "dev/pci/ich9_tco.h"
 #include "dev/pci/pci_priv.h"
 #include "dev/state.h"
 
@@ -59,6 +60,7 @@ struct ich9 {
 	uint16_t pm_base; /* claimed now, 0 = none */
 	uint8_t pm_rest[ICH9_PM_BYTES]; /* registers that only keep bits */
 	uint8_t chipset[RCBA_BYTES];
+	struct ich9_tco tco;
 	struct bus_region rcba;
 };
 
@@ -152,7 +154,7 @@ static const struct ich9_chipset {
 	{0x31fc, 0x00000000, 0x00030000}, /* OIC */
 	{0x3400, 0x00000000, 0x0000001c}, /* RC */
 	{0x3404, 0x00000000, 0x00000083}, /* HPTC */
-	{0x3410, 0x00000020, 0x00000fe0}, /* GCS: no reboot */
+	{ICH9_GCS, ICH9_GCS_NR, 0x00000fe0},
 	{0x3414, 0x00000000, 0x00000005}, /* BUC */
 	{0x3418, 0x00000000, 0x0300ffff}, /* FD */
 	{0x341c, 0x00000000, 0xffffffff}, /* CG */
@@ -189,6 +191,7 @@ static void ich9_chipset_write(void *opaque, struct bus_cpu *who, uint64_t off,
 
 		*c = (*c & ~m) | ((val >> (8 * i)) & m);
 	}
+	ich9_tco_update(&p->tco);
 	ich9_update(p);
 }
 
@@ -226,6 +229,8 @@ static uint16_t ich9_pm_get(struct ich9 *p, unsigned off)
 {
 	if (off < 0x0c)
 		return acpi_regs_get(&p->acpi, off);
+	if (off >= ICH9_TCO)
+		return ich9_tco_get(&p->tco, off - ICH9_TCO);
 	if (off >= ICH9_GPE0 && off < ICH9_GPE0 + 8)
 		return p->acpi.gpe_sts >> (8 * (off & 7));
 	if (off >= ICH9_GPE0 + 8 && off < ICH9_GPE0 + 16)
@@ -246,6 +251,8 @@ static void ich9_pm_put(
 	} else if (off >= ICH9_GPE0 + 8 && off < ICH9_GPE0 + 16) {
 		p->acpi.gpe_en &= ~((uint64_t)mask << shift);
 		p->acpi.gpe_en |= bits;
+	} else if (off >= ICH9_TCO) {
+		ich9_tco_put(&p->tco, off - ICH9_TCO, val, mask);
 	} else if (off == PM_SMI_EN) {
 		val = (val & mask) | PM_SMI_EN_RESET;
 		pci_put16(p->pm_rest + off, val);
@@ -393,6 +400,7 @@ static int ich9_init(struct dev *d, char *err, unsigned errsize)
 	acpi_regs_init(&p->acpi, d->host.bus);
 	/* 13.8.3.3 says 7; firmware for QEMU-class boards writes 0. */
 	p->acpi.off_types = 1u << 7 | 1u << 0;
+	ich9_tco_init(&p->tco, d->host.bus, p->chipset + ICH9_GCS);
 	pci_bus_set_route(d->host.pci, ich9_route, p);
 	cf9_init(&p->reset_control, d->host.pci, d->host.bus, ICH9_RC_BITS);
 	return pci_func_plug(f, d->host.pci, ICH9_SLOT << 3);
@@ -417,6 +425,7 @@ static void ich9_reset(struct dev *d)
 	memset(p->pm_rest, 0, sizeof(p->pm_rest));
 	p->pm_rest[PM_SMI_EN] = PM_SMI_EN_RESET;
 	p->reset_control.val = 0;
+	ich9_tco_reset(&p->tco);
 	acpi_regs_reset(&p->acpi);
 	ich9_config_written(f, 0, PCI_CONFIG_SIZE);
 }
@@ -428,6 +437,7 @@ static void ich9_fini(struct dev *d)
 	if (p->pm_base)
 		bus_io_release(d->host.bus, p->pm_base, ICH9_PM_BYTES, p);
 	bus_region_unmap(d->host.bus, &p->rcba);
+	ich9_tco_fini(&p->tco);
 	acpi_regs_fini(&p->acpi);
 	pci_bus_set_route(d->host.pci, NULL, NULL);
 	cf9_fini(d->host.pci);
@@ -455,10 +465,11 @@ static const struct state_field ich9_fields[] = {
 	STATE(struct ich9, levels),
 	STATE_BYTES(struct ich9, pm_rest),
 	STATE_BYTES(struct ich9, chipset),
+	STATE_STRUCT(struct ich9, tco, &ich9_tco_state, .since = 2),
 };
 
 static const struct state_list ich9_state =
-	STATE_LIST("ich9", struct ich9, 1, ich9_fields, .loaded = ich9_loaded);
+	STATE_LIST("ich9", struct ich9, 2, ich9_fields, .loaded = ich9_loaded);
 
 const struct dev_class ich9_class = {
 	.name = "ich9",
