@@ -398,9 +398,10 @@ void scsi_work(struct scsi_job *j, struct dma_iov *v)
 	while (j->moved < j->max && scsi_left(r)) {
 		uint64_t before = r->moved;
 		uint64_t n = MIN(MIN(scsi_left(r), j->max - j->moved), WINDOW);
-		struct iovec iov = {(uint8_t *)j->buf + j->moved, n};
+		struct iovec iov = {NULL, n};
 
 		if (!j->window) {
+			iov.iov_base = (uint8_t *)j->buf + j->moved;
 			scsi_move(r, &iov, 1);
 		} else {
 			if (!j->window(j, v, n))
