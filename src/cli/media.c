@@ -175,19 +175,21 @@ static struct conf_drive *attach_drive(
 	g_autofree char *text = g_strconcat(
 		word, strstr(word, ",bus=") ? "" : ",bus=usb", NULL);
 	struct conf_drive *d;
+	bool fits;
 
 	if (!conf_drive_parse(m, e->cdrom ? CONF_MEDIA_CDROM : CONF_MEDIA_DISK,
 		    text, err))
 		return NULL;
 	d = g_ptr_array_index(m->drives, 0);
-	if (d->snapshot || !d->file.path || d->bus != CONF_BUS_USB) {
+	fits = d->bus == CONF_BUS_USB ||
+	       (d->bus == CONF_BUS_VIRTIO && !e->cdrom);
+	if (d->snapshot || !d->file.path || !fits) {
 		conf_error_set(err, CONF_ERROR_USAGE,
-			d->bus != CONF_BUS_USB ? "a running machine takes USB "
-						 "devices only"
-					       : NULL,
-			d->bus != CONF_BUS_USB
-				? "write bus=usb, or leave it out"
-				: "copy the image, or attach it ,readonly",
+			fits ? NULL
+			     : "a running machine takes USB devices and virtio "
+			       "disks only",
+			fits ? "copy the image, or attach it ,readonly"
+			     : "write bus=usb, or leave it out",
 			"cannot attach '%s'", word);
 		return NULL;
 	}
@@ -217,6 +219,8 @@ int cli_attach(void *ctx, GError **err)
 	json_object_set_string_member(
 		body, "device", e->cdrom ? "cdrom" : "disk");
 	json_object_set_int_member(body, "controller", d->slot);
+	json_object_set_string_member(
+		body, "bus", conf_bus_words.words[d->bus]);
 	json_object_set_string_member(body, "path", d->file.path);
 	json_object_set_string_member(
 		body, "format", conf_format_words.words[d->format]);

@@ -437,13 +437,14 @@ const struct cli_verb cli_verbs[] = {
 	{
 		.name = "attach",
 		.args = "[--cdrom] NAME FILE|keyboard|mouse|tablet",
-		.summary = "plug a USB device into a running machine",
+		.summary = "plug a device into a running machine",
 		.text = "FILE is the image of a disk, or of a CD with "
 			"--cdrom, and takes the options format=, readonly, "
 			"serial= and bus=usb0, usb1, ... (the controller; "
 			"else where it is fastest). Prints what the device "
 			"is called. The machine needs a USB controller: "
-			"--usb.",
+			"--usb. With bus=virtio a disk goes into one of the "
+			"four slots that the board q35 has for them.",
 		.flags = cli_attach_flags,
 		.examples = attach_examples,
 		.new_ctx = cli_media_new,
@@ -454,11 +455,13 @@ const struct cli_verb cli_verbs[] = {
 	{
 		.name = "detach",
 		.args = "NAME DEVICE",
-		.summary = "pull a USB device out of a running machine",
+		.summary = "pull a device out of a running machine",
 		.text = "DEVICE is disk1, cd0, ... as vmeste attach printed "
 			"it, or in the order of the flags of vmeste run; "
-			"keyboard, mouse or tablet. It is gone at once: tell "
-			"the guest before.",
+			"keyboard, mouse or tablet. A USB device is gone at "
+			"once: tell the guest before. A disk in a slot is "
+			"gone when the guest has let go of it, which takes "
+			"Linux five seconds.",
 		.examples = detach_examples,
 		.new_ctx = cli_media_new,
 		.free_ctx = cli_words_free,

@@ -255,7 +255,8 @@ bool conf_drives_place(struct conf_machine *m, GError **err)
 		const struct conf_drive *d = g_ptr_array_index(m->drives, i);
 
 		/* Of USB it is the controller; many have room there. */
-		if (d->slot < 0 || d->bus == CONF_BUS_USB)
+		if (d->slot < 0 || d->bus == CONF_BUS_USB ||
+			d->bus == CONF_BUS_VIRTIO)
 			continue;
 		if ((unsigned)d->slot >= slots_of(d->bus))
 			return no_place(d, err);

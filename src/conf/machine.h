@@ -37,6 +37,7 @@
 #define CONF_SATA_SLOTS	    6
 #define CONF_FLOPPY_SLOTS   2
 #define CONF_SCSI_SLOTS	    16
+#define CONF_PORT_SLOTS	    4 /* root ports of the board q35 */
 #define CONF_SCSI_HOST_SLOT 7 /* parallel: the host adapter's own */
 
 enum conf_engine {
@@ -204,8 +205,10 @@ struct conf_drive {
 	enum conf_bus bus;
 	enum conf_hba hba; /* bus scsi */
 	bool bus_stated;   /* else conf_drives_default may choose another */
-	int slot;	   /* on the bus; -1: any, see conf_drives_place */
-	bool readonly;	   /* the guest sees a read-only drive */
+	/* On the bus; -1: any, see conf_drives_place.  Virtio: the root port
+	 * of a card that came later. */
+	int slot;
+	bool readonly; /* the guest sees a read-only drive */
 	bool snapshot; /* writes go to cow.fd (empty, unlinked) and vanish */
 	struct conf_file cow;
 	struct conf_file key; /* opens LUKS on the image; absent: none */

@@ -9,6 +9,7 @@
 
 #include "block/blk.h"
 #include "conf/error.h"
+#include "dev/pci/root_port.h"
 #include "dev/storage/ahci.h"
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
@@ -41,18 +42,44 @@ static bool attach_failed(const struct board_drive *d, int e, GError **err)
 	return fw_error(err, why, NULL, "cannot attach the drive %s", d->name);
 }
 
-/* A card of its own. */
-static bool add_card(
-	struct machine *m, struct board_drive *d, const char *cls, GError **err)
+static struct dev_host card_host(struct machine *m, const struct board_drive *d)
 {
-	struct dev_host h = {.bus = m->bus,
+	return (struct dev_host){.bus = m->bus,
 		.gsi = m->board.gsi,
 		.pci = m->board.pci,
 		.pci_slot = -1,
 		.readonly = d->conf->readonly,
 		.serial = d->conf->serial,
 		.blk = d->blk};
+}
 
+bool board_add_port_card(
+	struct machine *m, struct board_drive *d, const char *cls, GError **err)
+{
+	struct dev_host h = card_host(m, d);
+	struct dev *port = (unsigned)d->conf->slot < CONF_PORT_SLOTS
+				   ? m->board.port[d->conf->slot]
+				   : NULL;
+
+	if (!port || m->board.ndevs == BOARD_MAX_DEVICES)
+		return fw_error(err,
+			port ? "there are too many devices"
+			     : "the board has no such slot",
+			NULL, "cannot attach %s", d->name);
+	h.pci = root_port_bus(port);
+	h.pci_slot = 0;
+	d->dev = board_add_class(m, dev_class_find(cls), d->name, &h, err);
+	return d->dev != NULL;
+}
+
+/* A card of its own. */
+static bool add_card(
+	struct machine *m, struct board_drive *d, const char *cls, GError **err)
+{
+	struct dev_host h = card_host(m, d);
+
+	if (d->conf->slot >= 0)
+		return board_add_port_card(m, d, cls, err);
 	d->dev = board_add(m, cls, d->name, &h, err);
 	return d->dev != NULL;
 }

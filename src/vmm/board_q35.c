@@ -17,7 +17,6 @@
 #include "vmm/priv.h"
 
 #define PM_BASE	    0x600
-#define NPORTS	    4
 #define PCI_IO	    0x2000 /* root ports take 4 KiB each */
 #define RAM_MANY    MCH_ECAM
 #define RAM_MANYLOW 0x80000000u
@@ -28,17 +27,25 @@ static uint64_t q35_low_max(const struct conf_machine *c)
 	return c->mem_bytes >= RAM_MANY ? RAM_MANYLOW : RAM_MANY;
 }
 
+static void slot_off(void *opaque)
+{
+	loop_post(opaque, REQ_CARD);
+}
+
 static bool q35_add_ports(
 	struct machine *m, const struct dev_host *host, GError **err)
 {
 	struct dev_host h = *host;
 
-	for (unsigned i = 0; i < NPORTS; i++) {
+	for (unsigned i = 0; i < CONF_PORT_SLOTS; i++) {
 		g_autofree char *id = g_strdup_printf("port%u", i);
 
 		h.index = i;
-		if (!board_add_class(m, &root_port_class, id, &h, err))
+		m->board.port[i] =
+			board_add_class(m, &root_port_class, id, &h, err);
+		if (!m->board.port[i])
 			return false;
+		root_port_watch(m->board.port[i], slot_off, m);
 	}
 	return true;
 }

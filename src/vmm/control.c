@@ -393,7 +393,9 @@ static bool do_attach(
 	d = conf_drive_new();
 	d->media =
 		g_strcmp0(what, "cdrom") ? CONF_MEDIA_DISK : CONF_MEDIA_CDROM;
-	d->bus = CONF_BUS_USB;
+	d->bus = g_strcmp0(wire_msg_string(q, "bus"), "virtio")
+			 ? CONF_BUS_USB
+			 : CONF_BUS_VIRTIO;
 	d->slot = (int)n;
 	if (!take_image(q, d, err)) {
 		conf_drive_free(d);

@@ -434,6 +434,8 @@ void machine_serve(struct machine *m, unsigned requests)
 				.words[m->conf->watchdog_action]);
 	if (requests & REQ_NMI)
 		machine_nmi(m);
+	if (requests & REQ_CARD)
+		plug_take_cards(m);
 	if (requests & REQ_PAUSE)
 		machine_hold(m, MACHINE_HOLD_USER);
 	if (requests & REQ_FAILED)

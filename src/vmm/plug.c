@@ -1,12 +1,14 @@
 /*
- * plug.c - USB devices that come and go while the machine runs.
+ * plug.c - USB devices and cards that come and go while the machine runs.
  *
- * Pulled out, a device is gone at once, as it is when a hand does it: guests
- * that have written to a disk shall be told before.
+ * Pulled out, a USB device is gone at once, as it is when a hand does it:
+ * guests that have written to a disk shall be told before.  A virtio disk in a
+ * slot of a PCI Express root port is gone when the guest has let go of it.
  */
 #include <string.h>
 
 #include "conf/error.h"
+#include "dev/pci/root_port.h"
 #include "dev/usb/hid.h"
 #include "dev/usb/storage.h"
 #include "vmm/priv.h"
@@ -80,6 +82,54 @@ static char *free_name(const struct board *b, const char *kind)
 	}
 }
 
+/* ---- cards in slots ---- */
+
+static int free_port(const struct machine *m)
+{
+	for (int i = 0; i < CONF_PORT_SLOTS; i++)
+		if (m->board.port[i] && root_port_free(m->board.port[i]))
+			return i;
+	return -1;
+}
+
+static bool plug_card(struct machine *m, struct board_drive *d, GError **err)
+{
+	bool ok = false;
+
+	d->conf->slot = free_port(m);
+	if (d->conf->slot < 0)
+		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
+			m->board.port[0] ? "no slot is free"
+					 : "only q35 has slots for them",
+			m->board.port[0] ? "detach one, or write bus=usb"
+					 : "write bus=usb, or start it with "
+					   "--board q35",
+			"cannot plug in %s", d->name);
+	else
+		ok = board_add_port_card(m, d, "virtio-blk", err);
+	if (ok) {
+		bus_lock(m->bus);
+		root_port_changed(m->board.port[d->conf->slot]);
+		bus_unlock(m->bus);
+	}
+	return ok;
+}
+
+static bool is_card(const struct board_drive *d)
+{
+	return d->conf->bus == CONF_BUS_VIRTIO && d->conf->slot >= 0;
+}
+
+static bool plug_usb_drive(struct machine *m, struct board_drive *d,
+	const struct dev_host *h, GError **err)
+{
+	d->dev = board_plug_usb(m,
+		d->conf->media == CONF_MEDIA_CDROM ? &usb_cd_class
+						   : &usb_disk_class,
+		d->name, h, d->conf->slot, err);
+	return d->dev != NULL;
+}
+
 char *plug_drive(struct machine *m, struct conf_drive *conf, GError **err)
 {
 	struct board *b = &m->board;
@@ -99,10 +149,9 @@ char *plug_drive(struct machine *m, struct conf_drive *conf, GError **err)
 	*d = (struct board_drive){.conf = conf};
 	d->blk = h.blk = media_open(m, -1, conf, &d->image, err);
 	d->name = free_name(b, cd ? "cd" : "disk");
-	if (d->blk)
-		d->dev = board_plug_usb(m, cd ? &usb_cd_class : &usb_disk_class,
-			d->name, &h, conf->slot, err);
-	if (d->dev) {
+	if (d->blk && (conf->bus == CONF_BUS_VIRTIO
+				      ? plug_card(m, d, err)
+				      : plug_usb_drive(m, d, &h, err))) {
 		g_ptr_array_add(m->conf->drives, conf);
 		b->ndrives++;
 		return d->name;
@@ -127,6 +176,37 @@ static bool unplug_drive(struct machine *m, unsigned n)
 	blk_close(d.blk);
 	g_free(d.name);
 	g_ptr_array_remove(m->conf->drives, d.conf);
+	return true;
+}
+
+void plug_take_cards(struct machine *m)
+{
+	struct board *b = &m->board;
+
+	for (unsigned i = b->ndrives; i--;) {
+		struct dev *port = is_card(&b->drive[i])
+					   ? b->port[b->drive[i].conf->slot]
+					   : NULL;
+
+		if (!port || !root_port_is_off(port))
+			continue;
+		bus_lock(m->bus);
+		if (b->drive[i].dev->cls->drain)
+			b->drive[i].dev->cls->drain(b->drive[i].dev);
+		bus_unlock(m->bus);
+		unplug_drive(m, i);
+		bus_lock(m->bus);
+		root_port_changed(port);
+		bus_unlock(m->bus);
+	}
+}
+
+/* It goes when the guest has switched the slot off. */
+static bool ask_for_card(struct machine *m, unsigned n)
+{
+	bus_lock(m->bus);
+	root_port_ask(m->board.port[m->board.drive[n].conf->slot]);
+	bus_unlock(m->bus);
 	return true;
 }
 
@@ -155,10 +235,13 @@ bool plug_out(struct machine *m, const char *name, GError **err)
 			continue;
 		if (b->drive[i].conf->bus == CONF_BUS_USB)
 			return unplug_drive(m, i);
+		if (is_card(&b->drive[i]))
+			return ask_for_card(m, i);
 		conf_error_set(err, CONF_ERROR_UNSUPPORTED,
-			"only what hangs on USB can be pulled out",
-			"attach it with bus=usb next time", "%s is built in",
-			name);
+			"only what hangs on USB, or was plugged into a slot, "
+			"can be pulled out",
+			"attach it with vmeste attach next time",
+			"%s is built in", name);
 		return false;
 	}
 	conf_error_set(err, CONF_ERROR_NOT_FOUND, NULL,

@@ -78,7 +78,8 @@ struct board {
 	struct irq_lines *isa_lines;	     /* of cards that may share some */
 	struct dev *dev[BOARD_MAX_DEVICES];  /* in order of making */
 	unsigned ndevs;
-	int next_slot; /* of PCI, for cards */
+	int next_slot;			   /* of PCI, for cards */
+	struct dev *port[CONF_PORT_SLOTS]; /* root ports, or NULL */
 	struct dev *intc, *hpet, *rtc, *host_bridge, *isa, *pm, *fw_cfg;
 	struct dev *kbd;
 	struct dev *genid;	  /* or NULL */
@@ -129,6 +130,9 @@ void board_free_firmware(struct machine *m); /* after the devices went */
 /* board_drives.c: disks and network cards. */
 bool board_add_drives(struct machine *m, GError **err);
 void board_close_drives(struct machine *m); /* after the devices went */
+/* Put the drive's card into root port conf.slot. */
+bool board_add_port_card(struct machine *m, struct board_drive *d,
+	const char *cls, GError **err);
 /* Change the medium; false with *err: it does not go in.  *old: what came out.
  * Lock held. */
 bool board_swap_medium(struct board_drive *d, struct blk *b, bool readonly,
@@ -198,6 +202,8 @@ bool plug_input(struct machine *m, const char *what, int n, GError **err);
  * is called, or NULL. */
 char *plug_drive(struct machine *m, struct conf_drive *conf, GError **err);
 bool plug_out(struct machine *m, const char *name, GError **err);
+/* Take out the cards of slots that the guest has switched off. */
+void plug_take_cards(struct machine *m);
 
 /* ---- runloop.c ---- */
 
@@ -432,6 +438,7 @@ enum request {
 	REQ_WATCHDOG = 1 << 5, /* has fired; what it asks for stands beside */
 	REQ_NMI = 1 << 6,
 	REQ_PAUSE = 1 << 7,
+	REQ_CARD = 1 << 8, /* a slot was switched off: plug_take_cards */
 };
 
 bool loop_init(struct machine *m, GError **err);

@@ -296,6 +296,10 @@ static void board_event(struct fuzz *f)
 		acpi_regs_gpe(acpi_pm_regs(d), below(f, 64));
 	else if (d && d->cls == &ich9_class)
 		acpi_regs_gpe(ich9_acpi(d), below(f, 64));
+	else if (d && d->cls == &root_port_class && below(f, 2))
+		root_port_ask(d);
+	else if (d && d->cls == &root_port_class)
+		root_port_changed(d);
 	if (d && d->cls->reset && !below(f, 16))
 		d->cls->reset(d);
 	bus_unlock(f->r.b.bus);

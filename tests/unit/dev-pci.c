@@ -376,6 +376,61 @@ static void test_ecam(void)
 	board_fini(&b);
 }
 
+static void count_off(void *opaque)
+{
+	++*(unsigned *)opaque;
+}
+
+/* A card comes and is asked for: events, and the slot that goes off. */
+static void test_root_port_slot(void)
+{
+	struct board b;
+	struct pci_func f;
+	struct dev *port;
+	unsigned off = 0, exp, sta;
+
+	board_init(&b, 1);
+	bus_lock(b.bus);
+	pci_bus_set_express(b.host.pci);
+	bus_unlock(b.bus);
+	board_add(&b, "ich9");
+	port = board_add(&b, "root-port");
+	exp = pci_bus_func(b.host.pci, PORT)->express;
+	bus_lock(b.bus);
+	root_port_watch(port, count_off, &off);
+	g_assert_true(root_port_free(port));
+	pci_func_init(&f, NULL, &(struct pci_ident){.vendor = 7, .device = 8});
+	g_assert_cmpint(pci_func_plug(&f, root_port_bus(port), -1), ==, 0);
+	root_port_changed(port);
+	g_assert_false(root_port_free(port));
+	bus_unlock(b.bus);
+	sta = conf(&b, PORT, exp + 0x18) >> 16;
+	g_assert_cmphex(sta, ==, 0x0148);
+	/* on, with its lamp; what was told is taken back */
+	conf_set(&b, PORT, exp + 0x18, 0x01480120);
+	g_assert_cmphex(conf(&b, PORT, exp + 0x18) >> 16, ==, 0x0040);
+	/* nobody has asked: going off means nothing */
+	conf_set(&b, PORT, exp + 0x18, 0x0720);
+	conf_set(&b, PORT, exp + 0x18, 0x0120);
+	g_assert_cmpuint(off, ==, 0);
+	bus_lock(b.bus);
+	root_port_ask(port);
+	bus_unlock(b.bus);
+	g_assert_cmphex(conf(&b, PORT, exp + 0x18) >> 16, ==, 0x0041);
+	conf_set(&b, PORT, exp + 0x18, 0x00010520);
+	g_assert_cmpuint(off, ==, 0);
+	conf_set(&b, PORT, exp + 0x18, 0x0720);
+	g_assert_cmpuint(off, ==, 1);
+	bus_lock(b.bus);
+	g_assert_true(root_port_is_off(port));
+	pci_func_unplug(&f);
+	root_port_changed(port);
+	g_assert_false(root_port_is_off(port));
+	bus_unlock(b.bus);
+	g_assert_cmphex(conf(&b, PORT, exp + 0x18) >> 16, ==, 0x0108);
+	board_fini(&b);
+}
+
 /* A card behind a root port: numbers, windows, pins, presence. */
 static void test_root_port(void)
 {
@@ -557,5 +612,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/ich9/pirqs", test_ich9_pirqs);
 	g_test_add_func("/ich9/acpi", test_ich9_acpi);
 	g_test_add_func("/root-port/behind", test_root_port);
+	g_test_add_func("/root-port/slot", test_root_port_slot);
 	return g_test_run();
 }

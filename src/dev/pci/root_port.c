@@ -28,23 +28,30 @@
 #define LNKCAP_PORT(n)	       ((uint32_t)(n) << 24)
 #define LNKSTA_ACTIVE	       0x2000
 /* Attention button, power controller, both indicators, surprise, hot plug */
-#define SLTCAP_BITS    0x0000007bu
-#define SLTCAP_NCCS    0x00040000u
-#define SLTCAP_SLOT(n) ((uint32_t)(n) << 19)
-#define SLTCTL_BITS    0x17ff
-#define SLTCTL_RESET   0x07c0 /* indicators and power off */
-#define SLTCTL_HPIE    0x0020
-#define SLTCTL_EVENTS  0x100f
-#define SLTSTA_W1C     0x011f
-#define SLTSTA_DLLSC   0x0100
-#define SLTSTA_PRESENT 0x0040
-#define RTCTL_BITS     0x000f
+#define SLTCAP_BITS	 0x0000007bu
+#define SLTCAP_NCCS	 0x00040000u
+#define SLTCAP_SLOT(n)	 ((uint32_t)(n) << 19)
+#define SLTCTL_BITS	 0x17ff
+#define SLTCTL_RESET	 0x07c0 /* indicators and power off */
+#define SLTCTL_HPIE	 0x0020
+#define SLTCTL_EVENTS	 0x100f
+#define SLTCTL_POWER_OFF 0x0400
+#define SLTCTL_LAMP	 0x0300 /* the power indicator; all set: off */
+#define SLTSTA_BUTTON	 0x0001
+#define SLTSTA_PDC	 0x0008
+#define SLTSTA_W1C	 0x011f
+#define SLTSTA_DLLSC	 0x0100
+#define SLTSTA_PRESENT	 0x0040
+#define RTCTL_BITS	 0x000f
 
 struct root_port {
 	struct dev dev;
 	struct pci_func pci;
 	struct pci_bus *behind;
 	bool event; /* what the interrupt says */
+	bool asked; /* the button was pressed, the card is still there */
+	void (*off)(void *opaque);
+	void *off_opaque;
 };
 
 struct pci_bus *root_port_bus(struct dev *d)
@@ -95,6 +102,54 @@ static void root_port_update(struct root_port *p)
 	p->event = event;
 }
 
+/* ---- cards that come and go ---- */
+
+bool root_port_free(const struct dev *d)
+{
+	return !((const struct root_port *)d)->behind->func[0];
+}
+
+static void root_port_tell(struct root_port *p, uint16_t events)
+{
+	root_port_set16(&p->pci, EXP_SLTSTA,
+		root_port_get16(&p->pci, EXP_SLTSTA) | events);
+	root_port_update(p);
+}
+
+void root_port_changed(struct dev *d)
+{
+	struct root_port *p = (struct root_port *)d;
+
+	p->asked = false;
+	root_port_tell(p, SLTSTA_PDC | SLTSTA_DLLSC);
+}
+
+void root_port_ask(struct dev *d)
+{
+	struct root_port *p = (struct root_port *)d;
+
+	p->asked = true;
+	root_port_tell(p, SLTSTA_BUTTON);
+}
+
+void root_port_watch(struct dev *d, void (*off)(void *opaque), void *opaque)
+{
+	struct root_port *p = (struct root_port *)d;
+
+	p->off = off;
+	p->off_opaque = opaque;
+}
+
+/* No power, and the lamp that says that the card may be taken out. */
+bool root_port_is_off(const struct dev *d)
+{
+	const struct root_port *p = (const struct root_port *)d;
+	uint16_t ctl = root_port_get16(&p->pci, EXP_SLTCTL);
+
+	return p->asked && (ctl & SLTCTL_POWER_OFF) &&
+	       (ctl & SLTCTL_LAMP) == SLTCTL_LAMP;
+}
+
 /* A reset of the bus resets all behind it (PCI to PCI Bridge 1.2, 3.2.5.17). */
 static void root_port_reset_behind(struct root_port *p)
 {
@@ -115,6 +170,8 @@ static void root_port_config_written(
 		(f->config[PCI_BRIDGE_CONTROL] & PCI_BRIDGE_RESET))
 		root_port_reset_behind(p);
 	root_port_update(p);
+	if (p->off && root_port_is_off(&p->dev))
+		p->off(p->off_opaque);
 }
 
 static void root_port_add_slot(struct root_port *p)
@@ -188,10 +245,11 @@ static void root_port_fini(struct dev *d)
 static const struct state_field root_port_fields[] = {
 	STATE_STRUCT(struct root_port, pci, &pci_func_state),
 	STATE(struct root_port, event),
+	STATE(struct root_port, asked, .since = 2),
 };
 
 static const struct state_list root_port_state =
-	STATE_LIST("root-port", struct root_port, 1, root_port_fields);
+	STATE_LIST("root-port", struct root_port, 2, root_port_fields);
 
 const struct dev_class root_port_class = {
 	.name = "root-port",
