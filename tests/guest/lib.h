@@ -79,6 +79,9 @@ void attempt_all(const struct attempt *list, unsigned n);
 void ok(bool cond, const char *name);
 void ok_eq(word got, word want, const char *name);
 void skip(const char *name, const char *why);
+/* fn judges by clocks, and a host that is busy may stop us where it hurts: what
+ * fails is done again from the start, a few times; the last time counts. */
+void timed(void (*fn)(const void *arg), const void *arg, const char *name);
 /* The last test of all: fn leads to a triple fault. */
 void expect_shutdown(void (*fn)(void));
 void print(const char *s);

@@ -125,8 +125,10 @@ static void check_gate(const struct mode *m)
 		m->reloads ? "a rising gate starts anew" : "it goes on");
 }
 
-static void check_mode(const struct mode *m)
+static void check_mode(const void *arg)
 {
+	const struct mode *m = arg;
+
 	gate(false);
 	control(2, m->mode, false);
 	ok_eq(status(2),
@@ -143,10 +145,11 @@ static void check_mode(const struct mode *m)
 }
 
 /* OUT at the end of a short count. */
-static void check_ends(void)
+static void check_ends(const void *arg)
 {
 	static const uint8_t short_modes[] = {0, 1, 4, 5};
 
+	(void)arg;
 	for (unsigned i = 0; i < 4; i++) {
 		gate(false);
 		control(2, short_modes[i], false);
@@ -171,11 +174,12 @@ static void check_ends(void)
 	}
 }
 
-static void check_periods(void)
+static void check_periods(const void *arg)
 {
 	bool within = true, low = false;
 	uint32_t c;
 
+	(void)arg;
 	gate(true);
 	control(2, 2, false);
 	load(2, 5);
@@ -216,12 +220,13 @@ static void check_periods(void)
 	ok(taken(2), "one behind it is");
 }
 
-static void check_bytes(void)
+static void check_bytes(const void *arg)
 {
 	static const uint8_t rw_bits[] = {0x10, 0x20};
 	struct moment t;
 	uint32_t a;
 
+	(void)arg;
 	gate(false);
 	for (unsigned i = 0; i < 2; i++) {
 		outb(0x43, 0x80 | rw_bits[i]);
@@ -259,10 +264,11 @@ static bool decimal(uint32_t v)
 	       v >> 12 < 10;
 }
 
-static void check_bcd(void)
+static void check_bcd(const void *arg)
 {
 	bool good = true;
 
+	(void)arg;
 	gate(false);
 	control(2, 0, true);
 	load(2, 0x1234);
@@ -282,11 +288,12 @@ static void check_bcd(void)
 	ok(good, "in decimal digits");
 }
 
-static void check_latches(void)
+static void check_latches(const void *arg)
 {
 	struct moment start, first;
 	uint32_t v;
 
+	(void)arg;
 	gate(true);
 	control(2, 0, false);
 	MOMENT(start, load(2, N));
@@ -341,7 +348,7 @@ static void let_in(uint32_t span)
 	while (pm_since(from) < span);
 }
 
-static void check_interrupts(void)
+static void check_interrupts(const void *arg)
 {
 	static const struct {
 		unsigned before, mode, at_once, least, most;
@@ -356,6 +363,7 @@ static void check_interrupts(void)
 	};
 	static const uint8_t icw[] = {0x20, 4, 3};
 
+	(void)arg;
 	outb(0x20, 0x11);
 	for (unsigned i = 0; i < 3; i++)
 		outb(0x21, icw[i]);
@@ -405,18 +413,17 @@ static void check_port_61(void)
 
 void test_main(void)
 {
-	static char head[] = "# mode 0\n";
+	static char name[] = "mode 0";
 
 	for (unsigned i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
-		head[7] = (char)('0' + modes[i].mode);
-		print(head);
-		check_mode(&modes[i]);
+		name[5] = (char)('0' + modes[i].mode);
+		timed(check_mode, &modes[i], name);
 	}
-	check_ends();
-	check_periods();
-	check_bytes();
-	check_bcd();
-	check_latches();
+	timed(check_ends, NULL, "OUT at the end");
+	timed(check_periods, NULL, "periods");
+	timed(check_bytes, NULL, "bytes");
+	timed(check_bcd, NULL, "BCD");
+	timed(check_latches, NULL, "latches");
 	check_port_61();
-	check_interrupts();
+	timed(check_interrupts, NULL, "interrupts");
 }

@@ -82,14 +82,12 @@ static const struct turn {
 		"BCD, 12 h: 1 follows 12; every second rings"},
 };
 
-static void check_turn(const struct turn *t)
+static void check_turn(const void *arg)
 {
+	const struct turn *t = arg;
 	unsigned bad = 0;
 	uint8_t seen;
 
-	print("# ");
-	print(t->name);
-	print("\n");
 	put(REG_B, SET | t->format);
 	for (unsigned i = 0; i < sizeof(places); i++)
 		put(places[i], t->from[i]);
@@ -107,13 +105,7 @@ static void check_turn(const struct turn *t)
 	ok_eq(seen & (UF | IRQF), UF, "which sets UF and asks for nothing");
 	ok_eq(seen & AF, t->rings ? AF : 0, "the alarm");
 	for (unsigned i = 0; i < sizeof(places); i++)
-		if (get(places[i]) != t->to[i]) {
-			print("# register ");
-			print_hex(places[i]);
-			print("\n");
-			ok_eq(get(places[i]), t->to[i], "the new time");
-			bad++;
-		}
+		bad += get(places[i]) != t->to[i];
 	ok_eq(bad, 0, "the new time is right");
 }
 
@@ -143,11 +135,12 @@ static uint32_t watch_update(void)
 	return pm_since(clear);
 }
 
-static void check_update(void)
+static void check_update(const void *arg)
 {
 	uint32_t from;
 	uint8_t s;
 
+	(void)arg;
 	put(REG_B, H24);
 	restart();
 	s = get(0);
@@ -176,7 +169,7 @@ static void check_update(void)
 }
 
 /* Periods in ticks of 32768 Hz. */
-static void check_periodic(void)
+static void check_periodic(const void *arg)
 {
 	static const struct {
 		uint8_t rate;
@@ -185,6 +178,7 @@ static void check_periodic(void)
 		{1, 128}, {2, 256}, {3, 4}, {6, 32}, {10, 512}, {13, 4096}};
 	unsigned missed = 0, early = 0;
 
+	(void)arg;
 	for (unsigned i = 0; i < sizeof(rates) / sizeof(*rates); i++) {
 		uint32_t span = rates[i].period * 109 + 400, n = 0, from;
 
@@ -224,7 +218,7 @@ static bool comes(uint32_t tenths)
 	return came;
 }
 
-static void check_interrupts(void)
+static void check_interrupts(const void *arg)
 {
 	static const uint8_t icw[][2] = {{0x20, 0x11}, {0x21, 0x20}, {0x21, 4},
 		{0x21, 3}, {0xa0, 0x11}, {0xa1, 0x28}, {0xa1, 2}, {0xa1, 3},
@@ -235,6 +229,7 @@ static void check_interrupts(void)
 	} kinds[] = {{PIE, PF, "periodic interrupt"},
 		{UIE, UF, "update interrupt"}, {AIE, AF, "alarm interrupt"}};
 
+	(void)arg;
 	for (unsigned i = 0; i < sizeof(icw) / sizeof(*icw); i++)
 		outb(icw[i][0], icw[i][1]);
 	on_vector(0x28, on_rtc);
@@ -309,9 +304,9 @@ void test_main(void)
 	ok_eq(get(REG_B), H24, "B at the start");
 	check_memory();
 	for (unsigned i = 0; i < sizeof(turns) / sizeof(*turns); i++)
-		check_turn(&turns[i]);
-	check_update();
-	check_periodic();
-	check_interrupts();
+		timed(check_turn, &turns[i], turns[i].name);
+	timed(check_update, NULL, "updates");
+	timed(check_periodic, NULL, "periods");
+	timed(check_interrupts, NULL, "interrupts");
 	check_nmi();
 }
