@@ -198,22 +198,26 @@ static uint32_t flags_in_frame(const struct host_judge *j,
 
 /*
  * FXSAVE and kin, and what is accessed by elements, are many accesses, none of
- * which may be the one that crosses the end of a segment of 4 GiB.  SDM vol.
- * 3, 5.3: in those, accesses beyond the end "may or may not cause the indicated
- * exceptions".
+ * which may be the one that crosses the end of what an address of 16 or 32 bits
+ * reaches.  SDM vol. 3, 5.3: accesses beyond that "may or may not cause the
+ * indicated exceptions".
  */
+#define FXSAVE_BYTES 512
+
 static bool may_wrap(const struct host_case *k, const struct host_fault *h,
 	const struct host_fault *e)
 {
 	struct x86_insn i;
+	uint64_t base;
 
-	if (h->vector != X86_PF ||
-		(e->vector != X86_GP && e->vector != X86_SSF))
+	if (h->vector != X86_PF || k->mode == 8 || h->rip != e->rip ||
+		(e->vector != X86_GP && e->vector != X86_SSF) ||
+		!decode_at(k, h->rip, &i))
 		return false;
-	return k->mode == 4 && h->rip == e->rip && decode_at(k, h->rip, &i) &&
-	       (i.op == X86_OP_FXSAVE || i.op == X86_OP_FXRSTOR || i.aaa ||
+	base = host_segs.base[i.seg];
+	return (i.op == X86_OP_FXSAVE || i.op == X86_OP_FXRSTOR || i.aaa ||
 		       i.def->attr & X86_AT_X87) &&
-	       host_segs.base[i.seg];
+	       (k->mode == 4 ? base : h->cr2 - base + FXSAVE_BYTES > 0x10000);
 }
 
 static unsigned compare_fault(const struct host_judge *j,
