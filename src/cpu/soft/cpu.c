@@ -32,9 +32,8 @@ struct soft_cpu *soft_cpu_alloc(struct soft_vm *vm, struct bus_cpu *bc)
 	c->phys_bits = vm->model->phys_bits;
 	c->a20 = bus_a20_mask(vm->bus);
 	e = &c->tlb[0][0][0];
-	for (unsigned i = 0; i < SOFT_NMODES * SOFT_NACCESS * SOFT_TLB_SIZE;
-		i++)
-		e[i].tag = soft_tlb_empty(i);
+	for (unsigned i = 0; i < SOFT_NMODES * SOFT_NACCESS; i++)
+		e[i * SOFT_TLB_SIZE].tag = soft_tlb_empty(0);
 	x86_state_reset(&c->st, false, bc->index == 0);
 	soft_update_mode(c);
 	soft_update_dr7(c);

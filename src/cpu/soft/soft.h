@@ -28,14 +28,13 @@
  * One array per access and mode.  An entry hits a access of n bytes at linear
  * address a if (a ^ tag) <= 4096 - n (unsigned 64-bit): same page, no page
  * crossing.  Then host = a + addend.  Empty: tag = soft_tlb_empty(index), which
- * never hits: it is not canonical, and an address that equals it nevertheless
- * (guests may compute any) belongs to another index.  Pages that are not
- * memory, for writes pages that hold translated code, and for accesses that a
- * data breakpoint in the page watches, never get an entry.
- * A and D bits are set before an entry is made (write entries only after D is
- * set).
+ * never hits: the addresses around it belong to another index.  It is 0 for all
+ * but the first, so that an array that nobody uses takes no memory.  Pages that
+ * are not memory, for writes pages that hold translated code, and for accesses
+ * that a data breakpoint in the page watches, never get an entry. A and D bits
+ * are set before an entry is made (write entries only after D is set).
  */
-#define SOFT_TLB_BITS 12
+#define SOFT_TLB_BITS 14
 #define SOFT_TLB_SIZE (1u << SOFT_TLB_BITS)
 
 struct soft_tlb_entry {
@@ -78,7 +77,7 @@ static inline unsigned soft_tlb_index(gva_t a)
 
 static inline uint64_t soft_tlb_empty(unsigned index)
 {
-	return 1ull << 63 | (~index & 1u) << 12;
+	return (uint64_t)!index << 12;
 }
 
 /* ---- the processor ---- */
@@ -242,7 +241,7 @@ struct soft_cpu {
 	 * global since the last flush, each once, as tlb_local says: so a
 	 * change of address spaces costs what was used.  More than fit: the
 	 * arrays go that tlb_used_local tells. */
-	uint16_t tlb_journal[SOFT_TLB_JOURNAL];
+	uint32_t tlb_journal[SOFT_TLB_JOURNAL];
 	uint32_t tlb_nfills;
 	uint64_t tlb_local[SOFT_NMODES * SOFT_NACCESS * SOFT_TLB_SIZE / 64];
 	bool tlb_used_local[SOFT_NMODES][SOFT_NACCESS];

@@ -12,8 +12,9 @@
 
 static void soft_tlb_clear_array(struct soft_tlb_entry *e)
 {
-	for (unsigned i = 0; i < SOFT_TLB_SIZE; i++)
+	for (unsigned i = 1; i < SOFT_TLB_SIZE; i++)
 		e[i].tag = soft_tlb_empty(i);
+	e->tag = soft_tlb_empty(0);
 }
 
 /* Drop the arrays that used tells, or what the journal does. */
@@ -31,7 +32,7 @@ static void soft_tlb_clear(struct soft_cpu *c, const bool *used, bool all)
 	for (unsigned i = 0; i < c->tlb_nfills; i++) {
 		unsigned slot = c->tlb_journal[i];
 
-		flat[slot].tag = soft_tlb_empty(slot);
+		flat[slot].tag = soft_tlb_empty(slot % SOFT_TLB_SIZE);
 		c->tlb_local[slot / 64] = 0;
 	}
 }
