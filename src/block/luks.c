@@ -233,6 +233,11 @@ static void luks_free(struct luks *l)
 	g_free(l);
 }
 
+static struct blk *luks_below(struct blk *b)
+{
+	return ((struct luks *)b)->below;
+}
+
 static void luks_close(struct blk *b)
 {
 	struct luks *l = (struct luks *)b;
@@ -251,6 +256,7 @@ static const struct blk_ops luks_ops = {
 	.discard = luks_discard,
 	.close = luks_close,
 	.resize = luks_resize,
+	.below = luks_below,
 };
 
 /* ---- opening ---- */

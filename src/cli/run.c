@@ -395,7 +395,9 @@ const struct cli_flag cli_run_flags[] = {
 		"a disk; options format=raw|qcow2|vhd|vhdx|vdi|vmdk, "
 		"bus=virtio|nvme|scsi|sata|ide|usb (or a place: ide0:1, sata3, "
 		"scsi12, usb1), hba=virtio|lsi (of scsi), readonly, snapshot, "
-		"key-file=FILE (opens an encrypted image), "
+		"key-file=FILE (opens an encrypted image), iops=N and bps=SIZE "
+		"(most requests and bytes a second), burst=TIME (of idleness "
+		"that may be made up for), "
 		"serial=S, bootindex=N (boots "
 		"before all without, the lowest first)",
 		"@file", set_disk},

@@ -106,6 +106,7 @@ int cli_nmi(void *ctx, GError **err)
 /* KEY=VALUE as the request wants it. */
 static bool set_body(JsonObject *body, const char *word, GError **err)
 {
+	g_autofree char *drive = NULL, *key = NULL, *value = NULL;
 	unsigned share;
 
 	if (g_str_has_prefix(word, "engine=")) {
@@ -118,13 +119,19 @@ static bool set_body(JsonObject *body, const char *word, GError **err)
 		json_object_set_int_member(body, "cpu_limit", share);
 		return true;
 	}
+	if (cli_drive_setting(word, &drive, &key, &value)) {
+		json_object_set_string_member(body, "drive", drive);
+		json_object_set_string_member(body, "key", key);
+		json_object_set_string_member(body, "value", value);
+		return true;
+	}
 	if (g_str_has_prefix(word, "joystick=")) {
 		json_object_set_string_member(body, "joystick", word + 9);
 		return true;
 	}
 	conf_error_set(err, CONF_ERROR_USAGE, NULL,
-		"write engine=bt, engine=interp, engine=kvm, cpu-limit=50% or "
-		"joystick=128,128",
+		"write engine=bt, engine=interp, engine=kvm, cpu-limit=50%, "
+		"disk0.iops=500 (or bps, burst) or joystick=128,128",
 		"'%s' cannot be set", word);
 	return false;
 }
@@ -150,7 +157,9 @@ static int set_stored(struct running *r, GError **err)
 
 	if (status || !runs)
 		return status;
-	if (!strncmp(what, "engine=", 7) || !strncmp(what, "cpu-limit=", 10))
+	if (cli_drive_setting(what, NULL, NULL, NULL) ||
+		!strncmp(what, "engine=", 7) ||
+		!strncmp(what, "cpu-limit=", 10))
 		return set_running(r, err);
 	fprintf(stderr, "vmeste: '%s' runs; this counts from its next start\n",
 		name);

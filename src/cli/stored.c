@@ -674,13 +674,48 @@ int cli_show(void *ctx, GError **err)
 
 /* ---- changing settings ---- */
 
+bool cli_drive_setting(const char *word, char **drive, char **key, char **value)
+{
+	g_autoptr(GRegex) r =
+		g_regex_new("^((?:disk|cd|floppy)[0-9]+)[.](iops|bps|burst)"
+			    "=(.*)$",
+			0, 0, NULL);
+	g_autoptr(GMatchInfo) m = NULL;
+	char **to[] = {drive, key, value};
+
+	if (!g_regex_match(r, word, 0, &m))
+		return false;
+	for (int i = 0; i < 3; i++)
+		if (to[i])
+			*to[i] = g_match_info_fetch(m, i + 1);
+	return true;
+}
+
+static bool set_drive(struct node_settings *x, const char *drive,
+	const char *key, const char *value, GError **err)
+{
+	size_t len = strcspn(drive, "0123456789");
+	g_autofree char *kind = g_strndup(drive, len);
+	unsigned n = (unsigned)strtoul(drive + len, NULL, 10);
+
+	if (node_settings_attr(x, strcmp(kind, "cd") ? kind : "cdrom", n, key,
+		    *value && strcmp(value, "off") ? value : NULL))
+		return true;
+	conf_error_set(err, CONF_ERROR_NOT_FOUND, NULL,
+		"vmeste show lists the drives", "there is no drive %s", drive);
+	return false;
+}
+
 static bool set_one(struct node_settings *x, const char *what, GError **err)
 {
+	g_autofree char *drive = NULL, *key = NULL, *value = NULL;
 	const char *eq = strchr(what, '=');
 	g_autofree char *flag =
 		eq ? g_strndup(what, (gsize)(eq - what)) : g_strdup(what);
 	g_autofree char *cwd = g_get_current_dir();
 
+	if (cli_drive_setting(what, &drive, &key, &value))
+		return set_drive(x, drive, key, value, err);
 	if (!eq || !node_setting_known(flag)) {
 		conf_error_set(err, CONF_ERROR_USAGE, NULL,
 			"write KEY=VALUE with a flag of vmeste run as key, for "

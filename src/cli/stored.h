@@ -32,6 +32,9 @@ int cli_stored_background(const struct cli_background *b, GError **err);
 int cli_stored_wait(int fd, GError **err);
 /* Change one setting for good: "mem=2G", or back to its default: "mem=". */
 int cli_stored_set(const char *name, const char *what, GError **err);
+/* "disk0.iops=500" in parts (any may be NULL), to be freed. */
+bool cli_drive_setting(
+	const char *word, char **drive, char **key, char **value);
 /* "off", "running", "crashed", "saved" */
 const char *cli_stored_state(const char *name);
 

@@ -56,7 +56,9 @@ static const char *const set_examples[] = {"vmeste set web engine=interp",
 	"Let the reference interpreter go on with the guest",
 	"vmeste set web engine=bt", "And the translator again",
 	"vmeste set game cpu-limit=5%",
-	"Let its processors run a twentieth of the time", NULL};
+	"Let its processors run a twentieth of the time",
+	"vmeste set web disk0.bps=20M", "Leave something of the disk to others",
+	NULL};
 static const char *const dump_examples[] = {"vmeste dump web web.core",
 	"All memory and registers, by physical address",
 	"vmeste dump --virtual web k.core && gdb vmlinux k.core",
@@ -393,6 +395,10 @@ const struct cli_verb cli_verbs[] = {
 		.text = "KEY is a flag of vmeste run that may be given once; a machine with a folder keeps the value, and an empty one is the default. It counts from the next start. Of a running machine these change at once: engine=bt, engine=interp or engine=kvm makes another engine go on with the guest, which does not notice. For engine=kvm, and from it, the machine must have been started with --engine E,change=on.\n"
 			"cpu-limit=SHARE gives each processor so much of the "
 			"time, cpu-limit=off all of it.\n"
+			"disk0.iops=N and disk0.bps=SIZE are the most requests "
+			"and bytes that a drive (disk0, cd0, floppy0) may do "
+			"in a second, or off; disk0.burst=TIME for how long "
+			"what it did not do may be made up for.\n"
 			"joystick=X,Y or joystick=X,Y,BUTTONS moves the stick "
 			"of a machine with --gameport on: 0 to 255, the middle "
 			"is 128; buttons 1 to 4 are bits of a number.",

@@ -91,6 +91,44 @@ enum conf_format conf_format_by_name(const char *path)
 	return CONF_FORMAT_RAW;
 }
 
+bool conf_drive_limit(
+	struct conf_drive *d, const char *key, const char *value, GError **err)
+{
+	bool iops = !strcmp(key, "iops"), bps = !strcmp(key, "bps");
+	bool burst = !strcmp(key, "burst"), ok;
+	uint64_t v = 0, least = bps ? CONF_MIN_BPS : 1;
+	uint64_t most = burst ? CONF_MAX_BURST_MS : CONF_MAX_RATE;
+
+	if (!iops && !bps && !burst)
+		return false;
+	ok = !*value || !strcmp(value, "off") ||
+	     (burst ? conf_parse_time(value, &v, NULL)
+		    : conf_parse_size(value, &v, NULL) && v >= least);
+	if (!ok || v > most) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			bps ? "less than 64K in a second is too little" : NULL,
+			"write for example iops=500, bps=20M, burst=1s, or off",
+			"bad %s '%s'", key, value);
+		return false;
+	}
+	*(iops ? &d->iops : bps ? &d->bps : &d->burst_ms) = v;
+	return true;
+}
+
+static bool drive_limits(
+	struct conf_drive *d, const struct conf_options *o, GError **err)
+{
+	static const char *const keys[] = {"iops", "bps", "burst"};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
+		const char *v = conf_options_get(o, keys[i]);
+
+		if (v && !conf_drive_limit(d, keys[i], v, err))
+			return false;
+	}
+	return true;
+}
+
 static bool drive_options(
 	struct conf_drive *d, const struct conf_options *o, GError **err)
 {
@@ -137,7 +175,8 @@ static bool drive_options(
 	}
 	if (!conf_bootindex_parse(o, &d->bootindex, err))
 		return false;
-	return drive_flag(o, "readonly", &d->readonly, err) &&
+	return drive_limits(d, o, err) &&
+	       drive_flag(o, "readonly", &d->readonly, err) &&
 	       drive_flag(o, "snapshot", &d->snapshot, err);
 }
 
@@ -145,7 +184,8 @@ bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
 	const char *text, GError **err)
 {
 	static const char *const keys[] = {"format", "bus", "hba", "readonly",
-		"snapshot", "serial", "bootindex", "key-file", NULL};
+		"snapshot", "serial", "bootindex", "key-file", "iops", "bps",
+		"burst", NULL};
 	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
 	struct conf_drive *d;
 

@@ -28,9 +28,12 @@
 #define CONF_MAX_NIC_QUEUES 8 /* pairs */
 #define CONF_MAX_SERIAL	    4
 #define CONF_MAX_LPT	    3
-#define CONF_SERIAL_BYTES   20 /* of a disk's serial number */
-#define CONF_MAX_USB	    4  /* controllers */
-#define CONF_MAX_PLUGS	    64 /* USB devices */
+#define CONF_SERIAL_BYTES   20		 /* of a disk's serial number */
+#define CONF_MAX_USB	    4		 /* controllers */
+#define CONF_MAX_PLUGS	    64		 /* USB devices */
+#define CONF_MAX_RATE	    (1ull << 40) /* requests or bytes a second */
+#define CONF_MIN_BPS	    65536
+#define CONF_MAX_BURST_MS   3600000
 
 /* Places on a bus.  IDE: channel * 2 + unit. */
 #define CONF_IDE_SLOTS	    4
@@ -211,6 +214,9 @@ struct conf_drive {
 	bool readonly; /* the guest sees a read-only drive */
 	bool snapshot; /* writes go to cow.fd (empty, unlinked) and vanish */
 	struct conf_file cow;
+	/* What it may do in a second, and for how long what it did not do may
+	 * be made up for; 0: no limit, the usual. */
+	uint64_t iops, bps, burst_ms;
 	struct conf_file key; /* opens LUKS on the image; absent: none */
 	/* An empty file that becomes the disk's image as the machine starts:
 	 * a qcow2 on `file`, which is only read then and called top_backing
@@ -373,6 +379,11 @@ bool conf_drives_place(struct conf_machine *m, GError **err);
 /* Give ISA cards that name none their ports and interrupts; two in one place
  * are errors. */
 bool conf_nics_place(struct conf_machine *m, GError **err);
+/* iops=, bps= or burst=; an empty value or "off": none.  False without *err:
+ * another key. */
+bool conf_drive_limit(
+	struct conf_drive *d, const char *key, const char *value, GError **err);
+
 /* "disk0", "cd1", "floppy0": drive n of the machine among those of its medium.
  * Free with g_free. */
 char *conf_drive_name(const struct conf_machine *m, guint n);

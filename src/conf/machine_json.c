@@ -79,6 +79,9 @@ static JsonObject *drive_to_json(const struct conf_drive *d, GArray *fds)
 	put_file(o, "top", &d->top, fds);
 	put_string(o, "top_backing", d->top_backing);
 	put_file(o, "key", &d->key, fds);
+	json_object_set_int_member(o, "iops", (gint64)d->iops);
+	json_object_set_int_member(o, "bps", (gint64)d->bps);
+	json_object_set_int_member(o, "burst", (gint64)d->burst_ms);
 	return o;
 }
 
@@ -488,6 +491,9 @@ static void add_drive(struct reader *r, JsonObject *o, void *list)
 	get_file(r, o, "top", &d->top);
 	take_string(r, o, "top_backing", &d->top_backing);
 	get_file(r, o, "key", &d->key);
+	d->iops = get_int(r, o, "iops", CONF_MAX_RATE, 0);
+	d->bps = get_int(r, o, "bps", CONF_MAX_RATE, 0);
+	d->burst_ms = get_int(r, o, "burst", CONF_MAX_BURST_MS, 0);
 }
 
 static void add_plug(struct reader *r, JsonObject *o, void *list)

@@ -108,6 +108,22 @@ static const xmlChar *X(const char *text)
 	return (const xmlChar *)text;
 }
 
+bool node_settings_attr(struct node_settings *s, const char *element,
+	unsigned n, const char *attr, const char *value)
+{
+	xmlNode *e = root_of(s)->children;
+
+	for (; e; e = e->next)
+		if (e->type == XML_ELEMENT_NODE &&
+			xmlStrEqual(e->name, X(element)) && !n--)
+			break;
+	if (e && value)
+		xmlSetProp(e, X(attr), X(value));
+	else if (e)
+		xmlUnsetProp(e, X(attr));
+	return e != NULL;
+}
+
 /* ---- reading and writing ---- */
 
 struct node_settings *node_settings_new(const char *name)

@@ -47,6 +47,10 @@ void node_settings_drop(struct node_settings *s, const char *flag);
 /* May the flag be kept, and may it be given several times? */
 bool node_setting_known(const char *flag);
 bool node_setting_repeats(const char *flag);
+/* An attribute (NULL: take it away) of element n of those of that name; false:
+ * there is none. */
+bool node_settings_attr(struct node_settings *s, const char *element,
+	unsigned n, const char *attr, const char *value);
 /* Does its value begin with a path? */
 bool node_setting_is_path(const char *flag);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "block/blk.h"
+#include "block/meter.h"
 #include "conf/error.h"
 #include "dev/pci/root_port.h"
 #include "dev/storage/ahci.h"
@@ -260,6 +260,13 @@ bool board_add_drives(struct machine *m, GError **err)
 		if (!add_drive(m, i, err))
 			return false;
 	return true;
+}
+
+void board_hurry_drives(struct machine *m, bool on)
+{
+	for (unsigned i = 0; i < m->board.ndrives; i++)
+		if (m->board.drive[i].blk)
+			meter_hurry(m->board.drive[i].blk, on);
 }
 
 void board_close_drives(struct machine *m)

@@ -431,6 +431,7 @@ void board_pc_fini(struct machine *m)
 {
 	struct board *b = &m->board;
 
+	board_hurry_drives(m, true);
 	bus_lock(m->bus);
 	while (b->ndevs)
 		dev_free(b->dev[--b->ndevs]);
@@ -455,9 +456,11 @@ void board_pc_reset(struct machine *m)
 	struct board *b = &m->board;
 
 	bus_set_a20(m->bus, true);
+	board_hurry_drives(m, true);
 	for (unsigned i = 0; i < b->ndevs; i++)
 		if (b->dev[i]->cls->reset)
 			b->dev[i]->cls->reset(b->dev[i]);
+	board_hurry_drives(m, false);
 	/* A BIOS lets it decode its ports; OVMF takes that for done. */
 	if (b->ide && m->conf->firmware == CONF_FIRMWARE_UEFI)
 		ide_enable(b->ide);

@@ -223,15 +223,21 @@ static bool do_set(
 {
 	const char *engine = wire_msg_string(q, "engine");
 	const char *stick = wire_msg_string(q, "joystick");
+	const char *drive = wire_msg_string(q, "drive");
+	const char *key = wire_msg_string(q, "key");
+	const char *value = wire_msg_string(q, "value");
 	gint64 limit = wire_msg_int(q, "cpu_limit", -1);
 
+	if (drive && key && value)
+		return media_limit(c->m, drive, key, value, err);
 	if (stick)
 		return set_joystick(c->m, stick, err);
 	if (limit >= 0 && limit <= CONF_LIMIT_FULL)
 		return limit_set(c->m, (unsigned)limit, err);
 	if (!engine) {
 		conf_error_set(err, CONF_ERROR_USAGE, NULL,
-			"set engine=NAME, cpu-limit=SHARE or joystick=X,Y",
+			"set engine=NAME, cpu-limit=SHARE, joystick=X,Y or "
+			"disk0.iops=N",
 			"nothing to set");
 		return false;
 	}

@@ -8,6 +8,7 @@
 
 #include "block/image.h"
 #include "block/luks.h"
+#include "block/meter.h"
 #include "conf/error.h"
 #include "dev/storage/fdc.h"
 #include "vmm/priv.h"
@@ -145,6 +146,13 @@ static struct blk *put_top(struct conf_drive *d, struct blk *b, GError **err)
 	return live;
 }
 
+static struct meter_limits limits_of(const struct conf_drive *d)
+{
+	return (struct meter_limits){.iops = d->iops,
+		.bps = d->bps,
+		.burst_ms = d->burst_ms ? d->burst_ms : METER_BURST_MS};
+}
+
 /* The disk that lies encrypted on b, if there is a key.  b is consumed. */
 static struct blk *unlock(struct conf_drive *d, struct blk *b, GError **err)
 {
@@ -195,6 +203,11 @@ struct blk *media_open(struct machine *m, int drive, struct conf_drive *d,
 		close(lock);
 	*image = b;
 	b = unlock(d, b, err);
+	if (b) {
+		const struct meter_limits limits = limits_of(d);
+
+		b = meter_new(b, &limits);
+	}
 	if (b && !check_content(d, b, err))
 		g_clear_pointer(&b, blk_close);
 	if (!b)
@@ -239,6 +252,9 @@ bool media_change(struct machine *m, const char *drive, struct conf_drive *d,
 	if (d) {
 		d->media = to->conf->media;
 		d->readonly |= to->conf->readonly;
+		d->iops = to->conf->iops;
+		d->bps = to->conf->bps;
+		d->burst_ms = to->conf->burst_ms;
 		b = media_open(m, -1, d, &image, err);
 		if (!b)
 			return false;
@@ -256,5 +272,30 @@ bool media_change(struct machine *m, const char *drive, struct conf_drive *d,
 		"the guest uses the disc; it has been asked to let it go",
 		"try again when it has, or add --force",
 		"the drive %s is locked", drive);
+	return false;
+}
+
+/* ---- limits ---- */
+
+bool media_limit(struct machine *m, const char *drive, const char *key,
+	const char *value, GError **err)
+{
+	for (unsigned i = 0; i < m->board.ndrives; i++) {
+		struct board_drive *d = &m->board.drive[i];
+		struct meter_limits limits;
+
+		if (strcmp(d->name, drive) != 0)
+			continue;
+		if (!conf_drive_limit(d->conf, key, value, err))
+			return false;
+		limits = limits_of(d->conf);
+		if (d->blk)
+			meter_limit(d->blk, &limits);
+		return true;
+	}
+	conf_error_set(err, CONF_ERROR_NOT_FOUND, NULL,
+		"they are called disk0, cd0, floppy0, ... in the order of the "
+		"flags of vmeste run",
+		"there is no drive %s", drive);
 	return false;
 }

@@ -181,6 +181,12 @@ bool usb_tree_add_hubs(
 	struct machine *m, const struct dev_host *host, GError **err);
 void usb_tree_end(struct machine *m);
 
+/* Let nothing be held back by limits while somebody waits for all requests. */
+void board_hurry_drives(struct machine *m, bool on);
+/* disk0.iops=500: of a drive that runs. */
+bool media_limit(struct machine *m, const char *drive, const char *key,
+	const char *value, GError **err);
+
 /* ---- media.c: images, and discs that come and go ---- */
 
 /* Take the descriptor out. */

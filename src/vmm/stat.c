@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "block/meter.h"
 #include "vmm/priv.h"
 
 void stat_info(struct machine *m, GString *out)
@@ -69,6 +70,42 @@ static void stat_add(JsonObject *o, const struct cpu_stats *s)
 	}
 }
 
+static void stat_put(
+	JsonObject *o, const char *drive, const char *name, uint64_t v)
+{
+	g_autofree char *key = g_strdup_printf("%s.%s", drive, name);
+
+	if (v)
+		json_object_set_int_member(o, key, (gint64)v);
+}
+
+static void stat_drives(struct machine *m, JsonObject *o)
+{
+	static const char *const names[METER_NWHAT][3] = {
+		{"reads", "read_bytes", "read_ns"},
+		{"writes", "write_bytes", "write_ns"},
+		{"discards", "discard_bytes", "discard_ns"},
+		{"flushes", NULL, "flush_ns"}};
+
+	for (unsigned i = 0; i < m->board.ndrives; i++) {
+		const struct board_drive *d = &m->board.drive[i];
+		struct meter_stat s;
+
+		if (!d->blk)
+			continue;
+		meter_stat(d->blk, &s);
+		for (unsigned k = 0; k < METER_NWHAT; k++) {
+			const struct meter_count *c = &s.count[k];
+
+			stat_put(o, d->name, names[k][0], c->requests);
+			if (names[k][1])
+				stat_put(o, d->name, names[k][1], c->bytes);
+			stat_put(o, d->name, names[k][2], c->ns);
+		}
+		stat_put(o, d->name, "held_ns", s.held_ns);
+	}
+}
+
 JsonObject *stat_json(struct machine *m, int cpu)
 {
 	g_autofree struct cpu_stat *list =
@@ -80,6 +117,8 @@ JsonObject *stat_json(struct machine *m, int cpu)
 		m->engine->vm_stats(m->vm, &s);
 		stat_add(o, &s);
 	}
+	if (cpu < 0)
+		stat_drives(m, o);
 	for (unsigned i = 0; i < m->ncpus; i++) {
 		if (cpu >= 0 && i != (unsigned)cpu)
 			continue;

@@ -248,6 +248,7 @@ bool state_save_processors(struct machine *m, state_part_fn *part, void *opaque)
 
 void state_drain(struct machine *m)
 {
+	board_hurry_drives(m, true);
 	bus_lock(m->bus);
 	/* What one device ends may give another something to do. */
 	for (unsigned round = 0; round < 2; round++)
@@ -255,6 +256,7 @@ void state_drain(struct machine *m)
 			if (m->board.dev[i]->cls->drain)
 				m->board.dev[i]->cls->drain(m->board.dev[i]);
 	bus_unlock(m->bus);
+	board_hurry_drives(m, false);
 }
 
 /* ---- loading ---- */
