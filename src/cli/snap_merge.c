@@ -18,7 +18,8 @@
 #include "cli/verb.h"
 #include "conf/error.h"
 
-#define SMALL (64u << 11) /* of 512 bytes: what is moved at once */
+#define MAX_DEPTH 64
+#define SMALL	  (64u << 11) /* of 512 bytes: what is moved at once */
 
 /* ---- jobs ---- */
 
@@ -97,10 +98,17 @@ static void replace(GPtrArray *disks, const char *from, const char *to)
 }
 
 /* Children of `from` stand on `to`: on the same, or on another that shows the
- * same but has another identity now. */
-static bool adopt(
-	struct snaps *s, const char *from, struct node_image *to, GError **err)
+ * same but has another identity now.  Being told so gives a VHDX another one
+ * itself, so that its children are told next. */
+static bool adopt(struct snaps *s, const char *from, struct node_image *to,
+	unsigned depth, GError **err)
 {
+	if (depth > MAX_DEPTH) {
+		conf_error_set(err, CONF_ERROR_FAILED,
+			"images stand on one another in a circle", NULL,
+			"snapshots.xml of '%s' is damaged", s->name);
+		return false;
+	}
 	for (guint i = 0; i < s->t->images->len; i++) {
 		struct node_image *g = g_ptr_array_index(s->t->images, i);
 
@@ -112,6 +120,9 @@ static bool adopt(
 			return false;
 		g_free(g->on);
 		g->on = g_strdup(to->file);
+		if (strcmp(g->format, "qcow2") &&
+			!adopt(s, g->file, g, depth + 1, err))
+			return false;
 	}
 	return true;
 }
@@ -120,7 +131,7 @@ static bool merge_up(struct snaps *s, struct node_image *from,
 	struct node_image *to, GError **err)
 {
 	if (!rebase(s, to, from->on, false, err) ||
-		!adopt(s, to->file, to, err))
+		!adopt(s, to->file, to, 0, err))
 		return false;
 	g_free(to->on);
 	to->on = g_strdup(from->on);
@@ -136,7 +147,7 @@ static bool merge_down(struct snaps *s, struct node_image *from,
 	g_autoptr(GPtrArray) tops = node_disks_new();
 
 	/* before its children leave it */
-	if (!commit(s, from, to, err) || !adopt(s, from->file, to, err))
+	if (!commit(s, from, to, err) || !adopt(s, from->file, to, 0, err))
 		return false;
 	for (guint i = 0; i < s->drives->len; i++) {
 		const struct snap_drive *d = g_ptr_array_index(s->drives, i);

@@ -1,4 +1,5 @@
 """Machines that live in folders, in a home of the test's own."""
+import itertools
 import json
 import os
 import pathlib
@@ -32,6 +33,9 @@ def create(name, *words):
 
 def state(name):
     return {m["name"]: m for m in json.loads(run("ls", "-o", "json"))}[name]
+
+
+NUMBERS = itertools.count(1)
 
 
 class Console:
@@ -72,7 +76,7 @@ class Console:
 
     def command(self, line, timeout=120):
         """A shell command's output.  What is typed does not have the marks."""
-        self.n = getattr(self, "n", 0) + 1
+        self.n = next(NUMBERS)  # what a saved guest still has to say is old
         at = len(self.log)
         self.ask(f"echo be''gin{self.n}; {line}; echo en''d{self.n}.",
                  f"end{self.n}\\.", timeout)
