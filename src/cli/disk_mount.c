@@ -284,46 +284,6 @@ static bool need_two(const struct mounting *s, GError **err)
 	return false;
 }
 
-int cli_disk_mount(void *ctx, GError **err)
-{
-	struct mounting *s = ctx;
-	struct cli_disk_job *j;
-	struct wire_msg *m = NULL;
-
-	if (!need_two(s, err) || !check_folder(s->words.word[1], err))
-		return conf_error_status(*err);
-	if (s->rw && s->snapshot) {
-		conf_error_set(err, CONF_ERROR_USAGE,
-			"snapshots inside an image stay as they are",
-			"leave out --rw, or copy it: vmeste disk convert "
-			"--snapshot",
-			"a snapshot cannot be written to");
-		return CONF_ERROR_USAGE;
-	}
-	j = cli_disk_new("mount");
-	j->serves = true;
-	j->background = !s->foreground;
-	j->mount = mount_folder;
-	j->opaque = s;
-	json_object_set_int_member(j->body, "uid", getuid());
-	json_object_set_int_member(j->body, "gid", getgid());
-	if (cli_disk_add(j, "src", s->words.word[0], s->format, s->rw, err) &&
-		cli_disk_add_key(j, "src", s->key_file, err)) {
-		if (s->snapshot)
-			json_object_set_string_member(
-				json_object_get_object_member(j->images, "src"),
-				"snapshot", s->snapshot);
-		m = cli_disk_run(j, err);
-	}
-	cli_disk_free(j);
-	if (!m)
-		return conf_error_status(*err);
-	wire_msg_free(m);
-	return 0;
-}
-
-/* ---- unmount ---- */
-
 /* \040 in /proc is a blank. */
 static char *unescape(const char *text)
 {
@@ -352,6 +312,76 @@ static bool is_ours(const char *dir)
 	return ours;
 }
 
+static bool unmount(const char *dir, GError **err)
+{
+	const char *const args[] = {FUSERMOUNT, "-u", "--", dir, NULL};
+	int out = memfd_create("said", MFD_CLOEXEC), status = -1;
+	pid_t pid = fusermount_start(args, -1, out, err);
+	g_autofree char *why = NULL;
+
+	if (pid > 0)
+		waitpid(pid, &status, 0);
+	if (pid > 0 && status) {
+		why = said(out);
+		conf_error_set(err, CONF_ERROR_CONFLICT, why,
+			"end what uses files in it, and leave the folder",
+			"cannot unmount %s", dir);
+	}
+	close(out);
+	return status == 0;
+}
+
+/* fusermount3 unmounts what its process left, if it finds it in /etc/mtab. */
+static void leave_nothing(const char *dir)
+{
+	if (dir && is_ours(dir))
+		unmount(dir, NULL);
+}
+
+int cli_disk_mount(void *ctx, GError **err)
+{
+	struct mounting *s = ctx;
+	struct cli_disk_job *j;
+	struct wire_msg *m = NULL;
+	g_autofree char *dir = NULL;
+
+	if (!need_two(s, err) || !check_folder(s->words.word[1], err))
+		return conf_error_status(*err);
+	dir = realpath(s->words.word[1], NULL);
+	if (s->rw && s->snapshot) {
+		conf_error_set(err, CONF_ERROR_USAGE,
+			"snapshots inside an image stay as they are",
+			"leave out --rw, or copy it: vmeste disk convert "
+			"--snapshot",
+			"a snapshot cannot be written to");
+		return CONF_ERROR_USAGE;
+	}
+	j = cli_disk_new("mount");
+	j->serves = true;
+	j->background = !s->foreground;
+	j->mount = mount_folder;
+	j->opaque = s;
+	json_object_set_int_member(j->body, "uid", getuid());
+	json_object_set_int_member(j->body, "gid", getgid());
+	if (cli_disk_add(j, "src", s->words.word[0], s->format, s->rw, err) &&
+		cli_disk_add_key(j, "src", s->key_file, err)) {
+		if (s->snapshot)
+			json_object_set_string_member(
+				json_object_get_object_member(j->images, "src"),
+				"snapshot", s->snapshot);
+		m = cli_disk_run(j, err);
+		if (s->foreground && m)
+			leave_nothing(dir);
+	}
+	cli_disk_free(j);
+	if (!m)
+		return conf_error_status(*err);
+	wire_msg_free(m);
+	return 0;
+}
+
+/* ---- unmount ---- */
+
 /* Its process, to be waited for; -1: none. */
 static int server_of(const char *dir)
 {
@@ -377,25 +407,6 @@ static bool sync_disk(const char *dir, GError **err)
 			"make room, or unmount it by fusermount3 -u",
 			"cannot write what is in %s", dir);
 	return !rc;
-}
-
-static bool unmount(const char *dir, GError **err)
-{
-	const char *const args[] = {FUSERMOUNT, "-u", "--", dir, NULL};
-	int out = memfd_create("said", MFD_CLOEXEC), status = -1;
-	pid_t pid = fusermount_start(args, -1, out, err);
-	g_autofree char *why = NULL;
-
-	if (pid > 0)
-		waitpid(pid, &status, 0);
-	if (pid > 0 && status) {
-		why = said(out);
-		conf_error_set(err, CONF_ERROR_CONFLICT, why,
-			"end what uses files in it, and leave the folder",
-			"cannot unmount %s", dir);
-	}
-	close(out);
-	return status == 0;
 }
 
 int cli_disk_unmount(void *ctx, GError **err)
