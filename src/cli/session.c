@@ -104,14 +104,13 @@ static bool send_start(struct session *s, bool tty, GError **err)
 	json_object_set_boolean_member(body, "tty", tty);
 	ok = wire_send(s->sock, "start", body, (const int *)(void *)fds->data,
 		fds->len, err);
-	/* Discs come and go: their locks are the machine's alone. */
+	/* Media come and go: their locks are the machine's alone. */
 	for (guint i = 0; i < s->m->drives->len; i++) {
 		struct conf_drive *d = g_ptr_array_index(s->m->drives, i);
 
-		if (d->media != CONF_MEDIA_DISK && d->file.fd >= 0) {
+		if (d->file.fd >= 0)
 			close(d->file.fd);
-			d->file.fd = -1;
-		}
+		d->file.fd = -1;
 	}
 	return ok;
 }
