@@ -452,7 +452,7 @@ static bool disk_unchanged(
 		d->blk ? blk_stamp(d->blk) : (struct blk_stamp){0};
 	g_autofree char *then = NULL, *why = NULL, *fix = NULL;
 
-	for (struct blk *b = d->blk; b; b = b->backing)
+	for (struct blk *b = d->blk ? d->image : NULL; b; b = b->backing)
 		if (blk_stamp(b).file == file) {
 			now = blk_stamp(b);
 			break;
