@@ -297,8 +297,18 @@ static bool bt_idle_region(struct cpu_vm *vm)
 	return true;
 }
 
-/* The jump caches: once in each time without translations. */
-static void bt_idle_jumps(struct cpu *cpu)
+/* Zeros are empty entries, but for the first of an array. */
+static void bt_idle_tlb(struct soft_cpu *c)
+{
+	soft_tlb_flush(c);
+	bt_give_back(c->tlb, sizeof(c->tlb));
+	for (unsigned m = 0; m < SOFT_NMODES; m++)
+		for (unsigned acc = 0; acc < SOFT_NACCESS; acc++)
+			c->tlb[m][acc][0].tag = soft_tlb_empty(0);
+}
+
+/* The jump caches and the TLB: once in each time without translations. */
+static void bt_idle_caches(struct cpu *cpu)
 {
 	struct bt_area *a = bt_area(cpu->c);
 
@@ -309,6 +319,7 @@ static void bt_idle_jumps(struct cpu *cpu)
 		bt_jc_flush(cpu->c, m);
 		bt_give_back(a->jc[m], sizeof(a->jc[m]));
 	}
+	bt_idle_tlb(cpu->c);
 }
 
 void bt_cache_idle(struct cpu *cpu)
@@ -318,7 +329,7 @@ void bt_cache_idle(struct cpu *cpu)
 
 	if (now - vm->begun < IDLE_STAMPS)
 		return;
-	bt_idle_jumps(cpu);
+	bt_idle_caches(cpu);
 	if (now - vm->trimmed < IDLE_STAMPS / 16)
 		return;
 	if (pthread_mutex_trylock(&vm->lock))
