@@ -7,7 +7,6 @@
  * set right, mostly.  Then the disk is opened, read and written to at its
  * edges.  Nothing may crash, hang or take much memory.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 
 #include "block/bytes.h"
 #include "block/luks.h"
+#include "hang.h"
 #include "powercut.h"
 
 #define DISK	(17u << 20)
@@ -33,15 +33,6 @@ struct fuzz {
 	uint8_t *good, *bytes;
 	unsigned opened;
 };
-
-static void on_alarm(int sig)
-{
-	static const char text[] = "not ok: hangs\n";
-
-	if (write(1, text, sizeof(text) - 1) < 0)
-		_exit(2);
-	_exit(1);
-}
 
 static unsigned below(struct fuzz *z, unsigned n)
 {
@@ -193,7 +184,7 @@ int main(int argc, char **argv)
 	z.r = g_rand_new_with_seed(seed);
 	printf("# seed %u\n", seed);
 	fflush(stdout);
-	signal(SIGALRM, on_alarm);
+	hang_init();
 	z.good = g_malloc0(DISK);
 	z.bytes = g_malloc0(DISK);
 	b = powercut_memory(z.good, DISK, DISK);
