@@ -171,6 +171,13 @@ bool cli_args_parse(const struct cli_verb *v, void *ctx, char **words,
 	return true;
 }
 
+bool cli_set_text(char **to, const char *v)
+{
+	g_free(*to);
+	*to = g_strdup(v);
+	return true;
+}
+
 int cli_status(GError **err)
 {
 	return err && *err ? conf_error_status(*err) : CONF_ERROR_FAILED;

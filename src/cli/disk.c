@@ -57,11 +57,7 @@ void cli_disk_ctx_free(void *ctx)
 #define SET_TEXT(field)                                                        \
 	static bool set_##field(void *ctx, const char *v, GError **err)        \
 	{                                                                      \
-		struct disk *d = ctx;                                          \
-                                                                               \
-		g_free(d->field);                                              \
-		d->field = g_strdup(v);                                        \
-		return true;                                                   \
+		return cli_set_text(&((struct disk *)ctx)->field, v);          \
 	}
 #define SET_TRUE(field)                                                        \
 	static bool set_##field(void *ctx, const char *v, GError **err)        \

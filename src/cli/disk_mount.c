@@ -59,26 +59,19 @@ void cli_disk_mount_free(void *ctx)
 
 /* ---- flags ---- */
 
-static bool set_text(char **to, const char *v)
-{
-	g_free(*to);
-	*to = g_strdup(v);
-	return true;
-}
-
 static bool set_format(void *ctx, const char *v, GError **err)
 {
-	return set_text(&((struct mounting *)ctx)->format, v);
+	return cli_set_text(&((struct mounting *)ctx)->format, v);
 }
 
 static bool set_key_file(void *ctx, const char *v, GError **err)
 {
-	return set_text(&((struct mounting *)ctx)->key_file, v);
+	return cli_set_text(&((struct mounting *)ctx)->key_file, v);
 }
 
 static bool set_snapshot(void *ctx, const char *v, GError **err)
 {
-	return set_text(&((struct mounting *)ctx)->snapshot, v);
+	return cli_set_text(&((struct mounting *)ctx)->snapshot, v);
 }
 
 static bool set_rw(void *ctx, const char *v, GError **err)

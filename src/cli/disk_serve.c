@@ -46,26 +46,19 @@ void cli_disk_serve_free(void *ctx)
 
 /* ---- flags ---- */
 
-static bool set_text(char **to, const char *v)
-{
-	g_free(*to);
-	*to = g_strdup(v);
-	return true;
-}
-
 static bool set_format(void *ctx, const char *v, GError **err)
 {
-	return set_text(&((struct serving *)ctx)->format, v);
+	return cli_set_text(&((struct serving *)ctx)->format, v);
 }
 
 static bool set_socket(void *ctx, const char *v, GError **err)
 {
-	return set_text(&((struct serving *)ctx)->socket, v);
+	return cli_set_text(&((struct serving *)ctx)->socket, v);
 }
 
 static bool set_name(void *ctx, const char *v, GError **err)
 {
-	return set_text(&((struct serving *)ctx)->name, v);
+	return cli_set_text(&((struct serving *)ctx)->name, v);
 }
 
 static bool set_port(void *ctx, const char *v, GError **err)
@@ -83,7 +76,7 @@ static bool set_readonly(void *ctx, const char *v, GError **err)
 
 static bool set_key_file(void *ctx, const char *v, GError **err)
 {
-	return set_text(&((struct serving *)ctx)->key_file, v);
+	return cli_set_text(&((struct serving *)ctx)->key_file, v);
 }
 
 static bool set_snapshot(void *ctx, const char *v, GError **err)

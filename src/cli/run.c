@@ -34,13 +34,6 @@ struct run {
 	static bool set_##name(void *ctx, const char *v, GError **err)
 #define MACHINE (((struct run *)ctx)->m)
 
-static bool set_string(char **to, const char *v)
-{
-	g_free(*to);
-	*to = g_strdup(v);
-	return true;
-}
-
 static bool set_word(
 	int *to, const struct conf_word_list *list, const char *v, GError **err)
 {
@@ -54,7 +47,7 @@ SETTER(engine)
 
 SETTER(cpu)
 {
-	return set_string(&MACHINE->cpu_model, v);
+	return cli_set_text(&MACHINE->cpu_model, v);
 }
 
 SETTER(hypervisor)
@@ -91,7 +84,7 @@ SETTER(firmware)
 	MACHINE->firmware = (enum conf_firmware)word;
 	r->source |= MACHINE->firmware == CONF_FIRMWARE_UEFI; /* a shell */
 	if (file) {
-		set_string(&MACHINE->firmware_file.path, file);
+		cli_set_text(&MACHINE->firmware_file.path, file);
 		r->source = true;
 	}
 	return true;
@@ -100,7 +93,7 @@ SETTER(firmware)
 SETTER(nvram)
 {
 	MACHINE->nvram_keep = true;
-	return set_string(&MACHINE->nvram.path, v);
+	return cli_set_text(&MACHINE->nvram.path, v);
 }
 
 SETTER(cpus)
@@ -121,17 +114,17 @@ SETTER(mem)
 SETTER(kernel)
 {
 	((struct run *)ctx)->source = true;
-	return set_string(&MACHINE->kernel.path, v);
+	return cli_set_text(&MACHINE->kernel.path, v);
 }
 
 SETTER(initrd)
 {
-	return set_string(&MACHINE->initrd.path, v);
+	return cli_set_text(&MACHINE->initrd.path, v);
 }
 
 SETTER(append)
 {
-	return set_string(&MACHINE->append, v);
+	return cli_set_text(&MACHINE->append, v);
 }
 
 SETTER(disk)
@@ -311,12 +304,12 @@ SETTER(timeout)
 SETTER(name)
 {
 	((struct run *)ctx)->named = true;
-	return cli_control_name_ok(v, err) && set_string(&MACHINE->name, v);
+	return cli_control_name_ok(v, err) && cli_set_text(&MACHINE->name, v);
 }
 
 SETTER(gdb)
 {
-	return set_string(&MACHINE->gdb.path, v);
+	return cli_set_text(&MACHINE->gdb.path, v);
 }
 
 SETTER(gdb_wait)
@@ -333,7 +326,7 @@ SETTER(trace)
 SETTER(state)
 {
 	((struct run *)ctx)->source = true;
-	return set_string(&MACHINE->state.path, v);
+	return cli_set_text(&MACHINE->state.path, v);
 }
 
 SETTER(clock)
@@ -615,7 +608,7 @@ bool cli_run_stored(
 	}
 	if (!settings || !cli_run_apply(r, settings, err))
 		return false;
-	set_string(&r->m->name, name);
+	cli_set_text(&r->m->name, name);
 	r->named = true;
 	return true;
 }
@@ -776,7 +769,7 @@ void cli_run_go_on(void *ctx, const char *state)
 {
 	struct run *r = ctx;
 
-	set_string(&r->m->state.path, state);
+	cli_set_text(&r->m->state.path, state);
 	r->source = r->lenient = true;
 }
 

@@ -71,11 +71,7 @@ static bool set_timeout(void *ctx, const char *v, GError **err)
 
 static bool set_text(void *ctx, const char *v, GError **err)
 {
-	struct screen *s = ctx;
-
-	g_free(s->text);
-	s->text = g_strdup(v);
-	return true;
+	return cli_set_text(&((struct screen *)ctx)->text, v);
 }
 
 const struct cli_flag cli_type_flags[] = {

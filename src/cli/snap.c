@@ -60,9 +60,7 @@ static bool set_note(void *ctx, const char *v, GError **err)
 			"such a note cannot be kept");
 		return false;
 	}
-	g_free(s->note);
-	s->note = g_strdup(v);
-	return true;
+	return cli_set_text(&s->note, v);
 }
 
 static bool set_disk_only(void *ctx, const char *v, GError **err)

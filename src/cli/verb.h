@@ -61,6 +61,9 @@ void cli_man_main(void);
 void cli_man_verb(const struct cli_verb *v);
 bool cli_completion_print(const char *shell, GError **err);
 
+/* A flag's value into *to, which is owned, in place of an earlier one; true. */
+bool cli_set_text(char **to, const char *v);
+
 /* The exit status of what has failed, with an error or without. */
 int cli_status(GError **err);
 
