@@ -588,8 +588,7 @@ static xmlNode *add(xmlNode *to, const char *element)
 static void put_time(xmlNode *n, gint64 time_s)
 {
 	g_autoptr(GDateTime) t = g_date_time_new_from_unix_utc(time_s);
-	g_autofree char *text =
-		t ? g_date_time_format(t, "%Y-%m-%dT%H:%M:%SZ") : NULL;
+	g_autofree char *text = t ? g_date_time_format_iso8601(t) : NULL;
 
 	node_xml_set(n, "time", text ? text : "1970-01-01T00:00:00Z");
 }

@@ -45,7 +45,7 @@ static struct node_tree *full(void)
 	s->ram = true;
 	s->bytes = 1ull << 40;
 	s->note = g_strdup("a\nb");
-	add(t, 1, "üben");
+	add(t, 1, "üben")->time_s = -61346332800; /* the year 26 */
 	t->current = 2;
 	node_image_add(t, "/var/base.vhd", "vhd", NULL);
 	node_image_add(t, "disks/disk0.img", "qcow2", "/var/base.vhd");
