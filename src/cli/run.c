@@ -290,6 +290,12 @@ SETTER(os)
 	return r->os && conf_os_apply(r->os, r->m, err);
 }
 
+SETTER(paused)
+{
+	MACHINE->paused = true;
+	return true;
+}
+
 SETTER(no_reboot)
 {
 	MACHINE->no_reboot = true;
@@ -491,6 +497,9 @@ const struct cli_flag cli_run_flags[] = {
 		"the battery-backed clock shows utc (default) or localtime, "
 		"as Windows, DOS and OS/2 want it",
 		"utc localtime", set_rtc},
+	{"paused", 0, NULL,
+		"stand before the first instruction until vmeste resume", NULL,
+		set_paused},
 	{"no-reboot", 0, NULL, "end when the guest resets itself", NULL,
 		set_no_reboot},
 	{"timeout", 0, "TIME", "stop after this time, with status 6", NULL,

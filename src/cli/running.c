@@ -89,7 +89,8 @@ int cli_resume(void *ctx, GError **err)
 
 	if (r->words.n == 1 &&
 		!strcmp(cli_stored_state(r->words.word[0]), "saved"))
-		return cli_stored_start(r->words.word[0], false, err);
+		return cli_stored_start(
+			r->words.word[0], (struct cli_start){0}, err);
 	return request(running_open(ctx, 1, err), "resume", NULL, err);
 }
 
@@ -234,5 +235,5 @@ int cli_restart(void *ctx, GError **err)
 		g_propagate_error(err, g_steal_pointer(&e));
 		return cli_status(err);
 	}
-	return cli_stored_start(r->words.word[0], false, err);
+	return cli_stored_start(r->words.word[0], (struct cli_start){0}, err);
 }

@@ -49,6 +49,21 @@ static bool make_tops(struct snaps *s, const struct node_snapshot *n,
 	return true;
 }
 
+/* Somebody let it stand. */
+static bool is_paused(const char *name)
+{
+	int sock = cli_control_connect(name, NULL);
+	g_autoptr(wire_msg_auto) m =
+		sock < 0 ? NULL
+			 : cli_control_ask(
+				   sock, "status", NULL, -1, ANSWER_MS, NULL);
+	const char *state = m ? wire_msg_string(m, "state") : NULL;
+
+	if (sock >= 0)
+		close(sock);
+	return state && !strcmp(state, "paused");
+}
+
 static bool stop(struct snaps *s, GError **err)
 {
 	int sock = cli_control_connect(s->name, NULL);
@@ -104,7 +119,7 @@ static bool states_there(const struct snaps *s, const struct node_snapshot *n,
 
 struct back {
 	struct cli_words words;
-	bool disk_only;
+	bool disk_only, paused;
 };
 
 static bool back(struct snaps *s, const struct back *o, GError **err)
@@ -144,11 +159,20 @@ static bool set_disk_only(void *ctx, const char *v, GError **err)
 	return true;
 }
 
+static bool set_paused(void *ctx, const char *v, GError **err)
+{
+	((struct back *)ctx)->paused = true;
+	return true;
+}
+
 const struct cli_flag cli_back_flags[] = {
 	{"disk-only", 0, NULL,
 		"take its disks and settings, not its memory: it boots as "
 		"after a power cut",
 		NULL, set_disk_only},
+	{"paused", 0, NULL,
+		"of one that runs: let it stand there until vmeste resume",
+		NULL, set_paused},
 	{NULL},
 };
 
@@ -180,9 +204,13 @@ int cli_back(void *ctx, GError **err)
 		return CONF_ERROR_USAGE;
 	ok = snaps_open(&s, o->words.word[0], err);
 	ran = ok && s.runs;
+	if (ran && is_paused(s.name))
+		o->paused = true;
 	ok = ok && back(&s, o, err);
 	snaps_close(&s);
 	if (!ok)
 		return cli_status(err);
-	return ran ? cli_stored_start(o->words.word[0], false, err) : 0;
+	return ran ? cli_stored_start(o->words.word[0],
+			     (struct cli_start){.paused = o->paused}, err)
+		   : 0;
 }

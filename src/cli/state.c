@@ -18,14 +18,14 @@
 static const char *const host_side[] = {"name", "engine", "irqchip",
 	"code_cache_bytes", "change", "display", "display_addr",
 	"display_password", "gdb", "gdb_wait", "trace", "trace_events",
-	"trace_insns", "no_reboot", "timeout_ms", "verbose", "clock_stands",
-	"genid_value", NULL};
+	"trace_insns", "paused", "no_reboot", "timeout_ms", "verbose",
+	"clock_stands", "genid_value", NULL};
 
 /* Of the run that was saved, not of the machine. */
 static const char *const forgotten[] = {"control", "gdb", "gdb_wait", "trace",
-	"trace_events", "trace_insns", "screen", "state", "timeout_ms",
-	"verbose", "vga_rom", "clock_stands", "genid_value", "ram", "ram_ready",
-	"copy", NULL};
+	"trace_events", "trace_insns", "paused", "screen", "state",
+	"timeout_ms", "verbose", "vga_rom", "clock_stands", "genid_value",
+	"ram", "ram_ready", "copy", NULL};
 
 /* Members of drives and cards that a guest can see. */
 static const char *const drive_seen[] = {

@@ -438,13 +438,16 @@ int cli_stored_background(const struct cli_background *b, GError **err)
 	return stored_background(&s, b, err);
 }
 
-int cli_stored_start(const char *name, bool discard, GError **err)
+int cli_stored_start(const char *name, struct cli_start how, GError **err)
 {
+	g_autoptr(GPtrArray) flags = node_setting_array();
 	g_autofree char *socket = cli_control_path(name, ".serial");
 	struct started s;
 	int ready;
 
-	if (!stored_open(&s, name, NULL, discard, socket, err)) {
+	if (how.paused)
+		node_setting_append(flags, "paused", NULL);
+	if (!stored_open(&s, name, flags, how.discard, socket, err)) {
 		stored_close(
 			&s, name, cli_status(err), err ? *err : NULL, false);
 		return cli_status(err);
@@ -458,7 +461,8 @@ int cli_stored_start(const char *name, bool discard, GError **err)
 
 struct stored {
 	struct cli_words words;
-	bool yes, discard;
+	bool yes;
+	struct cli_start how;
 	int output;
 };
 
@@ -493,12 +497,18 @@ int cli_start(void *ctx, GError **err)
 
 	if (!stored_words(s, "which machine?", err))
 		return CONF_ERROR_USAGE;
-	return cli_stored_start(s->words.word[0], s->discard, err);
+	return cli_stored_start(s->words.word[0], s->how, err);
 }
 
 static bool set_discard(void *ctx, const char *v, GError **err)
 {
-	((struct stored *)ctx)->discard = true;
+	((struct stored *)ctx)->how.discard = true;
+	return true;
+}
+
+static bool set_paused(void *ctx, const char *v, GError **err)
+{
+	((struct stored *)ctx)->how.paused = true;
 	return true;
 }
 
@@ -507,6 +517,8 @@ const struct cli_flag cli_start_flags[] = {
 		"of a machine that is saved: boot it as after a power cut "
 		"instead of going on",
 		NULL, set_discard},
+	{"paused", 0, NULL, "let it stand until vmeste resume", NULL,
+		set_paused},
 	{NULL},
 };
 

@@ -12,9 +12,13 @@
 GPtrArray *cli_stored_settings(const char *name, GError **err);
 /* Run it here, with these flags too; made with them if it is not there. */
 int cli_stored_run(const char *name, const GPtrArray *flags, GError **err);
-/* In the background; returns when its guest runs.  discard: not from where it
- * was saved. */
-int cli_stored_start(const char *name, bool discard, GError **err);
+/* In the background; returns when its guest runs. */
+struct cli_start {
+	bool discard; /* not from where it was saved */
+	bool paused;  /* it stands until it is told to go on */
+};
+
+int cli_stored_start(const char *name, struct cli_start how, GError **err);
 /* A machine that was opened (cli_run_open) goes on in the background.  Takes
  * run and lock (of node_begin; -1: the machine has no folder) over.  forget, or
  * NULL, closes what the new process shall not keep.  What cli_stored_wait waits

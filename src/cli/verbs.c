@@ -262,7 +262,7 @@ const struct cli_verb cli_verbs[] = {
 	},
 	{
 		.name = "start",
-		.args = "[--discard] NAME",
+		.args = "[FLAGS] NAME",
 		.summary = "run a machine in the background",
 		.text = "Boots a machine that has a folder, or lets it go on if it was saved, and returns when its guest runs. Its first serial port is vmeste console, unless its settings say otherwise. What it has to say goes to logs/vmeste.log in its folder.",
 		.flags = cli_start_flags,
@@ -604,7 +604,7 @@ const struct cli_verb cli_verbs[] = {
 		.name = "back",
 		.args = "[FLAGS] NAME SNAPSHOT",
 		.summary = "go back to a snapshot",
-		.text = "The machine is again what it was: disks, settings, UEFI's variables, memory. What it was until now is lost unless there is a snapshot of it. One that ran runs on from there; one that did not is saved then, and vmeste start goes on.",
+		.text = "The machine is again what it was: disks, settings, UEFI's variables, memory. What it was until now is lost unless there is a snapshot of it. One that ran runs on from there, one that was paused stands there; one that did not run is saved then, and vmeste start goes on.",
 		.flags = cli_back_flags,
 		.examples = back_examples,
 		.new_ctx = cli_back_new,

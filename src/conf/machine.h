@@ -354,6 +354,7 @@ struct conf_machine {
 	bool trace_insns;
 	bool gdb_wait; /* stand before the first instruction */
 
+	bool paused;	     /* stands before the first instruction */
 	bool no_reboot;	     /* a guest's reset ends the machine, status 1 */
 	uint64_t timeout_ms; /* 0 = none; the client's business */
 	bool verbose;	     /* say on standard error what is done and why */

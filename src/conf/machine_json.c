@@ -286,6 +286,7 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	json_object_set_int_member(o, "trace_events", (gint64)m->trace_events);
 	json_object_set_boolean_member(o, "trace_insns", m->trace_insns);
 	json_object_set_boolean_member(o, "gdb_wait", m->gdb_wait);
+	json_object_set_boolean_member(o, "paused", m->paused);
 	json_object_set_boolean_member(o, "no_reboot", m->no_reboot);
 	put_boot(o, m);
 	json_object_set_int_member(o, "timeout_ms", (gint64)m->timeout_ms);
@@ -743,6 +744,7 @@ struct conf_machine *conf_machine_from_json(
 	m->trace_events = get_int(&r, o, "trace_events", 1 << 20, 0);
 	m->trace_insns = get_bool(&r, o, "trace_insns", false);
 	m->gdb_wait = get_bool(&r, o, "gdb_wait", false);
+	m->paused = get_bool(&r, o, "paused", false);
 	m->no_reboot = get_bool(&r, o, "no_reboot", false);
 	m->timeout_ms = get_int(&r, o, "timeout_ms", INT64_MAX, 0);
 	m->verbose = get_bool(&r, o, "verbose", false);

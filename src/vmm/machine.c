@@ -316,6 +316,8 @@ bool machine_start(struct machine *m, GError **err)
 	screen_start(m);
 	if (!debugger_init(m, err) || !trace_init(m, err))
 		return false;
+	if (m->conf->paused)
+		machine_hold(m, MACHINE_HOLD_USER);
 	machine_go(m);
 	return limit_set(m, m->conf->cpu_limit, err);
 }
