@@ -200,6 +200,8 @@ void image_live_switch(struct blk *b, struct blk *child, int lock)
 	struct live *l = live_of(b);
 
 	l->top->readonly = true;
+	if (l->top->ops->share)
+		l->top->ops->share(l->top);
 	l->top = child;
 	l->blk.backing = child->backing;
 	share(l->lock);

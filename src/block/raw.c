@@ -289,6 +289,14 @@ static const struct blk_ops raw_ops = {
 	.stamp = raw_stamp,
 };
 
+void blk_raw_share(struct blk *b)
+{
+	struct flock l = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+
+	/* or a file system without locks */
+	fcntl(((struct raw *)b)->fd, F_OFD_SETLK, &l);
+}
+
 void blk_raw_no_sync(struct blk *b)
 {
 	((struct raw *)b)->no_sync = true;

@@ -198,6 +198,18 @@ static struct blk_stamp vmdk_stamp(struct blk *b)
 	return s;
 }
 
+static void vmdk_share(struct blk *b)
+{
+	struct vmdk *v = vmdk_of(b);
+
+	for (guint i = 0; i < v->ext->len; i++) {
+		struct vmdk_extent *e = g_ptr_array_index(v->ext, i);
+
+		if (e->file)
+			blk_raw_share(e->lower ? e->lower : e->blk);
+	}
+}
+
 static int vmdk_write_packed(
 	struct blk *b, const void *buf, size_t len, uint64_t off)
 {
@@ -237,6 +249,7 @@ static const struct blk_ops vmdk_ops = {
 	.preadv = vmdk_preadv,
 	.preadv_now = vmdk_preadv_now,
 	.stamp = vmdk_stamp,
+	.share = vmdk_share,
 	.pwritev = vmdk_pwritev,
 	.flush = vmdk_flush,
 	.discard = vmdk_discard,

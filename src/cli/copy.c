@@ -115,13 +115,23 @@ static bool link_file(struct copy *c, const char *file, GError **err)
 	return false;
 }
 
+static bool link_image(struct copy *c, const struct node_image *i, GError **err)
+{
+	g_autoptr(GPtrArray) files = snaps_image_files(c->from.dir, i);
+
+	for (guint k = 0; k < files->len; k++)
+		if (!link_file(c, g_ptr_array_index(files, k), err))
+			return false;
+	return true;
+}
+
 static bool copy_linked(struct copy *c, const struct node_disk *d,
 	const struct node_image *i, GError **err)
 {
 	struct node_image *top = NULL, *mine, *child;
 
 	for (unsigned n = 0; i && n < 200; n++) {
-		if (node_is_inside(i->file) && !link_file(c, i->file, err))
+		if (node_is_inside(i->file) && !link_image(c, i, err))
 			return false;
 		mine = node_image_add(c->to.t, i->file, i->format, i->on);
 		top = top ? top : mine;

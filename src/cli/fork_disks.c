@@ -137,26 +137,14 @@ static const struct snap_drive *find_drive(
 	return NULL;
 }
 
-/* A VMDK's extents are called like it. */
-static bool bring_extents(
-	const struct fork *f, const char *dir, const char *file, GError **err)
+static bool bring_image(const struct fork *f, const char *dir,
+	const struct node_image *i, GError **err)
 {
-	g_autofree char *base = g_path_get_basename(file);
-	g_autofree char *rest = g_path_get_dirname(file);
-	g_autofree char *from = g_build_filename(f->dir, rest, NULL);
-	g_autoptr(GDir) d = g_dir_open(from, 0, NULL);
-	const char *entry;
+	g_autoptr(GPtrArray) files = snaps_image_files(f->dir, i);
 
-	if (g_str_has_suffix(base, ".vmdk"))
-		base[strlen(base) - strlen(".vmdk")] = '\0';
-	while (d && (entry = g_dir_read_name(d))) {
-		g_autofree char *one = g_build_filename(rest, entry, NULL);
-
-		if (g_str_has_prefix(entry, base) &&
-			g_str_has_suffix(entry, ".vmdk") &&
-			!fork_bring(f, dir, one, err))
+	for (guint k = 0; k < files->len; k++)
+		if (!fork_bring(f, dir, g_ptr_array_index(files, k), err))
 			return false;
-	}
 	return true;
 }
 
@@ -166,10 +154,7 @@ static bool bring_chain(
 	const struct node_image *i = node_image_find(f->snaps.t, file);
 
 	for (unsigned n = 0; i && n < 200; n++) {
-		if (node_is_inside(i->file) &&
-			!(strcmp(i->format, "vmdk")
-					? fork_bring(f, dir, i->file, err)
-					: bring_extents(f, dir, i->file, err)))
+		if (node_is_inside(i->file) && !bring_image(f, dir, i, err))
 			return false;
 		i = node_image_find(f->snaps.t, i->on);
 	}

@@ -64,6 +64,9 @@ char *snaps_file(const struct snaps *s, const char *path); /* the reverse */
 /* Its folder's entries are durable. */
 bool snaps_sync_dir(const struct snaps *s, const char *file, GError **err);
 
+/* The files of that image, relative to dir, as file is: itself, last, and a
+ * VMDK's extents by the names that VMware gives them. */
+GPtrArray *snaps_image_files(const char *dir, const struct node_image *i);
 /* A new image's name, free, for a child of `on`; listed as new.  Its format is
  * the parent's own if that can have such children there. */
 struct node_image *snaps_new_image(

@@ -217,6 +217,43 @@ struct node_image *snaps_top(
 			   conf_format_words.words[d->format], NULL);
 }
 
+/* -flat.vmdk, -s001.vmdk, -f001.vmdk */
+static bool is_extent(const char *entry, const char *base)
+{
+	size_t n = strlen(base), digits;
+
+	if (strncmp(entry, base, n))
+		return false;
+	entry += n;
+	if (!strcmp(entry, "-flat.vmdk"))
+		return true;
+	if (entry[0] != '-' || (entry[1] != 's' && entry[1] != 'f'))
+		return false;
+	digits = strspn(entry + 2, "0123456789");
+	return digits >= 3 && !strcmp(entry + 2 + digits, ".vmdk");
+}
+
+GPtrArray *snaps_image_files(const char *dir, const struct node_image *i)
+{
+	GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *base = g_path_get_basename(i->file);
+	g_autofree char *folder = g_path_get_dirname(i->file);
+	g_autofree char *full = g_build_filename(dir, folder, NULL);
+	g_autoptr(GDir) d = NULL;
+	const char *entry;
+
+	if (!strcmp(i->format, "vmdk"))
+		d = g_dir_open(full, 0, NULL);
+	if (g_str_has_suffix(base, ".vmdk"))
+		base[strlen(base) - strlen(".vmdk")] = '\0';
+	while (d && (entry = g_dir_read_name(d)))
+		if (is_extent(entry, base))
+			g_ptr_array_add(
+				list, g_build_filename(folder, entry, NULL));
+	g_ptr_array_add(list, g_strdup(i->file));
+	return list;
+}
+
 /* A child of the parent's own format stands beside it. */
 static const char *child_format(const struct node_image *on)
 {
@@ -535,18 +572,31 @@ static void sweep_states(const struct snaps *s)
 	}
 }
 
+static void remove_image(const struct snaps *s, const struct node_image *i)
+{
+	g_autoptr(GPtrArray) files = snaps_image_files(s->dir, i);
+
+	for (guint k = 0; k < files->len; k++) {
+		const char *file = g_ptr_array_index(files, k);
+		const struct node_image *other = node_image_find(s->t, file);
+		g_autofree char *path = snaps_path(s, file);
+
+		if (!other || other == i) /* not what is called like a part */
+			unlink(path);
+	}
+}
+
 static bool sweep(struct snaps *s, GError **err)
 {
 	bool changed = false;
 
 	for (guint i = s->t->images->len; i--;) {
 		struct node_image *m = g_ptr_array_index(s->t->images, i);
-		g_autofree char *path = snaps_path(s, m->file);
 
 		if (m->is == NODE_IMAGE_LIVE)
 			continue;
 		if (node_is_inside(m->file))
-			unlink(path);
+			remove_image(s, m);
 		node_image_remove(s->t, m);
 		changed = true;
 	}
