@@ -33,6 +33,9 @@ struct raw {
 	bool device;
 	bool no_sync;
 	atomic_bool no_punch, no_zero; /* found out by trying */
+	/* Where data were found last.  What is out of date here does no harm:
+	 * holes read as zeros. */
+	_Atomic(uint64_t) data, hole;
 };
 
 /* Step past done bytes of an I/O vector; returns the first entry left. */
@@ -131,6 +134,7 @@ static int raw_flush(struct blk *b)
 
 static int raw_fallocate(struct raw *r, int mode, uint64_t off, uint64_t len)
 {
+	atomic_store(&r->hole, 0);
 	while (fallocate(r->fd, mode, off, len))
 		if (errno != EINTR)
 			return errno == ENOSYS ? -EOPNOTSUPP : -errno;
@@ -192,17 +196,20 @@ static int raw_resize(struct blk *b, uint64_t size)
 
 	if (r->device)
 		return -ENOSPC;
+	atomic_store(&r->hole, 0);
 	if (ftruncate(r->fd, size))
 		return -errno;
 	b->size = size;
 	return 0;
 }
 
-/* Holes of the file; a host that cannot tell has none. */
+/* Holes of the file; a host that cannot tell has none.  To look for the next
+ * hole may be to walk through all pages of a file, so it is remembered. */
 static int raw_map(
 	struct blk *b, uint64_t off, uint64_t len, struct blk_extent *e)
 {
 	struct raw *r = (struct raw *)b;
+	uint64_t known = atomic_load(&r->hole);
 	off_t data, hole;
 
 	e->plain = true;
@@ -210,6 +217,10 @@ static int raw_map(
 	e->file = b;
 	if (r->device)
 		return 0;
+	if (off < known && off >= atomic_load(&r->data)) {
+		e->len = MIN(len, known - off);
+		return 0;
+	}
 	data = lseek(r->fd, (off_t)off, SEEK_DATA);
 	if (data < 0 && errno != ENXIO)
 		return 0;
@@ -222,8 +233,12 @@ static int raw_map(
 	}
 	hole = lseek(r->fd, data, SEEK_HOLE);
 	/* Not into the sector where the file ends. */
-	if (hole > data)
-		e->len = MIN(len, (((uint64_t)hole + 511) & ~511ull) - off);
+	if (hole > data) {
+		known = ((uint64_t)hole + 511) & ~511ull;
+		e->len = MIN(len, known - off);
+		atomic_store(&r->data, off);
+		atomic_store(&r->hole, known);
+	}
 	return 0;
 }
 

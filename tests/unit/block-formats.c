@@ -492,6 +492,32 @@ static void test_resize(const void *data)
 			0);
 }
 
+/* What a file is remembered to have is forgotten when it changes. */
+static void test_holes(void)
+{
+	g_autofree char *p = rig_path("holes"), *bytes = g_malloc(8 * M);
+	struct blk *b;
+	struct blk_extent e;
+
+	memset(bytes, 0x55, 8 * M);
+	g_assert_true(g_file_set_contents(p, bytes, 8 * M, NULL));
+	b = blk_raw_open(open(p, O_RDWR | O_CLOEXEC), false, NULL);
+	g_assert_nonnull(b);
+	g_assert_cmpint(blk_map(b, 0, 8 * M, &e), ==, 0);
+	g_assert_cmpuint(e.len, ==, 8 * M);
+	g_assert_cmpint(blk_map(b, 5 * M, M, &e), ==, 0);
+	g_assert_cmpuint(e.len, ==, M);
+	g_assert_cmpint(blk_discard(b, 4 * M, 2 * M), ==, 0);
+	g_assert_cmpint(blk_map(b, 0, 8 * M, &e), ==, 0);
+	g_assert_cmpuint(e.len, ==, 4 * M);
+	g_assert_cmpint(blk_map(b, 5 * M, 3 * M, &e), ==, 0);
+	g_assert_cmpint(e.state, ==, BLK_ZERO);
+	g_assert_cmpuint(e.len, ==, M);
+	g_assert_cmpint(blk_map(b, 6 * M, 2 * M, &e), ==, 0);
+	g_assert_cmpint(e.state, ==, BLK_DATA);
+	blk_close(b);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(const void *shape);
@@ -512,6 +538,7 @@ int main(int argc, char **argv)
 
 			g_test_add_data_func(n, &shapes[i], tests[k].run);
 		}
+	g_test_add_func("/formats/raw/holes", test_holes);
 	rc = g_test_run();
 	rig_fini();
 	return rc;
