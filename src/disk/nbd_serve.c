@@ -258,11 +258,11 @@ static int list_extents(struct request *r, uint8_t *out)
 
 	for (unsigned i = 0; at < r->len && i < MAPS_MAX; i++) {
 		int rc = blk_map_deep(b, r->off + at, r->len - at, &e, NULL);
-		uint32_t state =
-			e.state == BLK_ZERO ? STATE_HOLE | STATE_ZERO : 0;
+		uint32_t state;
 
 		if (rc)
 			return rc;
+		state = e.state == BLK_ZERO ? STATE_HOLE | STATE_ZERO : 0;
 		if (state != last && n == most)
 			break;
 		if (state != last) {
