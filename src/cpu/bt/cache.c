@@ -297,14 +297,11 @@ static bool bt_idle_region(struct cpu_vm *vm)
 	return true;
 }
 
-/* Zeros are empty entries, but for the first of an array. */
 static void bt_idle_tlb(struct soft_cpu *c)
 {
 	soft_tlb_flush(c);
 	bt_give_back(c->tlb, sizeof(c->tlb));
-	for (unsigned m = 0; m < SOFT_NMODES; m++)
-		for (unsigned acc = 0; acc < SOFT_NACCESS; acc++)
-			c->tlb[m][acc][0].tag = soft_tlb_empty(0);
+	soft_tlb_from_zeros(c);
 }
 
 /* The jump caches and the TLB: once in each time without translations. */

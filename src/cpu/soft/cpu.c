@@ -20,7 +20,6 @@ struct soft_cpu *soft_cpu_alloc(struct soft_vm *vm, struct bus_cpu *bc)
 	uint8_t *p = mmap(NULL, GUARD_BYTES + STACK_BYTES + CPU_BYTES,
 		PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct soft_cpu *c;
-	struct soft_tlb_entry *e;
 
 	if (p == MAP_FAILED)
 		return NULL;
@@ -31,9 +30,7 @@ struct soft_cpu *soft_cpu_alloc(struct soft_vm *vm, struct bus_cpu *bc)
 	c->bc = bc;
 	c->phys_bits = vm->model->phys_bits;
 	c->a20 = bus_a20_mask(vm->bus);
-	e = &c->tlb[0][0][0];
-	for (unsigned i = 0; i < SOFT_NMODES * SOFT_NACCESS; i++)
-		e[i * SOFT_TLB_SIZE].tag = soft_tlb_empty(0);
+	soft_tlb_from_zeros(c);
 	x86_state_reset(&c->st, false, bc->index == 0);
 	soft_update_mode(c);
 	soft_update_dr7(c);

@@ -344,6 +344,14 @@ uint32_t soft_translate(struct soft_cpu *c, gva_t a, enum soft_access acc,
 unsigned soft_fetch(
 	struct soft_cpu *c, gva_t a, uint8_t buf[15], bool from_device);
 
+/* Zeros are empty entries, but for the first of an array. */
+static inline void soft_tlb_from_zeros(struct soft_cpu *c)
+{
+	for (unsigned m = 0; m < SOFT_NMODES; m++)
+		for (unsigned acc = 0; acc < SOFT_NACCESS; acc++)
+			c->tlb[m][acc][0].tag = soft_tlb_empty(0);
+}
+
 void soft_tlb_flush(struct soft_cpu *c);	       /* everything */
 void soft_tlb_flush_local(struct soft_cpu *c);	       /* not global pages */
 void soft_tlb_flush_page(struct soft_cpu *c, gva_t a); /* INVLPG */
