@@ -137,6 +137,10 @@ bool bmap_ready(struct bmap *m, bool repair, GError **err);
 int bmap_entry(struct bmap *m, uint64_t block, uint64_t *entry);
 int bmap_spot(struct bmap *m, uint64_t block, struct bmap_spot *s);
 int bmap_set(struct bmap *m, uint64_t block, uint64_t entry);
+/* Before the first change, lock held alone. */
+int bmap_begin(struct bmap *m);
+/* n entries from block on point to n new places from at on; lock held alone. */
+int bmap_point(struct bmap *m, uint64_t block, unsigned n, uint64_t at);
 /* Entries to new places in order; lock held alone. */
 int bmap_settle(struct bmap *m);
 /* Plain room at the end of the file: what most formats place. */
