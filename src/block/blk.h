@@ -70,8 +70,8 @@ struct blk_ops {
 		struct blk_extent *e);
 	/* See blk_stamp.  NULL: what is below says. */
 	struct blk_stamp (*stamp)(struct blk *b);
-	/* Nobody writes to its files any more, the first apart: their locks
-	 * become those of readers.  Or NULL. */
+	/* Nobody writes to its own files any more, but for what lies below:
+	 * their locks become those of readers.  Or NULL. */
 	void (*share)(struct blk *b);
 	/* The file below it, or NULL; what it stands on is blk.backing. */
 	struct blk *(*below)(struct blk *b);
@@ -136,8 +136,6 @@ struct blk *blk_raw_open(int fd, bool readonly, GError **err);
 
 /* Its flushes do nothing from now on: for files that nobody relies on yet. */
 void blk_raw_no_sync(struct blk *b);
-/* Its writer's lock becomes one of many readers'. */
-void blk_raw_share(struct blk *b);
 /* Bytes that the file takes up on the host; 0 if that is not known. */
 uint64_t blk_raw_used(struct blk *b);
 

@@ -77,8 +77,6 @@ struct blk *image_open(
 struct blk *image_open_file(const struct image_open *how, const char *name,
 	bool readonly, char **path, GError **err)
 {
-	int fd;
-
 	*path = NULL;
 	if (!how->source || !how->source->open) {
 		g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_ACCES,
@@ -87,9 +85,8 @@ struct blk *image_open_file(const struct image_open *how, const char *name,
 			name);
 		return NULL;
 	}
-	fd = how->source->open(
+	return how->source->open(
 		how->source->opaque, how->path, name, !readonly, path, err);
-	return fd < 0 ? NULL : blk_raw_open(fd, readonly, err);
 }
 
 struct blk *image_open_backing(const struct image_open *how, const char *name,

@@ -18,9 +18,9 @@
 
 struct image_source {
 	/* The file that the image at path from (NULL: the one opened first)
-	 * names: a descriptor, and in *path (free it) what it is called.
-	 * writable: an extent of a writable image.  -1 and *err. */
-	int (*open)(void *opaque, const char *from, const char *name,
+	 * names, as raw, and in *path (free it) what it is called.
+	 * writable: an extent of a writable image.  NULL and *err. */
+	struct blk *(*open)(void *opaque, const char *from, const char *name,
 		bool writable, char **path, GError **err);
 	void *opaque;
 };

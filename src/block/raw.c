@@ -289,6 +289,14 @@ static void raw_close(struct blk *b)
 	g_free(r);
 }
 
+static void raw_share(struct blk *b)
+{
+	struct flock l = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+
+	/* or a file system without locks */
+	fcntl(((struct raw *)b)->fd, F_OFD_SETLK, &l);
+}
+
 static const struct blk_ops raw_ops = {
 	.name = "raw",
 	.preadv = raw_preadv,
@@ -302,15 +310,8 @@ static const struct blk_ops raw_ops = {
 	.map = raw_map,
 	.view = raw_view,
 	.stamp = raw_stamp,
+	.share = raw_share,
 };
-
-void blk_raw_share(struct blk *b)
-{
-	struct flock l = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
-
-	/* or a file system without locks */
-	fcntl(((struct raw *)b)->fd, F_OFD_SETLK, &l);
-}
 
 void blk_raw_no_sync(struct blk *b)
 {

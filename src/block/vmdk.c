@@ -204,9 +204,10 @@ static void vmdk_share(struct blk *b)
 
 	for (guint i = 0; i < v->ext->len; i++) {
 		struct vmdk_extent *e = g_ptr_array_index(v->ext, i);
+		struct blk *file = e->lower ? e->lower : e->blk;
 
-		if (e->file)
-			blk_raw_share(e->lower ? e->lower : e->blk);
+		if (e->file && file->ops->share)
+			file->ops->share(file);
 	}
 }
 

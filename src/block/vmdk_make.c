@@ -18,14 +18,12 @@ static struct blk *make_file(struct make *k, const char *name, GError **err)
 {
 	const struct image_source *s = k->c->source;
 	g_autofree char *path = NULL;
-	int fd;
 
 	if (!s) {
 		image_cannot(err, "vmdk", "several files");
 		return NULL;
 	}
-	fd = s->open(s->opaque, NULL, name, true, &path, err);
-	return fd < 0 ? NULL : blk_raw_open(fd, false, err);
+	return s->open(s->opaque, NULL, name, true, &path, err);
 }
 
 static bool make_extent(

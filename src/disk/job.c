@@ -124,7 +124,7 @@ struct blk *disk_file(struct disk_job *j, const char *role, GError **err)
 }
 
 /* struct image_source: ask the client. */
-static int open_named(void *opaque, const char *from, const char *name,
+static struct blk *open_named(void *opaque, const char *from, const char *name,
 	bool writable, char **path, GError **err)
 {
 	struct disk_job *j = opaque;
@@ -139,7 +139,7 @@ static int open_named(void *opaque, const char *from, const char *name,
 	if (from)
 		json_object_set_string_member(body, "image", from);
 	if (!wire_send(j->sock, "open", body, NULL, 0, err))
-		return -1;
+		return NULL;
 	answer = wire_recv(j->sock, err);
 	if (answer && !strcmp(answer->type, "opened") && answer->nfds == 1) {
 		fd = answer->fds[0];
@@ -151,14 +151,13 @@ static int open_named(void *opaque, const char *from, const char *name,
 			answer ? (int)wire_msg_int(answer, "code", 1) : 1, "%s",
 			text ? text : "the client is gone");
 	}
-	return fd;
+	return fd < 0 ? NULL : blk_raw_open(fd, !writable, err);
 }
 
 struct blk *disk_file_named(struct disk_job *j, const char *name, GError **err)
 {
 	g_autofree char *path = NULL;
-	int fd = open_named(j, NULL, name ? name : "", true, &path, err);
-	struct blk *b = fd < 0 ? NULL : blk_raw_open(fd, false, err);
+	struct blk *b = open_named(j, NULL, name ? name : "", true, &path, err);
 
 	if (b)
 		blk_raw_no_sync(b);

@@ -29,7 +29,7 @@ struct named_request {
 };
 
 /* struct image_source */
-static int open_named(void *opaque, const char *from, const char *name,
+static struct blk *open_named(void *opaque, const char *from, const char *name,
 	bool writable, char **path, GError **err)
 {
 	struct named_request *r = opaque;
@@ -41,12 +41,12 @@ static int open_named(void *opaque, const char *from, const char *name,
 	if (!m->host.open_named || r->drive < 0) {
 		fw_error(err, "nobody can open it here", NULL,
 			"the image needs another file (%s)", name);
-		return -1;
+		return NULL;
 	}
 	what.drive = (unsigned)r->drive;
 	fd = m->host.open_named(m->host.opaque, &what, err);
 	*path = what.path;
-	return fd;
+	return fd < 0 ? NULL : blk_raw_open(fd, !writable, err);
 }
 
 static struct blk *open_format(struct machine *m, int drive,

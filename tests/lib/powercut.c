@@ -17,7 +17,7 @@ static void note(struct powercut *p, enum powercut_kind kind, uint64_t off,
 	uint64_t len, const void *data)
 {
 	struct powercut_entry e = {
-		kind, off, len, data ? g_memdup2(data, len) : NULL};
+		p, kind, off, len, data ? g_memdup2(data, len) : NULL};
 
 	g_array_append_val(p->log, e);
 }
@@ -85,7 +85,8 @@ static const struct blk_ops cut_ops = {
 	.close = cut_close,
 };
 
-struct powercut *powercut_new(uint64_t room, const void *content, uint64_t len)
+static struct powercut *make(
+	uint64_t room, const void *content, uint64_t len, GArray *log)
 {
 	struct powercut *p = g_new0(struct powercut, 1);
 
@@ -97,15 +98,31 @@ struct powercut *powercut_new(uint64_t room, const void *content, uint64_t len)
 	p->start = g_malloc0(p->start_size + 1);
 	memcpy(p->now, content, len);
 	memcpy(p->start, content, len);
-	p->log = g_array_new(FALSE, FALSE, sizeof(struct powercut_entry));
+	p->log = log;
 	return p;
+}
+
+struct powercut *powercut_new(uint64_t room, const void *content, uint64_t len)
+{
+	struct powercut *p = make(room, content, len,
+		g_array_new(FALSE, FALSE, sizeof(struct powercut_entry)));
+
+	p->first = true;
+	return p;
+}
+
+struct powercut *powercut_beside(
+	struct powercut *p, uint64_t room, const void *content, uint64_t len)
+{
+	return make(room, content, len, p->log);
 }
 
 void powercut_free(struct powercut *p)
 {
-	for (guint i = 0; i < p->log->len; i++)
+	for (guint i = 0; p->first && i < p->log->len; i++)
 		g_free(g_array_index(p->log, struct powercut_entry, i).data);
-	g_array_free(p->log, TRUE);
+	if (p->first)
+		g_array_free(p->log, TRUE);
 	g_free(p->now);
 	g_free(p->start);
 	g_free(p);
@@ -135,16 +152,21 @@ uint64_t powercut_replay(
 	uint64_t size = p->start_size, end = size;
 	unsigned flushed = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		if (g_array_index(p->log, struct powercut_entry, i).kind ==
-			CUT_FLUSH)
+	for (unsigned i = 0; i < n; i++) {
+		const struct powercut_entry *e =
+			&g_array_index(p->log, struct powercut_entry, i);
+
+		if (e->of == p && e->kind == CUT_FLUSH)
 			flushed = i;
+	}
 	memcpy(out, p->start, p->start_size);
 	for (unsigned i = 0; i < n; i++) {
 		const struct powercut_entry *e =
 			&g_array_index(p->log, struct powercut_entry, i);
 		bool sure = i < flushed || !any;
 
+		if (e->of != p)
+			continue;
 		if (e->kind == CUT_RESIZE) {
 			if (!sure && g_rand_boolean(r))
 				continue;

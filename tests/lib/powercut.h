@@ -18,6 +18,7 @@
 enum powercut_kind { CUT_WRITE, CUT_ZERO, CUT_RESIZE, CUT_FLUSH };
 
 struct powercut_entry {
+	const struct powercut *of; /* whose */
 	enum powercut_kind kind;
 	uint64_t off, len; /* CUT_RESIZE: off is the new size */
 	uint8_t *data;
@@ -29,12 +30,17 @@ struct powercut {
 	uint64_t room;
 	uint8_t *start; /* content when recording began */
 	uint64_t start_size;
-	GArray *log;
+	GArray *log; /* one for all files of a disk */
+	bool first;  /* owns it */
 };
 
 /* Room for images of so many bytes; content (len bytes) at the start. */
 struct powercut *powercut_new(uint64_t room, const void *content, uint64_t len);
-void powercut_free(struct powercut *p);
+/* Another file, with the same log: it comes down at the same cuts, but a flush
+ * is of one file. */
+struct powercut *powercut_beside(
+	struct powercut *p, uint64_t room, const void *content, uint64_t len);
+void powercut_free(struct powercut *p); /* the first of them last */
 
 /* The file after a cut behind entry n - 1: into out (room bytes, zeroed), its
  * size.  any: sectors since the last flush are there or not, at random. */

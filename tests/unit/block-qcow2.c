@@ -48,7 +48,7 @@ static bool have_qemu_img(void)
 	return p != NULL;
 }
 
-static int open_named(void *opaque, const char *from, const char *name,
+static struct blk *open_named(void *opaque, const char *from, const char *name,
 	bool writable, char **real, GError **err)
 {
 	g_autofree char *p = path(name);
@@ -57,7 +57,7 @@ static int open_named(void *opaque, const char *from, const char *name,
 	if (fd < 0)
 		g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_NOENT,
 			"%s is not there", name);
-	return fd;
+	return fd < 0 ? NULL : blk_raw_open(fd, !writable, err);
 }
 
 static struct blk *open_image(const char *name, bool readonly, GError **err)

@@ -44,8 +44,8 @@ G_GNUC_UNUSED G_GNUC_PRINTF(1, 2) static int rig_run(const char *fmt, ...)
 	return status >> 8;
 }
 
-static int rig_open_named(void *opaque, const char *from, const char *name,
-	bool writable, char **real, GError **err)
+static struct blk *rig_open_named(void *opaque, const char *from,
+	const char *name, bool writable, char **real, GError **err)
 {
 	g_autofree char *p = rig_path(name);
 	/* Nobody names it: it is to be made. */
@@ -57,7 +57,7 @@ static int rig_open_named(void *opaque, const char *from, const char *name,
 		g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_NOENT,
 			"%s is not there", name);
 	*real = g_strdup(name);
-	return fd;
+	return fd < 0 ? NULL : blk_raw_open(fd, !writable, err);
 }
 
 static const struct image_source rig_source = {rig_open_named, NULL};
