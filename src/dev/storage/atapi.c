@@ -101,6 +101,7 @@ void atapi_packet(struct ata_drive *d)
 {
 	struct scsi_req *r = &d->req;
 
+	scsi_drop(r); /* one that had no room for its data has not ended */
 	memcpy(r->cdb, d->cdb, sizeof(r->cdb));
 	scsi_begin(r, &d->scsi, 0);
 	d->req_ended = false;
