@@ -75,9 +75,10 @@ class Mirror:
                 pass
 
             def do_GET(self):
-                m = WORDS.match(self.path)
+                name = re.sub("//+", "/", self.path)
+                m = WORDS.match(name)
                 path = mirror.fetch(m[1]) if m else None
-                own = mirror.files.get(self.path[1:])
+                own = mirror.files.get(name[1:])
                 there = own is not None or path is not None
                 mirror.log.append((self.path, there))
                 if not there:
