@@ -2,7 +2,7 @@
  * vga.c - the card: PCI function, memory, ports, who looks.
  *
  * PCI 1234:1111 as firmware and drivers know it: BAR 0 video memory, BAR 2
- * registers (vga_dispi.c), an option ROM.
+ * registers (vga_dispi.c), an option ROM; the virtio GPU has the same.
  *
  * Video memory is mapped into the guest, which writes it without our seeing
  * it.  Whoever looks compares; when nothing has changed for a while it arms
@@ -208,6 +208,11 @@ int vga_init(
 		.mmio = &vga_lfb_ops,
 		.opaque = v,
 	};
+	f->bar[VGA_BAR_MMIO] = (struct pci_bar){
+		.size = VGA_MMIO,
+		.mmio = &vga_mmio_ops,
+		.opaque = v,
+	};
 	for (unsigned i = 0; i < VGA_NPORTS; i++)
 		bus_io_claim(b, vga_ports[i].first, vga_ports[i].count,
 			vga_ports[i].ops, v);
@@ -251,11 +256,6 @@ static int vga_card_init(struct dev *d, char *err, unsigned errsize)
 	e = vga_init(&c->vga, d->host.bus, &c->pci, d->host.vram_bytes);
 	if (e < 0)
 		return e;
-	c->pci.bar[VGA_BAR_MMIO] = (struct pci_bar){
-		.size = VGA_MMIO,
-		.mmio = &vga_mmio_ops,
-		.opaque = &c->vga,
-	};
 	e = pci_func_plug(&c->pci, d->host.pci,
 		d->host.pci_slot < 0 ? -1 : d->host.pci_slot << 3);
 	if (e < 0) {

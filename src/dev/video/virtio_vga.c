@@ -1,6 +1,6 @@
 /*
  * virtio_vga.c - a virtio GPU, 2D (virtio 1.2, 5.7), that is a VGA until its
- * driver shows a picture.
+ * driver shows a picture.  OVMF sets modes by the VGA's registers in BAR 2.
  *
  * Resources are pictures of ours, into which the guest has its own memory
  * copied; one of them is the scanout, and another may be the pointer's.  How
