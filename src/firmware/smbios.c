@@ -127,8 +127,10 @@ static void processor(
 	put(b, c->cpuid_eax, 4);
 	put(b, c->cpuid_edx, 4);
 	text(b, c->cpu);
-	put(b, 0, 1); /* voltage, clocks: unknown */
-	put(b, 0, 6);
+	put(b, 0, 1); /* voltage, external clock: unknown */
+	put(b, 0, 2);
+	put(b, MIN(c->cpu_mhz, 65535u), 2); /* maximum, current */
+	put(b, MIN(c->cpu_mhz, 65535u), 2);
 	put(b, 0x41, 1);   /* populated, enabled */
 	put(b, 1, 1);	   /* upgrade: other */
 	put(b, 0xffff, 2); /* cache handles */

@@ -15,8 +15,9 @@ struct fw_smbios_conf {
 	const char *name;  /* of the machine */
 	const char *board; /* its word */
 	bool uefi;
-	const char *version;	       /* of vmeste */
-	const char *cpu;	       /* model name */
+	const char *version; /* of vmeste */
+	const char *cpu;     /* its name */
+	unsigned cpu_mhz;
 	uint32_t cpuid_eax, cpuid_edx; /* of leaf 1 */
 	unsigned sockets, cores, threads;
 	uint64_t ram_bytes, low_bytes;

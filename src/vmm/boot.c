@@ -91,16 +91,34 @@ static void add_acpi(struct machine *m, bool place)
 	fw_acpi_fini(&a);
 }
 
+/* As the processor tells it (SDM, CPUID 80000002h to 80000004h). */
+static char *cpu_brand(const struct machine *m, const struct x86_state *s)
+{
+	char brand[49] = {0};
+	struct x86_cpuid_regs r;
+
+	for (unsigned i = 0; i < 3; i++) {
+		x86_cpu_model_cpuid(&m->model, 0, s, 0x80000002 + i, 0, &r);
+		memcpy(brand + 16 * i, &r.eax, 4);
+		memcpy(brand + 16 * i + 4, &r.ebx, 4);
+		memcpy(brand + 16 * i + 8, &r.ecx, 4);
+		memcpy(brand + 16 * i + 12, &r.edx, 4);
+	}
+	return g_strdup(*brand ? g_strstrip(brand) : m->model.name);
+}
+
 static void add_smbios(struct machine *m, bool place)
 {
 	uint8_t entry[FW_SMBIOS_ENTRY_SIZE];
-	struct x86_state *s = g_new0(struct x86_state, 1);
+	g_autofree struct x86_state *s = g_new0(struct x86_state, 1);
+	g_autofree char *brand = cpu_brand(m, s);
 	struct fw_smbios_conf c = {
+		.cpu = brand,
 		.name = m->conf->name,
 		.board = conf_board_words.words[m->conf->board],
 		.uefi = m->conf->firmware == CONF_FIRMWARE_UEFI,
 		.version = VMESTE_VERSION,
-		.cpu = m->model.name,
+		.cpu_mhz = (unsigned)(m->model.tsc_hz / 1000000),
 		.sockets = m->conf->sockets,
 		.cores = m->conf->cores,
 		.threads = m->conf->threads,
@@ -112,7 +130,6 @@ static void add_smbios(struct machine *m, bool place)
 	GBytes *tables;
 
 	x86_cpu_model_cpuid(&m->model, 0, s, 1, 0, &r);
-	g_free(s);
 	c.cpuid_eax = r.eax;
 	c.cpuid_edx = r.edx;
 	genid_of_name(m->conf->name, "", c.uuid);

@@ -251,6 +251,7 @@ static void test_smbios(void)
 		.board = "q35",
 		.version = "1",
 		.cpu = "model",
+		.cpu_mhz = 2345,
 		.sockets = 2,
 		.cores = 4,
 		.threads = 2,
@@ -268,6 +269,9 @@ static void test_smbios(void)
 	g_assert_nonnull(memmem(p, len, "vmeste q35", 11));
 	while (at + 4 < len) {
 		seen[p[at] & 127] = true;
+		if (p[at] == 4) /* speeds: 7.5 */
+			g_assert_cmpmem(
+				p + at + 0x14, 4, "\x29\x09\x29\x09", 4);
 		n++;
 		at += p[at + 1];
 		while (at + 1 < len && (p[at] || p[at + 1]))
