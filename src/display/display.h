@@ -101,6 +101,7 @@ struct display_input {
 /* ---- the screen of a machine ---- */
 
 #define DISPLAY_GLYPH_ROWS 16
+#define DISPLAY_UEFI_ROWS  19
 
 struct display {
 	struct display_source source;
@@ -108,6 +109,10 @@ struct display {
 	/* The 8x16 font of the card's firmware: 256 glyphs of 16 rows, or
 	 * NULL. */
 	const uint8_t *font;
+	/* The same of UEFI, 256 glyphs of 19 rows, or NULL while there is none.
+	 * May be NULL. */
+	const uint8_t *(*uefi_font)(void *opaque);
+	void *uefi_opaque;
 	/* Where the pointer was said to be, in pixels. */
 	int pointer_x, pointer_y;
 };
@@ -130,10 +135,13 @@ void display_point(struct display *d, const struct display_pointer *p);
  * in a picture.  NULL: there is nothing to read.  Free with g_free.
  */
 char *display_read(struct display *d, struct display_text *t);
-/* The same for a picture, into cells without attributes; false: it is none
- * that could hold text. */
+/* The same for a picture, into cells without attributes, with one of the fonts
+ * or both; false: it is none that could hold text. */
 bool display_match(const struct display_view *v, const uint8_t *font,
-	struct display_text *t);
+	const uint8_t *uefi, struct display_text *t);
+/* Look for UEFI's font in memory, which may change meanwhile. */
+bool display_uefi_font(const uint8_t *mem, size_t bytes,
+	uint8_t font[256 * DISPLAY_UEFI_ROWS]);
 /* A character of code page 437 as Unicode. */
 uint32_t display_cp437(uint8_t c);
 

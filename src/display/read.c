@@ -3,7 +3,8 @@
  *
  * In a text mode the characters are there to be read.  In a picture they are
  * looked for on a grid of 8x16 dots, where consoles put them, by comparing
- * each cell of at most two colours with the glyphs of the card's font.
+ * each cell of at most two colours with the glyphs of the card's font; or of
+ * 8x19 dots with those of UEFI (uefi_font.c).
  */
 #include <string.h>
 
@@ -13,8 +14,9 @@
 
 #define CELL_WIDTH 8
 #define GLYPHS	   256
-/* An underlining cursor may stand in these. */
-#define CURSOR_ROWS 2
+/* An underlining cursor may stand in the last ones. */
+#define CURSOR_ROWS(rows) ((rows) == DISPLAY_UEFI_ROWS ? 3 : 2)
+#define MAX_ROWS	  DISPLAY_UEFI_ROWS
 
 /* Code page 437, 0x00-0x1f and 0x7f-0xff. */
 static const uint16_t low[32] = {0x0020, 0x263a, 0x263b, 0x2665, 0x2666, 0x2663,
@@ -44,14 +46,22 @@ uint32_t display_cp437(uint8_t c)
 
 /* ---- glyphs of a picture ---- */
 
+/* The characters by a hash of their upper rows. */
+struct glyphs {
+	const uint8_t *font;
+	unsigned rows;	       /* to MAX_ROWS */
+	uint8_t first[GLYPHS]; /* of a chain, 0: none */
+	uint8_t next[GLYPHS];
+};
+
 /* Dots that differ from the first one; false: more than two colours. */
 static bool cell_dots(const struct display_view *v, unsigned x, unsigned y,
-	uint8_t dots[DISPLAY_GLYPH_ROWS])
+	uint8_t *dots, unsigned rows)
 {
 	const uint32_t *p = v->pixels + (size_t)y * v->width + x;
 	uint32_t back = p[0], ink = back;
 
-	for (unsigned r = 0; r < DISPLAY_GLYPH_ROWS; r++, p += v->width) {
+	for (unsigned r = 0; r < rows; r++, p += v->width) {
 		dots[r] = 0;
 		for (unsigned c = 0; c < CELL_WIDTH; c++) {
 			if (p[c] == back)
@@ -66,35 +76,37 @@ static bool cell_dots(const struct display_view *v, unsigned x, unsigned y,
 	return true;
 }
 
-/* The characters by a hash of their upper rows. */
-struct glyphs {
-	const uint8_t *font;
-	uint8_t first[GLYPHS]; /* of a chain, 0: none */
-	uint8_t next[GLYPHS];
-};
+static bool cell_empty(const uint8_t *dots, unsigned rows)
+{
+	for (unsigned r = 0; r < rows; r++)
+		if (dots[r])
+			return false;
+	return true;
+}
 
-static unsigned glyph_hash(const uint8_t *dots)
+static unsigned glyph_hash(const struct glyphs *g, const uint8_t *dots)
 {
 	unsigned h = 0;
 
-	for (unsigned r = 0; r < DISPLAY_GLYPH_ROWS - CURSOR_ROWS; r++)
+	for (unsigned r = 0; r < g->rows - CURSOR_ROWS(g->rows); r++)
 		h = h * 31 + dots[r];
 	return (h ^ h >> 8) & (GLYPHS - 1);
 }
 
-static void glyphs_init(struct glyphs *g, const uint8_t *font)
+static void glyphs_init(struct glyphs *g, const uint8_t *font, unsigned rows)
 {
 	memset(g, 0, sizeof(*g));
 	g->font = font;
+	g->rows = rows;
 	/* The ASCII ones last, so that they are found first. */
 	for (unsigned i = 1; i < 2 * GLYPHS; i++) {
 		unsigned c = i & (GLYPHS - 1);
 		bool ascii = c > 32 && c < 127;
 		unsigned h;
 
-		if (!c || ascii != (i >= GLYPHS))
+		if (ascii != (i >= GLYPHS) || cell_empty(font + c * rows, rows))
 			continue;
-		h = glyph_hash(font + c * DISPLAY_GLYPH_ROWS);
+		h = glyph_hash(g, font + c * rows);
 		g->next[c] = g->first[h];
 		g->first[h] = (uint8_t)c;
 	}
@@ -103,10 +115,10 @@ static void glyphs_init(struct glyphs *g, const uint8_t *font)
 static int glyph_find(
 	const struct glyphs *g, const uint8_t *dots, unsigned rows)
 {
-	uint8_t c = g->first[glyph_hash(dots)];
+	uint8_t c = g->first[glyph_hash(g, dots)];
 
 	for (; c; c = g->next[c])
-		if (!memcmp(g->font + c * DISPLAY_GLYPH_ROWS, dots, rows))
+		if (!memcmp(g->font + c * g->rows, dots, rows))
 			return c;
 	return -1;
 }
@@ -126,7 +138,8 @@ static int linux_find(const uint8_t *dots)
 		{'~', 0xeedf78e7}};
 	uint32_t h = 0x811c9dc5;
 
-	for (unsigned r = 0; r < DISPLAY_GLYPH_ROWS - CURSOR_ROWS; r++)
+	for (unsigned r = 0;
+		r < DISPLAY_GLYPH_ROWS - CURSOR_ROWS(DISPLAY_GLYPH_ROWS); r++)
 		h = (h ^ dots[r]) * 0x01000193;
 	for (unsigned i = 0; i < G_N_ELEMENTS(known); i++)
 		if (known[i].hash == h)
@@ -134,29 +147,20 @@ static int linux_find(const uint8_t *dots)
 	return -1;
 }
 
-static uint8_t cell_read(
-	const struct glyphs *g, uint8_t dots[DISPLAY_GLYPH_ROWS])
+static uint8_t cell_read(const struct glyphs *g, uint8_t dots[MAX_ROWS])
 {
 	int found = -1;
 
 	/* The first dot may be the ink. */
 	for (unsigned turn = 0; turn < 4 && found < 0; turn++) {
 		found = glyph_find(g, dots,
-			DISPLAY_GLYPH_ROWS - (turn >= 2 ? CURSOR_ROWS : 0));
-		if (found < 0)
+			g->rows - (turn >= 2 ? CURSOR_ROWS(g->rows) : 0));
+		if (found < 0 && g->rows == DISPLAY_GLYPH_ROWS)
 			found = linux_find(dots);
-		for (unsigned r = 0; r < DISPLAY_GLYPH_ROWS; r++)
+		for (unsigned r = 0; r < g->rows; r++)
 			dots[r] = ~dots[r];
 	}
 	return found < 0 ? ' ' : (uint8_t)found;
-}
-
-static bool cell_empty(const uint8_t dots[DISPLAY_GLYPH_ROWS])
-{
-	for (unsigned r = 0; r < DISPLAY_GLYPH_ROWS; r++)
-		if (dots[r])
-			return false;
-	return true;
 }
 
 /* Read on the grid that begins at x, y; how many characters were there. */
@@ -166,47 +170,73 @@ static unsigned match_at(const struct display_view *v, const struct glyphs *g,
 	unsigned found = 0;
 
 	t->cols = (v->width - x) / CELL_WIDTH;
-	t->rows = (v->height - y) / DISPLAY_GLYPH_ROWS;
+	t->rows = (v->height - y) / g->rows;
 	t->cursor_col = t->cols;
 	t->cursor_row = 0;
 	for (unsigned i = 0; i < t->cols * t->rows; i++) {
-		uint8_t dots[DISPLAY_GLYPH_ROWS];
+		uint8_t dots[MAX_ROWS];
 
 		t->cell[i] = ' ';
 		if (cell_dots(v, x + i % t->cols * CELL_WIDTH,
-			    y + i / t->cols * DISPLAY_GLYPH_ROWS, dots) &&
-			!cell_empty(dots))
+			    y + i / t->cols * g->rows, dots, g->rows) &&
+			!cell_empty(dots, g->rows))
 			t->cell[i] = cell_read(g, dots);
 		found += t->cell[i] != ' ';
 	}
 	return found;
 }
 
-/* A screen of 80x25 in the middle of a larger picture, as programs for UEFI
- * have it, may be off the grid. */
-static unsigned middle(unsigned size, unsigned of, unsigned cell)
+/* A screen of so many cells in the middle of a larger picture, as programs for
+ * UEFI have it, may be off the grid. */
+static unsigned middle(unsigned size, unsigned cells, unsigned cell)
 {
-	return size < of ? 0 : (size - of) / 2 % cell;
+	return size < cells * cell ? 0 : (size - cells * cell) / 2 % cell;
+}
+
+/* As many as there are on the best of the grids.  Screens have an even number
+ * of columns; where they begin depends on whether that of rows is so, too. */
+static unsigned match(const struct display_view *v, const struct glyphs *g,
+	struct display_text *t)
+{
+	const unsigned x[] = {0, middle(v->width, 80, CELL_WIDTH),
+		middle(v->width, 80, CELL_WIDTH)};
+	const unsigned y[] = {0, middle(v->height, 25, g->rows),
+		middle(v->height, 24, g->rows)};
+	unsigned best = 0, most = 0, found = 0;
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(x); i++) {
+		if (i && !x[i] && !y[i])
+			continue;
+		found = match_at(v, g, t, x[i], y[i]);
+		if (found > most) {
+			most = found;
+			best = i;
+		}
+	}
+	match_at(v, g, t, x[best], y[best]);
+	return most;
 }
 
 bool display_match(const struct display_view *v, const uint8_t *font,
-	struct display_text *t)
+	const uint8_t *uefi, struct display_text *t)
 {
-	unsigned x = middle(v->width, 80 * CELL_WIDTH, CELL_WIDTH);
-	unsigned y =
-		middle(v->height, 25 * DISPLAY_GLYPH_ROWS, DISPLAY_GLYPH_ROWS);
-	struct glyphs g;
-	unsigned found;
+	struct glyphs g, u;
+	unsigned found = 0;
 
 	t->cols = v->width / CELL_WIDTH;
 	t->rows = v->height / DISPLAY_GLYPH_ROWS;
-	if (!font || !t->cols || !t->rows ||
+	if ((!font && !uefi) || !t->cols || !t->rows ||
 		t->cols * t->rows > DISPLAY_MAX_CELLS)
 		return false;
-	glyphs_init(&g, font);
-	found = match_at(v, &g, t, 0, 0);
-	if ((x || y) && match_at(v, &g, t, x, y) <= found)
-		match_at(v, &g, t, 0, 0);
+	if (font) {
+		glyphs_init(&g, font, DISPLAY_GLYPH_ROWS);
+		found = match(v, &g, t);
+	}
+	if (uefi) {
+		glyphs_init(&u, uefi, DISPLAY_UEFI_ROWS);
+		if (match(v, &u, t) <= found && font)
+			match(v, &g, t);
+	}
 	return true;
 }
 
@@ -241,7 +271,8 @@ char *display_read(struct display *d, struct display_text *t)
 	if (d->source.text(d->source.opaque, t))
 		return text_string(t);
 	d->source.draw(d->source.opaque, &v);
-	found = display_match(&v, d->font, t);
+	found = display_match(&v, d->font,
+		d->uefi_font ? d->uefi_font(d->uefi_opaque) : NULL, t);
 	display_view_fini(&v);
 	return found ? text_string(t) : NULL;
 }

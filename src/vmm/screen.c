@@ -35,6 +35,9 @@ struct screen {
 	guint next;
 	uint64_t delay_ns;
 	struct rfb *rfb; /* or NULL */
+	/* Who reads the screen; the loop's thread. */
+	uint8_t *uefi_font; /* once it was found */
+	gint64 look_us;	    /* for it not before then */
 };
 
 /* ---- input devices ---- */
@@ -223,6 +226,25 @@ int screen_keys(
 	return screen_queue(m, add, delay_ms, err);
 }
 
+/* ---- reading ---- */
+
+/* All of a large memory takes a while: not more than a tenth of the time. */
+static const uint8_t *screen_uefi_font(void *opaque)
+{
+	struct machine *m = opaque;
+	struct screen *s = m->screen;
+	const struct bus_ram *ram = bus_ram(m->bus);
+	gint64 start = g_get_monotonic_time();
+
+	if (s->uefi_font || start < s->look_us)
+		return s->uefi_font;
+	s->uefi_font = g_malloc(256 * DISPLAY_UEFI_ROWS);
+	if (!display_uefi_font(ram->host, ram->low, s->uefi_font))
+		g_clear_pointer(&s->uefi_font, g_free);
+	s->look_us = start + 10 * (g_get_monotonic_time() - start);
+	return s->uefi_font;
+}
+
 /* ---- life ---- */
 
 bool screen_prepare(struct machine *m, GError **err)
@@ -292,6 +314,10 @@ bool screen_init(struct machine *m, GError **err)
 		return true;
 	vga_source(m->board.vga, &d->source);
 	d->font = m->board.vga_font;
+	if (m->conf->firmware == CONF_FIRMWARE_UEFI) {
+		d->uefi_font = screen_uefi_font;
+		d->uefi_opaque = m;
+	}
 	/* Its two engines read and write memory one after the other. */
 	if (m->conf->engine == CONF_ENGINE_LOCKSTEP) {
 		bus_lock(m->bus);
@@ -319,6 +345,7 @@ void screen_fini(struct machine *m)
 	bus_timer_cancel(&s->timer);
 	bus_unlock(m->bus);
 	g_array_unref(s->strokes);
+	g_free(s->uefi_font);
 	g_free(s);
 	m->screen = NULL;
 }

@@ -171,13 +171,13 @@ static void test_match(void)
 		v.pixels[20 * 83 + x] = x * 1000;
 	}
 	put(&v, font, 11, ' ', 1, 2);
-	g_assert_true(display_match(&v, font, t));
+	g_assert_true(display_match(&v, font, NULL, t));
 	g_assert_cmpuint(t->cols, ==, 10);
 	g_assert_cmpuint(t->rows, ==, 3);
 	for (unsigned i = 0; i < 30; i++)
 		g_assert_cmpint(t->cell[i], ==,
 			i == 10 || i == 11 ? ' ' : 'A' + (int)i);
-	g_assert_false(display_match(&v, NULL, t));
+	g_assert_false(display_match(&v, NULL, NULL, t));
 	display_view_fini(&v);
 	g_free(t);
 }
@@ -197,9 +197,63 @@ static void test_match_middle(void)
 	inner.pixels += 40 * 640;
 	for (unsigned i = 0; i < 26; i++)
 		put(&inner, font, 80 + i, 'A' + i, 0xffffff, 0);
-	g_assert_true(display_match(&v, font, t));
+	g_assert_true(display_match(&v, font, NULL, t));
 	for (unsigned i = 0; i < 26; i++) /* two rows are above it */
 		g_assert_cmpint(t->cell[3 * 80 + i], ==, 'A' + (int)i);
+	display_view_fini(&v);
+	g_free(t);
+}
+
+/* As firmware has it in memory: EFI_NARROW_GLYPH, 22 bytes each. */
+static unsigned uefi_table(uint8_t *mem)
+{
+	static const uint16_t more[] = {0xe9, 0x2500, 0x2502, 0x25bc, 0x2191};
+	unsigned n = 0;
+
+	for (unsigned c = 0x20; c < 0x7f + G_N_ELEMENTS(more); c++, n++) {
+		unsigned u = c < 0x7f ? c : more[c - 0x7f];
+
+		mem[n * 22] = (uint8_t)u;
+		mem[n * 22 + 1] = (uint8_t)(u >> 8);
+		for (unsigned y = 3; c > 0x20 && y < 17; y++)
+			mem[n * 22 + 3 + y] = c * 57 + y * (c | 1) * 91;
+	}
+	return n;
+}
+
+/* A screen of 80x25 in the middle, and the cursor behind its text. */
+static void test_uefi_font(void)
+{
+	struct display_text *t = g_new0(struct display_text, 1);
+	struct display_view v = {0};
+	uint8_t mem[4096] = {0}, font[256 * DISPLAY_UEFI_ROWS];
+	unsigned n = uefi_table(mem + 777);
+
+	g_assert_false(display_uefi_font(mem, 777 + 50 * 22, font));
+	g_assert_true(display_uefi_font(mem, 777 + n * 22, font));
+	g_assert_cmpmem(
+		font + 'q' * 19, 19, mem + 777 + ('q' - 32) * 22 + 3, 19);
+	g_assert_cmpmem(font + 0x18 * 19, 19, mem + 777 + 99 * 22 + 3, 19);
+	g_assert_cmpmem(font + 0x19 * 19, 19, mem, 19);
+
+	display_view_size(&v, 800, 600); /* six dots off the grid */
+	for (unsigned i = 0; i < 27; i++)
+		for (unsigned y = 0; y < 19; y++)
+			for (unsigned x = 0; x < 8; x++)
+				v.pixels[(62 + 19 + y) * 800 + 80 + i * 8 + x] =
+					i == 26 ? (y > 15 ? 0xff : 0)
+					: font[('A' + i) * 19 + y] >> (7 - x) &
+							1
+						? 0xff
+						: 0;
+	g_assert_true(display_match(&v, NULL, font, t));
+	g_assert_cmpuint(t->rows, ==, 31);
+	for (unsigned i = 0; i < 27; i++) /* three rows are above it */
+		g_assert_cmpint(t->cell[4 * t->cols + 10 + i], ==,
+			i < 26 ? 'A' + (int)i : ' ');
+	mem[777 + 22 * 60] ^= 1;
+	g_assert_false(display_uefi_font(mem, 4096, font));
+	g_assert_false(display_uefi_font(mem, 3, font));
 	display_view_fini(&v);
 	g_free(t);
 }
@@ -222,6 +276,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/display/pointer", test_pointer);
 	g_test_add_func("/display/match-middle", test_match_middle);
 	g_test_add_func("/display/match", test_match);
+	g_test_add_func("/display/uefi-font", test_uefi_font);
 	g_test_add_func("/display/cp437", test_cp437);
 	return g_test_run();
 }
