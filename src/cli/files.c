@@ -135,8 +135,8 @@ static bool open_file(struct conf_file *f, const char *what, int flags,
 		return false;
 	}
 	if (f->fd < 0 || (!fstat(f->fd, &st) && S_ISDIR(st.st_mode))) {
-		conf_error_set(err, CONF_ERROR_FAILED, "it is a folder", fix,
-			"cannot use %s %s", what, f->path);
+		conf_error_set(err, CONF_ERROR_FAILED, "it is a folder",
+			"name a file", "cannot use %s %s", what, f->path);
 		return false;
 	}
 	return true;

@@ -365,11 +365,34 @@ static bool check_display(const struct conf_machine *m, GError **err)
 	return false;
 }
 
+/* Two of one number would come in an order that nobody stated. */
+static bool check_bootindex(const struct conf_machine *m, GError **err)
+{
+	bool seen[CONF_MAX_BOOTINDEX + 1] = {false};
+
+	for (guint i = 0; i < m->drives->len + m->nics->len; i++) {
+		const struct conf_drive *d =
+			i < m->drives->len ? m->drives->pdata[i] : NULL;
+		const struct conf_nic *n =
+			d ? NULL : m->nics->pdata[i - m->drives->len];
+		unsigned at = d ? d->bootindex : n->bootindex;
+
+		if (at && seen[at]) {
+			conf_error_set(err, CONF_ERROR_USAGE, NULL,
+				"give one of them another number",
+				"two are to boot with bootindex=%u", at);
+			return false;
+		}
+		seen[at] = true;
+	}
+	return true;
+}
+
 bool conf_machine_check(const struct conf_machine *m, GError **err)
 {
 	return check_limits(m, err) && check_stdio(m, err) &&
 	       check_kernel(m, err) && check_ioapic(m, err) &&
 	       check_gdb(m, err) && check_firmware(m, err) &&
 	       check_display(m, err) && conf_sound_check(m, err) &&
-	       check_drives(m, err);
+	       check_drives(m, err) && check_bootindex(m, err);
 }

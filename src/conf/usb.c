@@ -19,14 +19,14 @@ bool conf_usb_parse(struct conf_machine *m, const char *text, GError **err)
 	for (unsigned i = 0; words[i]; i++) {
 		int word;
 
-		if (!conf_parse_word(words[i], &conf_usb_words, &word, err))
-			return false;
 		if (m->nusb == CONF_MAX_USB) {
 			conf_error_set(err, CONF_ERROR_USAGE,
 				"a machine has at most four", NULL,
 				"too many USB controllers");
 			return false;
 		}
+		if (!conf_parse_word(words[i], &conf_usb_words, &word, err))
+			return false;
 		m->usb[m->nusb++] = (enum conf_usb)word;
 	}
 	m->usb_off = false;
