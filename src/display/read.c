@@ -17,6 +17,9 @@
 /* An underlining cursor may stand in the last ones. */
 #define CURSOR_ROWS(rows) ((rows) == DISPLAY_UEFI_ROWS ? 3 : 2)
 #define MAX_ROWS	  DISPLAY_UEFI_ROWS
+/* Its graphical terminal leaves so many dots free all around. */
+#define GRUB_BORDER 10
+#define BLANK_HASH  0x3538be3du /* of a cell without dots */
 
 /* Code page 437, 0x00-0x1f and 0x7f-0xff. */
 static const uint16_t low[32] = {0x0020, 0x263a, 0x263b, 0x2665, 0x2666, 0x2663,
@@ -123,27 +126,57 @@ static int glyph_find(
 	return -1;
 }
 
-/* Characters that Linux's console font draws otherwise than the firmware's:
- * FNV-1a of their upper rows. */
-static int linux_find(const uint8_t *dots)
+/*
+ * Other fonts of 8x16 dots by FNV-1a of the upper rows: what Linux's console
+ * draws otherwise than the firmware, and the printing characters of GNU
+ * Unifont, which GRUB's graphical terminal has; but for '_', where there is
+ * nothing in those rows.
+ */
+static const struct {
+	char c;
+	uint32_t hash;
+} linux_font[] = {{'0', 0x021e6705}, {'M', 0xd367abe5}, {'T', 0xe004b3c3},
+	{'V', 0x5ef75737}, {'W', 0xaddc026f}, {'X', 0x49b4cccd},
+	{'Y', 0x6e772f95}, {'Z', 0x69b6df3d}, {'`', 0x010cb7d1},
+	{'f', 0x7b126475}, {'m', 0x627e2c71}, {'v', 0x01fea72f},
+	{'w', 0x3701f681}, {'x', 0x8abe0e15}, {'|', 0x4fd3bb1d},
+	{'~', 0xeedf78e7}};
+
+static const uint32_t unifont[] = {0xd47afeb5, 0x20a4046d, 0xe2e9a327,
+	0x8ffd5b38, 0x48f9c84e, 0xa07b8890, 0x31d1ab3d, 0x3d90e391, 0x63875b7d,
+	0x70ec8421, 0x2d6a4e20, 0x0d24f78d, 0xa603ec89, 0xfd24de5d, 0x67aeaef1,
+	0x2502fb89, 0x7fccfa2b, 0x164f9981, 0xcc3c7c0b, 0x0a9907b7, 0x0e449edb,
+	0x30734c59, 0x88a91bff, 0x05f5b96b, 0xbe228703, 0x04a6076d, 0x5ccda165,
+	0xcea9f61d, 0x47ff793d, 0xae563d91, 0xc654fde7, 0x8cef41cd, 0x73b4be8b,
+	0xdf038eab, 0x212aca05, 0x9b73a55d, 0xdf1f3791, 0x091f79af, 0x2cae93bb,
+	0x6e352109, 0x3ad9b23d, 0x48cf22f2, 0x12c4430d, 0xba2ed883, 0xc1544aed,
+	0x728ea97d, 0xc731ad15, 0xfd6ae25f, 0xaffd0ef9, 0x35aa4b67, 0xae1ea453,
+	0x381ab1e2, 0x60d9d16b, 0x806003a4, 0xe9c420ed, 0xa4d6d4dd, 0x4f7d80c3,
+	0xfdd80521, 0xea663bb3, 0xcfac3d39, 0xa7e030ad, 0x9c16894b, 0,
+	0x861af305, 0x30626e3b, 0xca697ddd, 0xb6622d6d, 0xbce475f7, 0xd087ebd1,
+	0x529eed7d, 0x2a4c47a7, 0x0cb804a3, 0xf048f57b, 0x93940edd, 0x9b497737,
+	0x117d0d23, 0x3e5e9cba, 0x2ca0c063, 0x93c8a29d, 0xea50a69d, 0xbefe0bd5,
+	0xbc38eb99, 0xe931d33b, 0x00c1195d, 0xdd3f15e1, 0x295b10b3, 0xaf64d580,
+	0x21bfb1d5, 0xb56237c9, 0x14677b2b, 0xa4df9de9, 0x7b82153d, 0x6b3ea2a9,
+	0x7db4d605};
+
+static int known_find(const uint8_t *dots)
 {
-	static const struct {
-		char c;
-		uint32_t hash;
-	} known[] = {{'0', 0x021e6705}, {'M', 0xd367abe5}, {'T', 0xe004b3c3},
-		{'V', 0x5ef75737}, {'W', 0xaddc026f}, {'X', 0x49b4cccd},
-		{'Y', 0x6e772f95}, {'Z', 0x69b6df3d}, {'`', 0x010cb7d1},
-		{'f', 0x7b126475}, {'m', 0x627e2c71}, {'v', 0x01fea72f},
-		{'w', 0x3701f681}, {'x', 0x8abe0e15}, {'|', 0x4fd3bb1d},
-		{'~', 0xeedf78e7}};
+	const unsigned rows =
+		DISPLAY_GLYPH_ROWS - CURSOR_ROWS(DISPLAY_GLYPH_ROWS);
 	uint32_t h = 0x811c9dc5;
 
-	for (unsigned r = 0;
-		r < DISPLAY_GLYPH_ROWS - CURSOR_ROWS(DISPLAY_GLYPH_ROWS); r++)
+	for (unsigned r = 0; r < rows; r++)
 		h = (h ^ dots[r]) * 0x01000193;
-	for (unsigned i = 0; i < G_N_ELEMENTS(known); i++)
-		if (known[i].hash == h)
-			return known[i].c;
+	for (unsigned i = 0; i < G_N_ELEMENTS(linux_font); i++)
+		if (linux_font[i].hash == h)
+			return linux_font[i].c;
+	/* Unlike a cursor it does not reach from edge to edge. */
+	if (h == BLANK_HASH)
+		return dots[14] == 0x7f && !dots[15] ? '_' : -1;
+	for (unsigned i = 0; i < G_N_ELEMENTS(unifont); i++)
+		if (unifont[i] == h)
+			return (int)('!' + i);
 	return -1;
 }
 
@@ -156,7 +189,7 @@ static uint8_t cell_read(const struct glyphs *g, uint8_t dots[MAX_ROWS])
 		found = glyph_find(g, dots,
 			g->rows - (turn >= 2 ? CURSOR_ROWS(g->rows) : 0));
 		if (found < 0 && g->rows == DISPLAY_GLYPH_ROWS)
-			found = linux_find(dots);
+			found = known_find(dots);
 		for (unsigned r = 0; r < g->rows; r++)
 			dots[r] = ~dots[r];
 	}
@@ -199,13 +232,14 @@ static unsigned match(const struct display_view *v, const struct glyphs *g,
 	struct display_text *t)
 {
 	const unsigned x[] = {0, middle(v->width, 80, CELL_WIDTH),
-		middle(v->width, 80, CELL_WIDTH)};
+		middle(v->width, 80, CELL_WIDTH), GRUB_BORDER};
 	const unsigned y[] = {0, middle(v->height, 25, g->rows),
-		middle(v->height, 24, g->rows)};
+		middle(v->height, 24, g->rows), GRUB_BORDER};
 	unsigned best = 0, most = 0, found = 0;
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(x); i++) {
-		if (i && !x[i] && !y[i])
+		if ((i && !x[i] && !y[i]) || v->width < x[i] ||
+			v->height < y[i])
 			continue;
 		found = match_at(v, g, t, x[i], y[i]);
 		if (found > most) {
