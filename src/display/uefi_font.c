@@ -14,6 +14,7 @@
 /* EFI_NARROW_GLYPH: the character, attributes, the rows. */
 #define GLYPH_BYTES (3u + DISPLAY_UEFI_ROWS)
 #define MAX_GLYPHS  1024u
+#define MAX_TRIES   64u /* a guest may fill its memory with beginnings */
 #define FIRST	    0x20
 #define LAST_ASCII  0x7e
 
@@ -60,10 +61,12 @@ bool display_uefi_font(
 		[0] = FIRST, [GLYPH_BYTES] = FIRST + 1};
 	const uint8_t *end = mem + bytes, *at = mem;
 
-	while ((at = memmem(at, (size_t)(end - at), head, sizeof(head)))) {
+	for (unsigned i = 0; i < MAX_TRIES; i++, at++) {
+		at = memmem(at, (size_t)(end - at), head, sizeof(head));
+		if (!at)
+			return false;
 		if (take(at, (size_t)(end - at), font))
 			return true;
-		at++;
 	}
 	return false;
 }

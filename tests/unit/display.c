@@ -226,7 +226,7 @@ static void test_uefi_font(void)
 {
 	struct display_text *t = g_new0(struct display_text, 1);
 	struct display_view v = {0};
-	uint8_t mem[4096] = {0}, font[256 * DISPLAY_UEFI_ROWS];
+	uint8_t mem[8192] = {0}, font[256 * DISPLAY_UEFI_ROWS];
 	unsigned n = uefi_table(mem + 777);
 
 	g_assert_false(display_uefi_font(mem, 777 + 50 * 22, font));
@@ -252,8 +252,14 @@ static void test_uefi_font(void)
 		g_assert_cmpint(t->cell[4 * t->cols + 10 + i], ==,
 			i < 26 ? 'A' + (int)i : ' ');
 	mem[777 + 22 * 60] ^= 1;
-	g_assert_false(display_uefi_font(mem, 4096, font));
+	g_assert_false(display_uefi_font(mem, sizeof(mem), font));
 	g_assert_false(display_uefi_font(mem, 3, font));
+	/* nothing but beginnings: it gives up */
+	memset(mem, 0, sizeof(mem));
+	for (unsigned i = 0; i < sizeof(mem) / 44; i++)
+		mem[i * 44] = 0x20, mem[i * 44 + 22] = 0x21;
+	uefi_table(mem + 44 * 65);
+	g_assert_false(display_uefi_font(mem, sizeof(mem), font));
 	display_view_fini(&v);
 	g_free(t);
 }
