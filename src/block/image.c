@@ -89,32 +89,56 @@ struct blk *image_open_file(const struct image_open *how, const char *name,
 		how->source->opaque, how->path, name, !readonly, path, err);
 }
 
-struct blk *image_open_backing(const struct image_open *how, const char *name,
-	const struct image_format *f, GError **err)
+struct blk *image_open_parent(const struct image_open *how,
+	const struct image_names *names, const struct image_format *f,
+	GError **err)
 {
 	g_autofree char *path = NULL;
+	g_autoptr(GError) first = NULL;
 	struct image_open next = {.readonly = true,
 		.source = how->source,
 		.depth = how->depth + 1,
 		.must_be_set = true};
 	struct blk *b = NULL;
+	unsigned i = 0;
 
 	if (how->parent)
 		return how->parent;
 	if (next.depth > IMAGE_MAX_DEPTH)
-		g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_LOOP,
+		g_set_error(&first, G_FILE_ERROR, G_FILE_ERROR_LOOP,
 			"the image has more than %d backing files below one "
 			"another, or they are in a loop",
 			IMAGE_MAX_DEPTH);
-	else
-		next.lower = image_open_file(how, name, true, &path, err);
+	for (; i < names->n && !next.lower && next.depth <= IMAGE_MAX_DEPTH;
+		i++) {
+		g_free(path);
+		next.lower = image_open_file(how, names->name[i], true, &path,
+			first ? NULL : &first);
+	}
 	next.path = path;
-	if (next.lower)
-		b = image_open(f, &next, err);
+	if (next.lower) {
+		g_clear_error(&first);
+		b = image_open(f, &next, &first);
+	}
+	if (b && names->which)
+		*names->which = i - 1;
+	if (b)
+		return b;
+	g_propagate_error(err, g_steal_pointer(&first));
 	/* A loop has one line, not sixty-four. */
-	if (!b && how->depth < 2)
-		g_prefix_error(err, "backing file %s: ", name);
-	return b;
+	if (how->depth < 2)
+		g_prefix_error(err, "backing file %s: ",
+			names->name[next.lower ? i - 1 : 0]);
+	return NULL;
+}
+
+struct blk *image_open_backing(const struct image_open *how, const char *name,
+	const struct image_format *f, GError **err)
+{
+	const char *const list[] = {name};
+	const struct image_names names = {list, 1, NULL};
+
+	return image_open_parent(how, &names, f, err);
 }
 
 bool image_check_parent(

@@ -110,6 +110,18 @@ struct blk *image_open_file(const struct image_open *how, const char *name,
 	bool readonly, char **path, GError **err);
 struct blk *image_open_backing(const struct image_open *how, const char *name,
 	const struct image_format *f, GError **err);
+/* The same by the first of several names that there is a file of; *which (or
+ * NULL): that.  What is wrong with that file, or below it, is no reason to try
+ * the others: with two names each, a loop would be gone round in 2^64
+ * ways. */
+struct image_names {
+	const char *const *name;
+	unsigned n;
+	unsigned *which;
+};
+struct blk *image_open_parent(const struct image_open *how,
+	const struct image_names *names, const struct image_format *f,
+	GError **err);
 /* Is the backing file the one that id (bytes of it) was taken of? */
 bool image_check_parent(
 	struct blk *parent, const uint8_t *id, unsigned bytes, GError **err);

@@ -95,6 +95,20 @@ static int part_ways(struct check *k, struct qcow2_entry *v,
 	return 0;
 }
 
+/* An entry that points nowhere; true if it was changed.  Those of no data have
+ * no mark that there is one user of them. */
+static bool no_place(struct check *k, uint64_t *e, uint64_t guest, bool active)
+{
+	if (!(*e & QCOW2_COPIED))
+		return false;
+	error(k, "data have no place", guest);
+	if (!k->mend || !active)
+		return false;
+	*e &= ~QCOW2_COPIED;
+	k->c->mended_errors++;
+	return true;
+}
+
 /* What entry v uses; true if it was changed. */
 static bool check_entry(struct check *k, struct qcow2_entry *v,
 	struct qcow2_table **t, uint64_t guest, bool active)
@@ -112,7 +126,7 @@ static bool check_entry(struct check *k, struct qcow2_entry *v,
 		}
 		error(k, "compressed data lie outside the file", guest);
 	} else if (!off) {
-		return false;
+		return no_place(k, &v->e, guest, active);
 	} else if (off % q->cluster) {
 		error(k, "data are not aligned", guest);
 	} else if (is_meta(q, off)) {
@@ -163,10 +177,13 @@ static int check_l1(
 
 	use_table(k, r->off, r->n * 8ull, what);
 	for (uint32_t i = 0; i < r->n && !rc; i++) {
-		uint64_t off = r->entry[i] & QCOW2_L1_OFFSET;
+		uint64_t e = r->entry[i], off = e & QCOW2_L1_OFFSET;
 
-		if (!off)
+		if (!off) {
+			if (no_place(k, &e, i * per, active))
+				qcow2_root_set(r, i, e);
 			continue;
+		}
 		if (off % q->cluster || !use(k, off, q->cluster)) {
 			error(k, "an L2 table lies outside the file", off);
 			if (k->mend && active) {

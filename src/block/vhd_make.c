@@ -122,28 +122,21 @@ static GPtrArray *parent_names(struct vhd *v)
 bool vhd_open_parent(struct vhd *v, const struct image_open *how, GError **err)
 {
 	g_autoptr(GPtrArray) names = parent_names(v);
-	g_autoptr(GError) first = NULL;
+	unsigned which = 0;
+	const struct image_names list = {
+		(const char *const *)names->pdata, names->len, &which};
 
 	if (!names->len)
 		return image_bad(err, "vhd", "its parent has no name");
 	v->parent = g_strdup(g_ptr_array_index(names, 0));
 	if (how->no_backing)
 		return true;
-	for (guint i = 0; i < names->len && !v->m.below; i++) {
-		const char *name = g_ptr_array_index(names, i);
-
-		v->m.below = image_open_backing(
-			how, name, &image_vhd, first ? NULL : &first);
-		if (v->m.below) {
-			g_free(v->parent);
-			v->parent = g_strdup(name);
-		}
-	}
+	v->m.below = image_open_parent(how, &list, &image_vhd, err);
 	v->m.blk.backing = v->m.below;
-	if (!v->m.below) {
-		g_propagate_error(err, g_steal_pointer(&first));
+	if (!v->m.below)
 		return false;
-	}
+	g_free(v->parent);
+	v->parent = g_strdup(g_ptr_array_index(names, which));
 	return image_check_parent(
 		v->m.below, v->head + HEAD_PARENT_UUID, 16, err);
 }

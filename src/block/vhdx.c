@@ -338,7 +338,7 @@ static bool vhdx_open_parent(
 	struct vhdx *v, const struct image_open *how, GError **err)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-	g_autoptr(GError) first = NULL;
+	struct image_names list = {0};
 
 	if (!(v->flags & VHDX_F_PARENT))
 		return true;
@@ -347,15 +347,12 @@ static bool vhdx_open_parent(
 	v->parent = g_strdup(g_ptr_array_index(names, 0));
 	if (how->no_backing)
 		return true;
-	for (guint i = 0; i < names->len && !v->m.below; i++)
-		v->m.below =
-			image_open_backing(how, g_ptr_array_index(names, i),
-				&image_vhdx, first ? NULL : &first);
+	list.name = (const char *const *)names->pdata;
+	list.n = names->len;
+	v->m.below = image_open_parent(how, &list, &image_vhdx, err);
 	v->m.blk.backing = v->m.below;
-	if (v->m.below)
-		return image_check_parent(v->m.below, v->parent_id, 16, err);
-	g_propagate_error(err, g_steal_pointer(&first));
-	return false;
+	return v->m.below &&
+	       image_check_parent(v->m.below, v->parent_id, 16, err);
 }
 
 static bool vhdx_settle_log(struct vhdx *v, bool readonly, GError **err)

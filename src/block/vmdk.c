@@ -443,6 +443,22 @@ static bool vmdk_open_extents(
 	       image_bad(err, "vmdk", "its description has no extent");
 }
 
+/* Header and text say how large it is; programs round up to a grain. */
+static bool sizes_agree(const struct vmdk *v, const struct blk *extent)
+{
+	uint64_t grain = ((const struct bmap *)extent)->block;
+	g_auto(GStrv) lines = g_strsplit(v->text, "\n", -1);
+	unsigned long long sectors;
+
+	for (unsigned i = 0; lines[i]; i++)
+		if (is_extent_line(g_strstrip(lines[i])) &&
+			sscanf(lines[i], "%*s %llu", &sectors) == 1)
+			return !(sectors >> 50) &&
+			       (sectors * 512 + grain - 1) / grain ==
+				       (extent->size + grain - 1) / grain;
+	return true;
+}
+
 /* The file itself is the one extent. */
 static bool vmdk_open_self(struct vmdk *v, const uint8_t *head,
 	const struct image_open *how, GError **err)
@@ -461,7 +477,9 @@ static bool vmdk_open_self(struct vmdk *v, const uint8_t *head,
 	if (!e->blk)
 		return false;
 	e->size = v->blk.size = e->blk->size;
-	return true;
+	return fresh || sizes_agree(v, e->blk) ||
+	       image_bad(err, "vmdk",
+		       "its header and its description tell another size");
 }
 
 static bool vmdk_open_parent(

@@ -66,7 +66,7 @@ static bool fill(struct disk_job *j, struct image_create *c, struct blk *src,
 
 bool disk_convert(struct disk_job *j, GError **err)
 {
-	struct blk *src = disk_image(j, "src", 0, err);
+	struct blk *src = disk_image(j, "src", DISK_WHOLE, err);
 	struct image_create c = {0};
 	bool ok;
 
@@ -143,7 +143,7 @@ static bool remake(
 
 bool disk_compact(struct disk_job *j, GError **err)
 {
-	struct blk *src = disk_image(j, "src", 0, err);
+	struct blk *src = disk_image(j, "src", DISK_WHOLE, err);
 	bool ok = src && remake(j, src, 0, err);
 
 	blk_close(src);
@@ -174,7 +174,7 @@ static bool may_resize(const struct disk_job *j, const struct blk *b,
  * answer: that cannot be. */
 bool disk_resize(struct disk_job *j, GError **err)
 {
-	struct blk *b = disk_image(j, "src", 0, err);
+	struct blk *b = disk_image(j, "src", DISK_WHOLE, err);
 	uint64_t size = disk_arg_size(j, "size");
 	bool ok = b != NULL;
 	int rc;
@@ -236,7 +236,8 @@ static int keep_content(struct disk_job *j, struct blk *top, struct blk *now)
 bool disk_rebase(struct disk_job *j, GError **err)
 {
 	bool unsafe = disk_arg_bool(j, "unsafe");
-	struct blk *top = disk_image(j, "src", unsafe ? DISK_ALONE : 0, err);
+	struct blk *top =
+		disk_image(j, "src", unsafe ? DISK_ALONE : DISK_WHOLE, err);
 	const struct image_format *f = top ? image_format_of(top) : NULL;
 	struct image_create c = {.backing = disk_arg(j, "backing"),
 		.backing_path = disk_arg(j, "backing_path")};
@@ -249,7 +250,8 @@ bool disk_rebase(struct disk_job *j, GError **err)
 		ok = false;
 	}
 	if (ok && c.backing) {
-		c.parent = disk_image(j, "backing", 0, err);
+		c.parent =
+			disk_image(j, "backing", unsafe ? 0 : DISK_WHOLE, err);
 		ok = c.parent != NULL;
 	}
 	if (c.parent) {
@@ -270,8 +272,9 @@ bool disk_rebase(struct disk_job *j, GError **err)
 /* What src itself has goes into dst, its backing file. */
 bool disk_commit(struct disk_job *j, GError **err)
 {
-	struct blk *dst = disk_image(j, "dst", 0, err);
-	struct blk *src = dst ? disk_image(j, "src", DISK_ALONE, err) : NULL;
+	struct blk *dst = disk_image(j, "dst", DISK_WHOLE, err);
+	struct blk *src =
+		dst ? disk_image(j, "src", DISK_ALONE | DISK_WHOLE, err) : NULL;
 	struct disk_copy copy = {
 		.src = src, .dst = dst, .own_only = true, .job = j};
 	bool ok = src != NULL;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -242,6 +243,35 @@ struct blk *disk_encrypt(struct disk_job *j, struct blk *b, GError **err)
 
 /* ---- images ---- */
 
+/* No error in the tables of the image, nor in those that it stands on. */
+static bool is_whole(const struct blk *top, GError **err)
+{
+	union {
+		const struct blk *in;
+		struct blk *out;
+	} b;
+
+	for (b.in = top; b.in; b.in = b.in->backing) {
+		const struct image_format *f = image_format_of(b.in);
+		struct image_check c = {0};
+		int rc = f && f->check ? f->check(b.out, &c) : 0;
+
+		if (rc && rc != -EFBIG) /* more than check can count */
+			return disk_errno(err, rc, "cannot check the image");
+		if (!c.errors)
+			continue;
+		conf_error_set(err, CONF_ERROR_FAILED,
+			"what they show may be wrong",
+			"vmeste disk check tells more, and check --repair, on "
+			"a copy, mends what can be",
+			"the %s image is damaged: %" PRIu64
+			" errors in its tables",
+			f->name, c.errors);
+		return false;
+	}
+	return true;
+}
+
 static struct blk *open_image(struct disk_job *j, const char *role,
 	unsigned how, const char *snapshot, GError **err)
 {
@@ -262,6 +292,9 @@ static struct blk *open_image(struct disk_job *j, const char *role,
 		!json_object_get_boolean_member_with_default(o, "write", FALSE);
 	open.lower = disk_file(j, role, err);
 	b = open.lower ? image_open(f, &open, err) : NULL;
+	/* check walks what a snapshot shows as what is, and other way round */
+	if (b && how & DISK_WHOLE && !snapshot && !is_whole(b, err))
+		g_clear_pointer(&b, blk_close);
 	if (b)
 		b = unlock(j, role, b, err);
 	if (!b)

@@ -51,6 +51,8 @@ bool disk_arg_bool(const struct disk_job *j, const char *key);
 enum disk_open {
 	DISK_ALONE = 1 << 0,  /* without backing files */
 	DISK_REPAIR = 1 << 1, /* although tables overlap */
+	DISK_WHOLE = 1 << 2,  /* what it shows goes elsewhere: tables that a
+			       * check finds errors in are refused */
 };
 
 /* What the client sent in a role; the caller's.  -1 and *err. */
