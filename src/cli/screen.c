@@ -16,6 +16,7 @@
 
 #define ANSWER_MS 10000
 #define POLL_US	  100000
+#define START_US  5000000
 #define STUCK_US  (20 * G_USEC_PER_SEC) /* no key was read for so long */
 
 struct screen {
@@ -262,6 +263,25 @@ static bool shows(struct screen *s, bool *found, GError **err)
 	return m != NULL;
 }
 
+/* The machine, too, which somebody may just have started. */
+static bool wait_open(struct screen *s, gint64 began, GError **err)
+{
+	g_autoptr(GError) e = NULL;
+
+	while (!screen_open(s, 1, 1, "give one machine", &e)) {
+		gint64 us = g_get_monotonic_time() - began;
+
+		if (e->code != CONF_ERROR_NOT_FOUND || us > START_US ||
+			(uint64_t)us / 1000 >= s->timeout_ms) {
+			g_propagate_error(err, g_steal_pointer(&e));
+			return false;
+		}
+		g_clear_error(&e);
+		g_usleep(POLL_US);
+	}
+	return true;
+}
+
 int cli_wait(void *ctx, GError **err)
 {
 	struct screen *s = ctx;
@@ -273,7 +293,7 @@ int cli_wait(void *ctx, GError **err)
 			"write for example --text login:", "wait for what?");
 		return cli_status(err);
 	}
-	if (!screen_open(s, 1, 1, "give one machine", err))
+	if (!wait_open(s, began, err))
 		return cli_status(err);
 	while (shows(s, &found, err)) {
 		gint64 ms = (g_get_monotonic_time() - began) / 1000;

@@ -244,8 +244,9 @@ bool plug_out(struct machine *m, const char *name, GError **err)
 			"%s is built in", name);
 		return false;
 	}
-	conf_error_set(err, CONF_ERROR_NOT_FOUND, NULL,
+	conf_error_set(err, CONF_ERROR_NOT_FOUND,
+		"only USB devices and disks in slots come and go",
 		"drives are called disk0, disk1, cd0, ...",
-		"there is no USB device %s", name ? name : "");
+		"there is no USB device or disk %s", name ? name : "");
 	return false;
 }
