@@ -154,8 +154,12 @@ static int set_stored(struct running *r, GError **err)
 {
 	const char *name = r->words.word[0], *what = r->words.word[1];
 	bool runs = strcmp(cli_stored_state(name), "running") == 0;
-	int status = cli_stored_set(name, what, err);
+	int status;
 
+	/* Where the stick is is no setting that is kept. */
+	if (g_str_has_prefix(what, "joystick="))
+		return set_running(r, err);
+	status = cli_stored_set(name, what, err);
 	if (status || !runs)
 		return status;
 	if (cli_drive_setting(what, NULL, NULL, NULL) ||
