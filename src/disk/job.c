@@ -262,10 +262,12 @@ static bool is_whole(const struct blk *top, GError **err)
 			continue;
 		conf_error_set(err, CONF_ERROR_FAILED,
 			"what they show may be wrong",
-			"vmeste disk check tells more, and check --repair, on "
-			"a copy, mends what can be",
-			"the %s image is damaged: %" PRIu64
-			" errors in its tables",
+			f->create ? "vmeste disk check tells more, and check "
+				    "--repair, on a copy, mends what can be"
+				  : "vmeste disk check tells more; such an "
+				    "image must be made anew",
+			"the %s image is damaged: errors in its tables: "
+			"%" PRIu64,
 			f->name, c.errors);
 		return false;
 	}
