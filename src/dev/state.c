@@ -54,7 +54,7 @@ static uint8_t *field_at(
 	if (f->place == STATE_POINTERS)
 		p += i * sizeof(void *);
 	memcpy(&q, p, sizeof(q));
-	return f->place == STATE_POINTERS ? q : q + (size_t)i * size;
+	return f->place == STATE_POINTERS || !q ? q : q + (size_t)i * size;
 }
 
 static uint64_t int_get(const struct state_field *f, const uint8_t *p)

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <glib.h>
@@ -21,7 +20,7 @@
 #include "block/image.h"
 #include "block/vhd.h"
 #include "block/vhdx.h"
-#include "hang.h"
+#include "bounds.h"
 #include "powercut.h"
 
 #define ROOM	(64u << 20)
@@ -243,15 +242,6 @@ static void one_round(struct fuzz *z)
 	alarm(0);
 }
 
-static void bound_memory(void)
-{
-#ifndef __SANITIZE_ADDRESS__
-	const struct rlimit most = {MEMORY, MEMORY};
-
-	setrlimit(RLIMIT_AS, &most);
-#endif
-}
-
 int main(int argc, char **argv)
 {
 	struct fuzz *z = &now;
@@ -270,7 +260,7 @@ int main(int argc, char **argv)
 	}
 	z->seed = argc > 3 ? (guint32)atoi(argv[3]) : g_random_int();
 	z->r = g_rand_new_with_seed(z->seed);
-	hang_init();
+	bound_init();
 	printf("# %s, seed %u\n", argv[1], z->seed);
 	fflush(stdout);
 	if (from_file)
@@ -279,7 +269,7 @@ int main(int argc, char **argv)
 		make(z);
 	find_spots(z);
 	z->bytes = g_malloc0(ROOM);
-	bound_memory();
+	bound_memory(MEMORY);
 	end = g_get_monotonic_time() + rounds * (gint64)G_USEC_PER_SEC;
 	while (timed ? g_get_monotonic_time() < end : z->round < rounds) {
 		one_round(z);

@@ -10,14 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <glib.h>
 
 #include "block/bytes.h"
 #include "block/luks.h"
-#include "hang.h"
+#include "bounds.h"
 #include "powercut.h"
 
 #define DISK	(17u << 20)
@@ -161,15 +160,6 @@ static void costly(struct fuzz *z)
 	}
 }
 
-static void bound_memory(void)
-{
-#ifndef __SANITIZE_ADDRESS__
-	const struct rlimit most = {MEMORY, MEMORY};
-
-	setrlimit(RLIMIT_AS, &most);
-#endif
-}
-
 int main(int argc, char **argv)
 {
 	struct fuzz z = {.two = argc > 1 && !strcmp(argv[1], "luks2")};
@@ -184,13 +174,13 @@ int main(int argc, char **argv)
 	z.r = g_rand_new_with_seed(seed);
 	printf("# seed %u\n", seed);
 	fflush(stdout);
-	hang_init();
+	bound_init();
 	z.good = g_malloc0(DISK);
 	z.bytes = g_malloc0(DISK);
 	b = powercut_memory(z.good, DISK, DISK);
 	g_assert_true(luks_format(b, &how, NULL));
 	blk_close(b);
-	bound_memory();
+	bound_memory(MEMORY);
 	one_round(&z, false);
 	g_assert_cmpuint(z.opened, ==, 1);
 	for (unsigned i = 0; i < rounds; i++)

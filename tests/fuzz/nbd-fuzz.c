@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,7 +23,7 @@
 
 #include "block/bytes.h"
 #include "disk/nbd.h"
-#include "hang.h"
+#include "bounds.h"
 
 #define DISK	 (8u << 20)
 #define GOOD	 (4u << 20) /* from here on the hostile one does not write */
@@ -260,15 +259,6 @@ static void good_round(struct fuzz *z)
 	close(sv[1]);
 }
 
-static void bound_memory(void)
-{
-#ifndef __SANITIZE_ADDRESS__
-	const struct rlimit most = {MEMORY, MEMORY};
-
-	setrlimit(RLIMIT_AS, &most);
-#endif
-}
-
 int main(int argc, char **argv)
 {
 	unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 1000;
@@ -278,11 +268,11 @@ int main(int argc, char **argv)
 
 	printf("# seed %u\n", seed);
 	fflush(stdout);
-	hang_init();
+	bound_init();
 	if (ftruncate(fd, DISK))
 		return 1;
 	z.export.disk = blk_raw_open(fd, false, NULL);
-	bound_memory();
+	bound_memory(MEMORY);
 	for (unsigned i = 0; i < rounds; i++) {
 		alarm(SECONDS);
 		z.export.disk->readonly = i % 5 == 4;

@@ -19,7 +19,7 @@
 #include "conf/options.h"
 #include "node/settings.h"
 #include "node/snapshots.h"
-#include "hang.h"
+#include "bounds.h"
 
 #define SECONDS 20 /* a round takes less than a millisecond */
 
@@ -196,7 +196,7 @@ int main(int argc, char **argv)
 	GRand *r = g_rand_new_with_seed(seed);
 	unsigned n = 0, taken = 0;
 
-	hang_init();
+	bound_init();
 	printf("# seed %u\n", seed);
 	fflush(stdout);
 	while (timed ? g_get_monotonic_time() < end : n < rounds) {
