@@ -87,6 +87,10 @@ const struct dev_class *dev_class_find(const char *name);
 struct dev *dev_new(const struct dev_class *cls, const char *id,
 	const struct dev_host *host, char *err, unsigned errsize);
 void dev_free(struct dev *d);
+/* Let go of all of the lock, to wait for one who may want it; take it back as
+ * often as was returned. */
+unsigned dev_let_go(struct bus *b);
+void dev_take_back(struct bus *b, unsigned depth);
 /* For drain: until done says so.  Lock held, let go in between. */
 void dev_wait(struct bus *b, bool (*done)(void *opaque), void *opaque);
 

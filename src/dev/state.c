@@ -523,16 +523,28 @@ int state_load(const struct state_list *l, void *obj, const struct state_in *in)
 
 #define WAIT_US 50
 
-void dev_wait(struct bus *b, bool (*done)(void *opaque), void *opaque)
+unsigned dev_let_go(struct bus *b)
 {
 	unsigned depth;
 
+	for (depth = 0; bus_locked(b); depth++)
+		bus_unlock(b);
+	return depth;
+}
+
+void dev_take_back(struct bus *b, unsigned depth)
+{
+	while (depth--)
+		bus_lock(b);
+}
+
+void dev_wait(struct bus *b, bool (*done)(void *opaque), void *opaque)
+{
 	while (!done(opaque)) {
-		for (depth = 0; bus_locked(b); depth++)
-			bus_unlock(b);
+		unsigned depth = dev_let_go(b);
+
 		g_usleep(WAIT_US);
-		while (depth--)
-			bus_lock(b);
+		dev_take_back(b, depth);
 	}
 }
 

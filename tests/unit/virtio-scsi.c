@@ -264,6 +264,51 @@ static void test_events(void)
 	hba_down(&h);
 }
 
+/* A disk comes and goes while a function waits for commands whose workers want
+ * the bus. */
+static void test_plug_at_work(void)
+{
+	struct hba h;
+	struct driver *d = &h.d;
+	struct scsi_conf c = {.id = "late"};
+	uint8_t header[19 + CDB] = {0}, tmf[24] = {[4] = 1};
+	uint32_t id, used;
+
+	hba_up(&h);
+	g_assert_true(driver_negotiate(d, F_V1));
+	for (unsigned i = 0; i < 4; i++)
+		driver_queue(d, i, 256);
+	driver_go(d);
+	put_lun(header, 3, 0);
+	put_lun(tmf + 8, 3, 0);
+	wr(d, DATA_BASE, header, sizeof(header));
+	wr(d, DATA_BASE + 0x100, tmf, sizeof(tmf));
+	c.blk = rig_image(MIB, false);
+	bus_lock(d->bus);
+	for (unsigned q = 2; q < 4; q++) {
+		driver_desc(d, d->q[q].desc, 0, DATA_BASE, sizeof(header),
+			D_NEXT, 1);
+		driver_desc(d, d->q[q].desc, 1, ANSWER, RESPONSE, D_WRITE, 0);
+		for (unsigned n = 0; n < 256; n++)
+			driver_offer(d, q, 0);
+	}
+	driver_desc(
+		d, d->q[0].desc, 0, DATA_BASE + 0x100, sizeof(tmf), D_NEXT, 1);
+	driver_desc(d, d->q[0].desc, 1, ANSWER + 0x200, 1, D_WRITE, 0);
+	driver_offer(d, 0, 0);
+	driver_kick(d, 0);
+	g_usleep(20000); /* let it begin, mostly */
+	driver_kick(d, 2);
+	driver_kick(d, 3);
+	g_usleep(20000);
+	g_assert_cmpint(virtio_scsi_attach(d->dev, 9, &c), ==, 0);
+	g_assert_true(virtio_scsi_detach(d->dev, 9) == c.blk);
+	bus_unlock(d->bus);
+	g_assert_true(driver_used(d, 0, 5000, &id, &used));
+	blk_close(c.blk);
+	hba_down(&h);
+}
+
 /* What the driver may set, and what breaks the rules. */
 static void test_sizes(void)
 {
@@ -299,6 +344,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/virtio-scsi/commands", test_commands);
 	g_test_add_func("/virtio-scsi/management", test_management);
 	g_test_add_func("/virtio-scsi/events", test_events);
+	g_test_add_func("/virtio-scsi/plug-at-work", test_plug_at_work);
 	g_test_add_func("/virtio-scsi/sizes", test_sizes);
 	return g_test_run();
 }

@@ -190,18 +190,16 @@ int queue_pool_open(struct queue_pool *p)
 /* The workers may want the bus lock once more before they can be joined. */
 void queue_pool_close(struct queue_pool *p)
 {
-	unsigned depth = 0;
+	unsigned depth;
 
 	pthread_mutex_lock(&p->lock);
 	p->quit = true;
 	pthread_cond_broadcast(&p->work);
 	pthread_mutex_unlock(&p->lock);
-	for (; bus_locked(p->bus); depth++)
-		bus_unlock(p->bus);
+	depth = dev_let_go(p->bus);
 	for (unsigned i = 0; i < p->nworkers; i++)
 		pthread_join(p->worker[i], NULL);
-	while (depth--)
-		bus_lock(p->bus);
+	dev_take_back(p->bus, depth);
 	p->nworkers = 0;
 	g_clear_pointer(&p->here, g_free);
 	pthread_cond_destroy(&p->progress);

@@ -424,6 +424,17 @@ static const struct virtio_type virtio_scsi_type = {
 
 /* ---- targets ---- */
 
+/* A task management function holds the lock for reading until older commands
+ * are done, for which workers may need the bus.  So: this one before it. */
+static void targets_lock(struct virtio_scsi *d)
+{
+	struct bus *b = d->v.dev.host.bus;
+	unsigned depth = dev_let_go(b);
+
+	pthread_rwlock_wrlock(&d->targets);
+	dev_take_back(b, depth);
+}
+
 int virtio_scsi_attach(struct dev *dev, unsigned target, struct scsi_conf *c)
 {
 	struct virtio_scsi *d = (struct virtio_scsi *)dev;
@@ -433,7 +444,7 @@ int virtio_scsi_attach(struct dev *dev, unsigned target, struct scsi_conf *c)
 	c->autosense = true;
 	if (target >= VIRTIO_SCSI_TARGETS)
 		return -EINVAL;
-	pthread_rwlock_wrlock(&d->targets);
+	targets_lock(d);
 	rc = d->present[target] ? -EBUSY : scsi_unit_init(&d->unit[target], c);
 	d->present[target] |= !rc;
 	pthread_rwlock_unlock(&d->targets);
@@ -451,7 +462,7 @@ struct blk *virtio_scsi_detach(struct dev *dev, unsigned target)
 	if (!u)
 		return NULL;
 	scsi_unit_stop(u, true);
-	pthread_rwlock_wrlock(&d->targets);
+	targets_lock(d);
 	old = u->blk;
 	d->present[target] = false;
 	scsi_unit_fini(u);
