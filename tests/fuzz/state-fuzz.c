@@ -28,13 +28,12 @@ static void bend(GByteArray *a, GRand *rnd)
 		unsigned at = (unsigned)g_rand_int_range(rnd, 0, (int)a->len);
 		uint64_t w =
 			words[g_rand_int_range(rnd, 0, G_N_ELEMENTS(words))];
+		unsigned bytes = 1u << g_rand_int_range(rnd, 0, 4);
 
 		if (g_rand_boolean(rnd))
 			a->data[at] = (uint8_t)g_rand_int(rnd);
 		else
-			memcpy(a->data + at, &w,
-				MIN(1u << g_rand_int_range(rnd, 0, 4),
-					a->len - at));
+			memcpy(a->data + at, &w, MIN(bytes, a->len - at));
 	}
 }
 
