@@ -273,6 +273,17 @@ struct wire_msg *cli_control_ask(int sock, const char *type, JsonObject *body,
 	return cli_control_ask_fds(sock, type, body, fds, timeout_ms, err);
 }
 
+int cli_control_try(const char *name, const char *type, int timeout_ms,
+	struct wire_msg **answer)
+{
+	int sock = cli_control_connect(name, NULL);
+
+	*answer = sock < 0 ? NULL
+			   : cli_control_ask(
+				     sock, type, NULL, -1, timeout_ms, NULL);
+	return sock;
+}
+
 struct wire_msg *cli_control_ask_fds(int sock, const char *type,
 	JsonObject *body, const GArray *fds, int timeout_ms, GError **err)
 {

@@ -43,6 +43,10 @@ struct wire_msg *cli_control_ask_fds(int sock, const char *type,
 	JsonObject *body, const GArray *fds, int timeout_ms, GError **err);
 struct wire_msg *cli_control_ask(int sock, const char *type, JsonObject *body,
 	int fd, int timeout_ms, GError **err);
+/* One request to a machine that need not be there: its socket, to be closed, or
+ * -1; *answer (free it) is NULL if there was none. */
+int cli_control_try(const char *name, const char *type, int timeout_ms,
+	struct wire_msg **answer);
 
 /*
  * A running machine writes a file: ctx begins with struct cli_words, machine

@@ -46,11 +46,8 @@ void *cli_ls_new(void)
 static JsonObject *ls_ask(const char *name)
 {
 	JsonObject *o = json_object_new();
-	int sock = cli_control_connect(name, NULL);
-	g_autoptr(wire_msg_auto) m =
-		sock < 0 ? NULL
-			 : cli_control_ask(
-				   sock, "status", NULL, -1, ANSWER_MS, NULL);
+	g_autoptr(wire_msg_auto) m = NULL;
+	int sock = cli_control_try(name, "status", ANSWER_MS, &m);
 	const char *state = m ? wire_msg_string(m, "state") : NULL;
 	const char *engine = m ? wire_msg_string(m, "engine") : NULL;
 	const char *genid = m ? wire_msg_string(m, "genid") : NULL;

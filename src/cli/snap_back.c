@@ -52,11 +52,8 @@ static bool make_tops(struct snaps *s, const struct node_snapshot *n,
 /* Somebody let it stand. */
 static bool is_paused(const char *name)
 {
-	int sock = cli_control_connect(name, NULL);
-	g_autoptr(wire_msg_auto) m =
-		sock < 0 ? NULL
-			 : cli_control_ask(
-				   sock, "status", NULL, -1, ANSWER_MS, NULL);
+	g_autoptr(wire_msg_auto) m = NULL;
+	int sock = cli_control_try(name, "status", ANSWER_MS, &m);
 	const char *state = m ? wire_msg_string(m, "state") : NULL;
 
 	if (sock >= 0)
@@ -66,11 +63,8 @@ static bool is_paused(const char *name)
 
 static bool stop(struct snaps *s, GError **err)
 {
-	int sock = cli_control_connect(s->name, NULL);
-	g_autoptr(wire_msg_auto) m =
-		sock < 0 ? NULL
-			 : cli_control_ask(
-				   sock, "stop", NULL, -1, ANSWER_MS, NULL);
+	g_autoptr(wire_msg_auto) m = NULL;
+	int sock = cli_control_try(s->name, "stop", ANSWER_MS, &m);
 
 	s->runs = !node_wait_off(s->name, GONE_MS);
 	if (sock >= 0)
