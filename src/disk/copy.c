@@ -22,6 +22,11 @@
 #define VIEW_MIN    (128u << 10) /* less is read sooner than mapped */
 #define THREADS_MAX 4
 
+/* The kernel makes its cache of pages as large as a write.  The largest are the
+ * ones that a machine with a balloon has given back to its host, where the next
+ * touch costs eight times a copy. */
+#define WRITE_MAX (256u << 10)
+
 struct walk {
 	const struct disk_copy *c;
 	struct blk *a, *b; /* source and destination, or what to compare */
@@ -126,17 +131,18 @@ static void put_piece(struct piece *p)
 static int write_piece(
 	struct walk *w, const uint8_t *buf, uint64_t len, uint64_t off)
 {
-	uint64_t at = 0, end;
+	uint64_t at = 0, end, most;
 	int rc = 0;
 
 	while (at < len && !rc) {
 		bool zero = blk_is_zero(buf + at, MIN(GRAIN, len - at));
 
-		for (end = at + GRAIN; end < len; end += GRAIN)
+		most = zero ? len : MIN(len, at + WRITE_MAX);
+		for (end = at + GRAIN; end < most; end += GRAIN)
 			if (blk_is_zero(buf + end, MIN(GRAIN, len - end)) !=
 				zero)
 				break;
-		end = MIN(end, len);
+		end = MIN(end, most);
 		if (zero)
 			rc = clear(w, off + at, end - at);
 		else
