@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/balloon.h"
 #include "cli/control.h"
 #include "cli/stored.h"
 #include "cli/verb.h"
@@ -51,6 +52,7 @@ static JsonObject *ls_ask(const char *name)
 	const char *state = m ? wire_msg_string(m, "state") : NULL;
 	const char *engine = m ? wire_msg_string(m, "engine") : NULL;
 	const char *genid = m ? wire_msg_string(m, "genid") : NULL;
+	JsonObject *balloon = m ? cli_balloon_of(m->body) : NULL;
 	pid_t pid = sock < 0 ? 0 : node_pid(name);
 
 	if (!pid && sock >= 0)
@@ -67,6 +69,9 @@ static JsonObject *ls_ask(const char *name)
 		o, "uptime_ns", m ? wire_msg_int(m, "uptime_ns", 0) : 0);
 	json_object_set_int_member(o, "pid", pid);
 	json_object_set_string_member(o, "genid", genid ? genid : "");
+	if (balloon)
+		json_object_set_object_member(
+			o, "balloon", json_object_ref(balloon));
 	if (sock >= 0)
 		close(sock);
 	return o;

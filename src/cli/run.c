@@ -188,6 +188,11 @@ SETTER(gameport)
 	return conf_parse_bool(v, &MACHINE->gameport, err);
 }
 
+SETTER(balloon)
+{
+	return conf_balloon_parse(MACHINE, v, err);
+}
+
 SETTER(console)
 {
 	conf_file_clear(&MACHINE->console.file);
@@ -439,6 +444,13 @@ const struct cli_flag cli_run_flags[] = {
 		"a game port with a joystick, which vmeste set NAME "
 		"joystick=X,Y,BUTTONS moves (default: off)",
 		"on off", set_gameport},
+	{"balloon", 0, "SIZE",
+		"a memory balloon, through which the guest's free memory goes "
+		"back to the host: on (default), off, or how much the guest "
+		"may keep for now (vmeste set changes it); options oom=off "
+		"(the guest may not take memory back when it has none left), "
+		"reporting=off (what is free stays the guest's)",
+		"on off", set_balloon},
 	{"console", 0, "TO", "where a virtio console (hvc0) goes",
 		"stdio none file: unix:", set_console},
 	{"debugcon", 0, "TO", "where the firmware's debug port 0x402 goes",

@@ -12,6 +12,7 @@
 #include "cli/stored.h"
 #include "cli/verb.h"
 #include "conf/error.h"
+#include "conf/options.h"
 #include "node/folder.h"
 
 #define ANSWER_MS 10000
@@ -75,6 +76,8 @@ static int request(int sock, const char *type, JsonObject *body, GError **err)
 	}
 	m = cli_control_ask(sock, type, body, -1, ANSWER_MS, err);
 	close(sock);
+	if (m && wire_msg_string(m, "note"))
+		fprintf(stderr, "vmeste: %s\n", wire_msg_string(m, "note"));
 	return m ? 0 : cli_status(err);
 }
 
@@ -104,6 +107,39 @@ int cli_nmi(void *ctx, GError **err)
 	return request(running_open(ctx, 1, err), "nmi", NULL, err);
 }
 
+/* What a balloon offers cannot change once a driver has seen it; how much the
+ * guest may keep can. */
+static bool balloon_now(const char *value, gint64 *bytes, GError **err)
+{
+	g_autoptr(conf_machine_auto) m = conf_machine_new();
+
+	if (*value && !conf_balloon_parse(m, value, err))
+		return false;
+	*bytes = (gint64)m->balloon_bytes;
+	return m->balloon && !strchr(value, ',');
+}
+
+static bool set_balloon(JsonObject *body, const char *value, GError **err)
+{
+	g_autoptr(GError) e = NULL;
+	gint64 bytes;
+
+	if (balloon_now(value, &bytes, &e)) {
+		json_object_set_int_member(body, "balloon", bytes);
+		return true;
+	}
+	if (e) {
+		g_propagate_error(err, g_steal_pointer(&e));
+		return false;
+	}
+	conf_error_set(err, CONF_ERROR_UNSUPPORTED,
+		"the guest has seen the balloon that there is",
+		"write balloon=SIZE, or balloon=on for all memory; --balloon "
+		"says the rest",
+		"'%s' cannot be had while the machine runs", value);
+	return false;
+}
+
 /* KEY=VALUE as the request wants it. */
 static bool set_body(JsonObject *body, const char *word, GError **err)
 {
@@ -120,6 +156,8 @@ static bool set_body(JsonObject *body, const char *word, GError **err)
 		json_object_set_int_member(body, "cpu_limit", share);
 		return true;
 	}
+	if (g_str_has_prefix(word, "balloon="))
+		return set_balloon(body, word + 8, err);
 	if (cli_drive_setting(word, &drive, &key, &value)) {
 		json_object_set_string_member(body, "drive", drive);
 		json_object_set_string_member(body, "key", key);
@@ -132,7 +170,8 @@ static bool set_body(JsonObject *body, const char *word, GError **err)
 	}
 	conf_error_set(err, CONF_ERROR_USAGE, NULL,
 		"write engine=bt, engine=interp, engine=kvm, cpu-limit=50%, "
-		"disk0.iops=500 (or bps, burst) or joystick=128,128",
+		"balloon=512M, disk0.iops=500 (or bps, burst) or "
+		"joystick=128,128",
 		"'%s' cannot be set", word);
 	return false;
 }
@@ -154,6 +193,7 @@ static int set_stored(struct running *r, GError **err)
 {
 	const char *name = r->words.word[0], *what = r->words.word[1];
 	bool runs = strcmp(cli_stored_state(name), "running") == 0;
+	gint64 bytes;
 	int status;
 
 	/* Where the stick is is no setting that is kept. */
@@ -164,7 +204,9 @@ static int set_stored(struct running *r, GError **err)
 		return status;
 	if (cli_drive_setting(what, NULL, NULL, NULL) ||
 		!strncmp(what, "engine=", 7) ||
-		!strncmp(what, "cpu-limit=", 10))
+		!strncmp(what, "cpu-limit=", 10) ||
+		(!strncmp(what, "balloon=", 8) &&
+			balloon_now(what + 8, &bytes, NULL)))
 		return set_running(r, err);
 	fprintf(stderr, "vmeste: '%s' runs; this counts from its next start\n",
 		name);

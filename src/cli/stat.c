@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/balloon.h"
 #include "cli/control.h"
 #include "cli/verb.h"
 #include "conf/error.h"
@@ -201,6 +202,9 @@ static void print_table(
 		(double)member_int(now, "uptime_ns") / 1e9);
 	print_shares(
 		member_object(now, "samples"), member_object(then, "samples"));
+	if (cli_balloon_of(now))
+		cli_balloon_print(
+			cli_balloon_of(now), member_int(now, "mem_bytes"), 10);
 	if (!c)
 		return;
 	rows = rows_of(c, member_object(then, "counters"));

@@ -19,7 +19,7 @@ static const char *const host_side[] = {"name", "engine", "irqchip",
 	"code_cache_bytes", "change", "display", "display_addr",
 	"display_password", "gdb", "gdb_wait", "trace", "trace_events",
 	"trace_insns", "paused", "no_reboot", "timeout_ms", "verbose",
-	"clock_stands", "genid_value", NULL};
+	"clock_stands", "genid_value", "balloon_bytes", NULL};
 
 /* Of the run that was saved, not of the machine. */
 static const char *const forgotten[] = {"control", "gdb", "gdb_wait", "trace",

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/balloon.h"
 #include "cli/control.h"
 #include "cli/session.h"
 #include "cli/snap.h"
@@ -615,6 +616,7 @@ static void show_text(const char *name, const GPtrArray *list)
 {
 	g_autofree char *dir = node_dir(name);
 	g_autofree char *message = NULL;
+	g_autoptr(wire_msg_auto) m = NULL;
 	int status;
 
 	printf("%-12s %s\n%-12s %s\n%-12s %s\n", "name", name, "state",
@@ -627,6 +629,10 @@ static void show_text(const char *name, const GPtrArray *list)
 
 		printf("%-12s %s\n", s->flag, s->value);
 	}
+	m = cli_balloon_ask(name);
+	if (m && cli_balloon_of(m->body))
+		cli_balloon_print(cli_balloon_of(m->body),
+			wire_msg_int(m, "mem_bytes", 0), 12);
 }
 
 static void show_json(const char *name, const GPtrArray *list)
@@ -637,6 +643,7 @@ static void show_json(const char *name, const GPtrArray *list)
 	g_autofree char *dir = node_dir(name);
 	g_autofree char *text = NULL;
 	g_autofree char *message = NULL;
+	g_autoptr(wire_msg_auto) m = NULL;
 	int status;
 
 	json_object_set_string_member(o, "name", name);
@@ -656,6 +663,10 @@ static void show_json(const char *name, const GPtrArray *list)
 		json_array_add_object_element(settings, one);
 	}
 	json_object_set_array_member(o, "settings", settings);
+	m = cli_balloon_ask(name);
+	if (m && cli_balloon_of(m->body))
+		json_object_set_object_member(
+			o, "balloon", json_object_ref(cli_balloon_of(m->body)));
 	json_node_take_object(node, o);
 	text = json_to_string(node, TRUE);
 	puts(text);
@@ -742,6 +753,10 @@ static bool set_one(struct node_settings *x, const char *what, GError **err)
 			flag);
 		return false;
 	}
+	/* Another size leaves the balloon's options alone. */
+	if (!strcmp(flag, "balloon") && eq[1] && !strchr(eq, ',') &&
+		node_settings_attr(x, flag, 0, "is", eq + 1))
+		return true;
 	if (eq[1])
 		return node_settings_add(x, flag, eq + 1, cwd, err);
 	node_settings_drop(x, flag);

@@ -57,6 +57,8 @@ static const char *const set_examples[] = {"vmeste set web engine=interp",
 	"vmeste set web engine=bt", "And the translator again",
 	"vmeste set game cpu-limit=5%",
 	"Let its processors run a twentieth of the time",
+	"vmeste set web balloon=512M",
+	"Let the host have what is more than 512 MiB of its memory",
 	"vmeste set web disk0.bps=20M", "Leave something of the disk to others",
 	NULL};
 static const char *const dump_examples[] = {"vmeste dump web web.core",
@@ -356,7 +358,7 @@ const struct cli_verb cli_verbs[] = {
 		.name = "stat",
 		.args = "[FLAGS] NAME",
 		.summary = "count what a running machine does",
-		.text = "Shows the counters of a running machine: exits by cause, exceptions, TLB misses, instructions by operation that were interpreted, translated code and its cache, and the share of time that processors spend in guest code, in the engine (emulation, translation, devices) and outside (halted or stopped), sampled meanwhile.",
+		.text = "Shows the counters of a running machine: exits by cause, exceptions, TLB misses, instructions by operation that were interpreted, translated code and its cache, and the share of time that processors spend in guest code, in the engine (emulation, translation, devices) and outside (halted or stopped), sampled meanwhile. With a memory balloon (vmeste run --balloon) also how much memory the guest has, and what it says of it.",
 		.flags = cli_stat_flags,
 		.examples = stat_examples,
 		.new_ctx = cli_stat_new,
@@ -395,6 +397,10 @@ const struct cli_verb cli_verbs[] = {
 		.text = "KEY is a flag of vmeste run that may be given once; a machine with a folder keeps the value, and an empty one is the default. It counts from the next start. Of a running machine these change at once: engine=bt, engine=interp or engine=kvm makes another engine go on with the guest, which does not notice. For engine=kvm, and from it, the machine must have been started with --engine E,change=on.\n"
 			"cpu-limit=SHARE gives each processor so much of the "
 			"time, cpu-limit=off all of it.\n"
+			"balloon=SIZE is how much of its memory the guest may "
+			"keep, balloon=on all of it: the rest goes back to the "
+			"host as soon as the guest has freed it. vmeste stat "
+			"says how far it is.\n"
 			"disk0.iops=N and disk0.bps=SIZE are the most requests "
 			"and bytes that a drive (disk0, cd0, floppy0) may do "
 			"in a second, or off; disk0.burst=TIME for how long "

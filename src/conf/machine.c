@@ -131,6 +131,7 @@ struct conf_machine *conf_machine_new(void)
 	m->sockets = m->cores = m->threads = 1;
 	m->mem_bytes = 512ull << 20;
 	m->acpi = m->ioapic = m->hpet = m->genid = true;
+	m->balloon = m->balloon_oom = m->balloon_reporting = true;
 	m->default_bus[CONF_MEDIA_DISK] = CONF_BUS_VIRTIO;
 	m->default_bus[CONF_MEDIA_CDROM] = CONF_BUS_IDE;
 	m->default_bus[CONF_MEDIA_FLOPPY] = CONF_BUS_FLOPPY;
@@ -365,6 +366,23 @@ static bool check_display(const struct conf_machine *m, GError **err)
 	return false;
 }
 
+static bool check_balloon(const struct conf_machine *m, GError **err)
+{
+	g_autofree char *size = conf_format_size(m->balloon_bytes);
+	g_autofree char *mem = conf_format_size(m->mem_bytes);
+
+	if (!m->balloon_bytes || (m->balloon_bytes >= CONF_MIN_BALLOON &&
+					 m->balloon_bytes <= m->mem_bytes))
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE,
+		m->balloon_bytes > m->mem_bytes
+			? "a balloon takes memory, it gives none"
+			: "a guest keeps at least 1M",
+		"write --balloon SIZE, at most what --mem says, or on",
+		"the guest is to keep %s of its %s", size, mem);
+	return false;
+}
+
 /* Two of one number would come in an order that nobody stated. */
 static bool check_bootindex(const struct conf_machine *m, GError **err)
 {
@@ -394,5 +412,6 @@ bool conf_machine_check(const struct conf_machine *m, GError **err)
 	       check_kernel(m, err) && check_ioapic(m, err) &&
 	       check_gdb(m, err) && check_firmware(m, err) &&
 	       check_display(m, err) && conf_sound_check(m, err) &&
-	       check_drives(m, err) && check_bootindex(m, err);
+	       check_drives(m, err) && check_bootindex(m, err) &&
+	       check_balloon(m, err);
 }

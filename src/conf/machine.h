@@ -34,6 +34,7 @@
 #define CONF_MAX_RATE	    (1ull << 40) /* requests or bytes a second */
 #define CONF_MIN_BPS	    65536
 #define CONF_MAX_BURST_MS   3600000
+#define CONF_MIN_BALLOON    (1ull << 20) /* that a guest keeps */
 
 /* Places on a bus.  IDE: channel * 2 + unit. */
 #define CONF_IDE_SLOTS	    4
@@ -303,6 +304,9 @@ struct conf_machine {
 	GPtrArray *serial;   /* struct conf_serial; COM1 first */
 	GPtrArray *parallel; /* struct conf_serial; LPT1 first */
 	bool gameport;
+	bool balloon; /* default on, if there is a place for it */
+	bool balloon_oom, balloon_reporting; /* what it offers */
+	uint64_t balloon_bytes; /* what the guest may keep; 0: all */
 	struct conf_serial
 		console; /* virtio-console (hvc0); kind NONE = none */
 	struct conf_serial debugcon; /* port 0x402 */

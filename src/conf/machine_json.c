@@ -180,6 +180,12 @@ static void put_legacy(JsonObject *o, const struct conf_machine *m, GArray *fds)
 			serial_to_json(g_ptr_array_index(m->parallel, i), fds));
 	json_object_set_array_member(o, "parallel", a);
 	json_object_set_boolean_member(o, "gameport", m->gameport);
+	json_object_set_boolean_member(o, "balloon", m->balloon);
+	json_object_set_boolean_member(o, "balloon_oom", m->balloon_oom);
+	json_object_set_boolean_member(
+		o, "balloon_reporting", m->balloon_reporting);
+	json_object_set_int_member(
+		o, "balloon_bytes", (gint64)m->balloon_bytes);
 }
 
 static void put_sound(JsonObject *o, const struct conf_machine *m, GArray *fds)
@@ -713,6 +719,11 @@ static void read_hardware(
 	get_list(r, o, "parallel", CONF_MAX_LPT, add_serial, m->parallel);
 	get_list(r, o, "plugs", CONF_MAX_PLUGS, add_plug, m->plugs);
 	m->gameport = get_bool(r, o, "gameport", false);
+	/* Machines that were saved before there was one lack it. */
+	m->balloon = get_bool(r, o, "balloon", false);
+	m->balloon_oom = get_bool(r, o, "balloon_oom", true);
+	m->balloon_reporting = get_bool(r, o, "balloon_reporting", true);
+	m->balloon_bytes = get_int(r, o, "balloon_bytes", 1ull << 40, 0);
 	read_boot(r, o, m);
 	read_usb(r, o, m);
 }

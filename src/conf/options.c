@@ -164,6 +164,28 @@ bool conf_genid_parse(struct conf_machine *m, const char *text, GError **err)
 	return true;
 }
 
+bool conf_balloon_parse(struct conf_machine *m, const char *text, GError **err)
+{
+	static const char *const keys[] = {"oom", "reporting", NULL};
+	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
+	const char *oom = o ? conf_options_get(o, "oom") : NULL;
+	const char *reporting = o ? conf_options_get(o, "reporting") : NULL;
+
+	if (!o)
+		return false;
+	m->balloon = m->balloon_oom = m->balloon_reporting = true;
+	m->balloon_bytes = 0;
+	if (o->value && !conf_parse_bool(o->value, &m->balloon, NULL) &&
+		(!conf_parse_size(o->value, &m->balloon_bytes, NULL) ||
+			!m->balloon_bytes))
+		return bad(err, "balloon", text,
+			"write on, off or how much the guest may keep, for "
+			"example 512M");
+	return (!oom || conf_parse_bool(oom, &m->balloon_oom, err)) &&
+	       (!reporting ||
+		       conf_parse_bool(reporting, &m->balloon_reporting, err));
+}
+
 bool conf_boot_parse(struct conf_machine *m, const char *text, GError **err)
 {
 	g_auto(GStrv) p = g_strsplit(text, ",", CONF_NBOOT + 2);

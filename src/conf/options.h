@@ -28,6 +28,8 @@ bool conf_bootindex_parse(
 	const struct conf_options *o, unsigned *out, GError **err);
 /* "on", "off", "f9e3..-..." */
 bool conf_genid_parse(struct conf_machine *m, const char *text, GError **err);
+/* "on", "off", "512M,oom=off" */
+bool conf_balloon_parse(struct conf_machine *m, const char *text, GError **err);
 /* "floppy,cdrom,disk,net,menu=on" */
 bool conf_boot_parse(struct conf_machine *m, const char *text, GError **err);
 /* "FILE,events=N,insns" */

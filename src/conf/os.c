@@ -15,7 +15,7 @@
 
 #define PC                                                                     \
 	"board=pc,firmware=bios,disk=ide,cdrom=ide,vga=std,keyboard=ps2,"      \
-	"pointer=ps2,genid=on"
+	"pointer=ps2,genid=on,balloon=off"
 /* Nothing that came after 1998. */
 #define OLD                                                                    \
 	PC ",acpi=off,ioapic=off,hpet=off,hypervisor=none,usb=off,cpus=1,"     \
@@ -34,7 +34,8 @@
 #define VISTA                                                                  \
 	"board=q35,firmware=bios,disk=sata,cdrom=sata,vga=std,keyboard=ps2,"   \
 	"pointer=usb-tablet,acpi=on,ioapic=on,hpet=on,hypervisor=none,"        \
-	"nic=e1000,sound=hda,usb=ehci,rtc=localtime,mem=1G,min=512M,genid=off"
+	"nic=e1000,sound=hda,usb=ehci,rtc=localtime,mem=1G,min=512M,"          \
+	"genid=off,balloon=off"
 #define WIN8                                                                   \
 	VISTA ",firmware=uefi/bios,nic=e1000e/e1000,usb=xhci/ehci,mem=2G,"     \
 	      "min=1G,genid=on"
@@ -47,17 +48,20 @@
 #define MODERN                                                                 \
 	PC ",acpi=on,ioapic=on,hpet=on,hypervisor=kvm,rtc=utc,usb=ehci,"       \
 	   "pointer=usb-tablet"
-#define LINUX2_6     MODERN ",nic=e1000,sound=ac97,mem=512M,min=64M"
-#define LINUX_VIRTIO MODERN ",disk=virtio,nic=virtio,sound=hda,mem=1G,min=256M"
+#define LINUX2_6 MODERN ",nic=e1000,sound=ac97,mem=512M,min=64M"
+#define LINUX_VIRTIO                                                           \
+	MODERN ",disk=virtio,nic=virtio,sound=hda,mem=1G,min=256M,balloon=on"
 #define LINUX_NEW                                                              \
 	MODERN ",board=q35,disk=virtio,cdrom=sata,nic=virtio,vga=virtio,"      \
-	       "pointer=tablet,usb=xhci/ehci,sound=hda,mem=1G,min=512M"
+	       "pointer=tablet,usb=xhci/ehci,sound=hda,mem=1G,min=512M,"       \
+	       "balloon=on"
 #define BSD_OLD OLD ",rtc=utc,mem=128M,min=16M"
 #define BSD                                                                    \
 	MODERN ",hypervisor=none,nic=e1000,sound=ac97,pointer=ps2,usb=uhci,"   \
 	       "mem=512M,min=64M"
 #define BSD_NEW                                                                \
-	MODERN ",disk=virtio,nic=virtio,sound=hda,pointer=ps2,mem=1G,min=256M"
+	MODERN ",disk=virtio,nic=virtio,sound=hda,pointer=ps2,mem=1G,"         \
+	       "min=256M,balloon=on"
 #define SOLARIS_OLD OLD ",rtc=utc,mem=256M,min=64M"
 #define SOLARIS	    MODERN ",hypervisor=none,nic=e1000,sound=ac97,mem=1G,min=512M"
 #define HAIKU                                                                  \
@@ -74,7 +78,8 @@ const struct conf_os conf_os_list[] = {
 
 const char *const conf_os_keys[] = {"board", "firmware", "cpu", "cpus", "mem",
 	"min", "disk", "cdrom", "nic", "sound", "vga", "keyboard", "pointer",
-	"usb", "acpi", "ioapic", "hpet", "genid", "hypervisor", "rtc", NULL};
+	"usb", "acpi", "ioapic", "hpet", "genid", "balloon", "hypervisor",
+	"rtc", NULL};
 
 /* ---- looking things up ---- */
 
@@ -150,11 +155,12 @@ _Static_assert(sizeof(enum conf_bus) == sizeof(unsigned), "enums are words");
 static bool set_flag(struct conf_machine *m, const char *key, const char *v,
 	bool *mine, GError **err)
 {
-	bool *flag = !strcmp(key, "acpi")     ? &m->acpi
-		     : !strcmp(key, "ioapic") ? &m->ioapic
-		     : !strcmp(key, "hpet")   ? &m->hpet
-		     : !strcmp(key, "genid")  ? &m->genid
-					      : NULL;
+	bool *flag = !strcmp(key, "acpi")      ? &m->acpi
+		     : !strcmp(key, "ioapic")  ? &m->ioapic
+		     : !strcmp(key, "hpet")    ? &m->hpet
+		     : !strcmp(key, "genid")   ? &m->genid
+		     : !strcmp(key, "balloon") ? &m->balloon
+					       : NULL;
 
 	*mine = flag != NULL;
 	return !flag || conf_parse_bool(v, flag, err);

@@ -26,6 +26,16 @@ struct state_list;  /* dev/state.h */
 struct pci_bus;	    /* dev/pci/pci.h */
 struct audio;	    /* audio/audio.h */
 
+/* How RAM goes back to the host. */
+struct dev_ram {
+	/* Whole pages from an offset of RAM on: they are zero from now on, or,
+	 * where the host cannot have them, stay what they are.  Who holds
+	 * translations is told by the caller: dev/virtio/virtio_ram.h.  Lock
+	 * held. */
+	void (*discard)(void *opaque, uint64_t offset, uint64_t bytes);
+	void *opaque;
+};
+
 /* Everything a device may be given.  Absent things are NULL. */
 struct dev_host {
 	struct bus *bus;
@@ -36,6 +46,7 @@ struct dev_host {
 	struct net_port *net;
 	struct dev_chardev *chr;
 	struct audio *audio;
+	const struct dev_ram *ram;
 	/* Numbers a board or user may choose; 0 = the class's default. */
 	unsigned index;	 /* which one of its kind: COM1 = 0, COM2 = 1 */
 	int pci_slot;	 /* -1 = next free */

@@ -114,6 +114,7 @@ const struct dev_class *const dev_table[] = {
 	&virtio_net_class,
 	&virtio_console_class,
 	&virtio_rng_class,
+	&virtio_balloon_class,
 	&virtio_tablet_class,
 	&virtio_keyboard_class,
 	NULL,

@@ -53,6 +53,7 @@ static const struct place {
 	{"serial", "serial", "to", REPEATS},
 	{"parallel", "parallel", "to", REPEATS},
 	{"gameport", "gameport", "is", 0},
+	{"balloon", "balloon", "is", SPLIT},
 	{"console", "console", "to", 0},
 	{"debugcon", "debugcon", "to", 0},
 	{"vga", "video", "model", SPLIT},

@@ -379,7 +379,10 @@ static bool wants_tablet(const struct conf_machine *c)
 bool board_pc_init(struct machine *m, GError **err)
 {
 	struct board *b = &m->board;
-	struct dev_host h = {.bus = m->bus, .pci_slot = -1, .audio = m->audio};
+	struct dev_host h = {.bus = m->bus,
+		.pci_slot = -1,
+		.audio = m->audio,
+		.ram = &m->ram};
 
 	b->kind = board_kind_of(m->conf);
 	b->next_slot = FIRST_CARD;
@@ -422,6 +425,8 @@ bool board_pc_init(struct machine *m, GError **err)
 	}
 	if (m->conf->watchdog == CONF_WATCHDOG_I6300ESB &&
 		!board_add(m, "i6300esb", "watchdog", &h, err))
+		return false;
+	if (!balloon_add(m, &h, err))
 		return false;
 	set_cmos(m);
 	return true;

@@ -92,6 +92,7 @@ static bool do_status(
 {
 	struct machine *m = c->m;
 	g_autofree char *genid = genid_text(m);
+	JsonObject *balloon = balloon_json(m);
 
 	json_object_set_string_member(a, "name", m->conf->name);
 	json_object_set_string_member(a, "state", control_state(m));
@@ -105,6 +106,8 @@ static bool do_status(
 	json_object_set_int_member(a, "resets", m->resets);
 	if (genid)
 		json_object_set_string_member(a, "genid", genid);
+	if (balloon)
+		json_object_set_object_member(a, "balloon", balloon);
 	return true;
 }
 
@@ -218,6 +221,18 @@ static bool set_joystick(struct machine *m, const char *text, GError **err)
 	return true;
 }
 
+static bool set_balloon(
+	struct machine *m, uint64_t bytes, JsonObject *a, GError **err)
+{
+	if (!balloon_set(m, bytes, err))
+		return false;
+	if (bytes && !balloon_driven(m))
+		json_object_set_string_member(a, "note",
+			"no driver for it runs in the guest, which keeps all "
+			"its memory until one does");
+	return true;
+}
+
 static bool do_set(
 	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
 {
@@ -227,17 +242,20 @@ static bool do_set(
 	const char *key = wire_msg_string(q, "key");
 	const char *value = wire_msg_string(q, "value");
 	gint64 limit = wire_msg_int(q, "cpu_limit", -1);
+	gint64 keep = wire_msg_int(q, "balloon", -1);
 
 	if (drive && key && value)
 		return media_limit(c->m, drive, key, value, err);
 	if (stick)
 		return set_joystick(c->m, stick, err);
+	if (keep >= 0)
+		return set_balloon(c->m, (uint64_t)keep, a, err);
 	if (limit >= 0 && limit <= CONF_LIMIT_FULL)
 		return limit_set(c->m, (unsigned)limit, err);
 	if (!engine) {
 		conf_error_set(err, CONF_ERROR_USAGE, NULL,
-			"set engine=NAME, cpu-limit=SHARE, joystick=X,Y or "
-			"disk0.iops=N",
+			"set engine=NAME, cpu-limit=SHARE, balloon=SIZE, "
+			"joystick=X,Y or disk0.iops=N",
 			"nothing to set");
 		return false;
 	}

@@ -195,6 +195,7 @@ struct machine *machine_new(struct conf_machine *conf,
 
 	m->conf = conf;
 	m->host = *host;
+	m->ram = (struct dev_ram){.discard = ram_discard, .opaque = m};
 	pthread_mutex_init(&m->failure_lock, NULL);
 	if (machine_build(m, err))
 		return m;
@@ -222,6 +223,7 @@ void machine_free(struct machine *m)
 		m->engine->vm_free(m->vm);
 	if (m->bus)
 		bus_free(m->bus);
+	g_free(m->ram_shared);
 	change_fini(m);
 	if (m->snapshot)
 		close(m->snapshot);

@@ -99,6 +99,7 @@ struct board {
 	struct dev *dma;
 	struct dev *gameport; /* or NULL */
 	struct dev *keyboard; /* virtio, or NULL */
+	struct dev *balloon;  /* or NULL */
 	struct board_usb usb[CONF_MAX_USB];
 	unsigned nusb;
 	unsigned nhubs;
@@ -391,6 +392,22 @@ bool ram_write(const struct machine *m, int fd, unsigned threads);
 /* The machine's memory is what is in the file; changes stay its own.  Nothing
  * has looked at it yet. */
 bool ram_share(struct machine *m, int fd, GError **err);
+/* For struct dev_ram; opaque is the machine. */
+void ram_discard(void *opaque, uint64_t offset, uint64_t bytes);
+
+/* ---- balloon.c ---- */
+
+/* If the machine shall have one, and there is a place. */
+bool balloon_add(struct machine *m, const struct dev_host *h, GError **err);
+/* The guest may keep so much; 0: all. */
+bool balloon_set(struct machine *m, uint64_t bytes, GError **err);
+/* Does a driver run it? */
+bool balloon_driven(struct machine *m);
+/* As the settings have it, after a state that has another was loaded.  Lock
+ * held. */
+void balloon_settle(struct machine *m);
+/* How things are (docs/control.md), or NULL; the guest is asked anew. */
+JsonObject *balloon_json(struct machine *m);
 
 /* ---- save.c ---- */
 
@@ -567,6 +584,9 @@ struct machine {
 	struct cpu_vm *vm;
 	unsigned ncpus;
 	uint32_t apic_ids[BUS_MAX_CPUS];
+	struct dev_ram ram;
+	uint8_t *ram_shared; /* bit by page: it is in the shared file; NULL */
+	unsigned ram_cuts;   /* taken out of that */
 	struct board board;
 	struct runloop run;
 	struct limit *limit; /* or NULL */

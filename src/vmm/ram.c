@@ -20,6 +20,7 @@
 #define RUN_BYTES   (512u << 10) /* one thread's, at a time */
 #define BLOCK_BYTES (2ull << 20) /* mapped as a whole: a huge page */
 #define MAX_MAPS    16384u	 /* of the 65530 that a process may have */
+#define MAX_CUTS    16384u	 /* each is two more, at most */
 #define MAX_THREADS 8
 
 /* ---- writing ---- */
@@ -99,6 +100,66 @@ bool ram_write(const struct machine *m, int fd, unsigned threads)
 	return !w.failed;
 }
 
+/* ---- giving back ---- */
+
+static bool shared_at(const uint8_t *bits, uint64_t at)
+{
+	return bits &&
+	       bits[at / BUS_PAGE_SIZE / 8] >> at / BUS_PAGE_SIZE % 8 & 1;
+}
+
+static void shared_set(uint8_t *bits, uint64_t at, uint64_t to, bool on)
+{
+	for (uint64_t p = at / BUS_PAGE_SIZE; p < to / BUS_PAGE_SIZE; p++)
+		bits[p / 8] = (uint8_t)((bits[p / 8] & ~(1u << p % 8)) |
+					(unsigned)on << p % 8);
+}
+
+/*
+ * Of the shared file: what is there would come back, so pages of the machine's
+ * own take its place.  Each run may cost two mappings more; when they are used
+ * up memory stays, which is right, too.
+ */
+static void discard_shared(struct machine *m, uint64_t at, uint64_t to)
+{
+	uint8_t *p = bus_ram(m->bus)->host + at;
+
+	if (m->ram_cuts == MAX_CUTS ||
+		mmap(p, to - at, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+			-1, 0) == MAP_FAILED)
+		return;
+	m->ram_cuts++;
+	/* as the rest is, so that neighbours become one mapping */
+	madvise(p, to - at, MADV_HUGEPAGE);
+	madvise(p, to - at, MADV_DONTDUMP);
+	shared_set(m->ram_shared, at, to, false);
+}
+
+void ram_discard(void *opaque, uint64_t offset, uint64_t bytes)
+{
+	struct machine *m = opaque;
+	uint64_t end = offset + bytes, to;
+
+	if (!m->ram_shared) {
+		madvise(bus_ram(m->bus)->host + offset, bytes, MADV_DONTNEED);
+		return;
+	}
+	for (; offset < end; offset = to) {
+		bool shared = shared_at(m->ram_shared, offset);
+
+		for (to = offset + BUS_PAGE_SIZE;
+			to < end && shared_at(m->ram_shared, to) == shared;
+			to += BUS_PAGE_SIZE)
+			;
+		if (shared)
+			discard_shared(m, offset, to);
+		else
+			madvise(bus_ram(m->bus)->host + offset, to - offset,
+				MADV_DONTNEED);
+	}
+}
+
 /* ---- sharing ---- */
 
 /* The next range of whole blocks with something in it, from *at on; false:
@@ -154,12 +215,15 @@ bool ram_share(struct machine *m, int fd, GError **err)
 	}
 	if (!ram_is_whole(m, err))
 		return false;
+	m->ram_shared = g_malloc0(ram->bytes / BUS_PAGE_SIZE / 8 + 1);
 	for (; next_range(fd, block, ram->bytes, &at, &to); at = to) {
 		void *p = mmap(ram->host + at, to - at, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, (off_t)at);
 
-		if (p != MAP_FAILED)
+		if (p != MAP_FAILED) {
+			shared_set(m->ram_shared, at, to, true);
 			continue;
+		}
 		conf_error_set_errno(
 			err, errno, NULL, "cannot share the machine's memory");
 		return false;

@@ -381,6 +381,7 @@ static bool load_locked(struct loading *l, struct saved_cpu *c)
 	for (unsigned i = 0; i < m->ncpus; i++)
 		cpu_give(m, i, &c[i]);
 	genid_renew(m);
+	balloon_settle(m);
 	return true;
 }
 

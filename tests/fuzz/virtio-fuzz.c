@@ -6,8 +6,11 @@
  */
 #include "dev-fuzz.h"
 
+#include <sys/mman.h>
+
 #include "dev/chardev.h"
 #include "dev/virtio/devices.h"
+#include "dev/virtio/virtio_balloon.h"
 #include "net/net.h"
 
 #define RING(q)	   (0x100000u + (q)*0x10000)
@@ -44,6 +47,7 @@ struct model {
 struct driver {
 	struct net_port port;
 	struct dev_chardev chr;
+	struct dev_ram ram;
 	struct fuzz *fuzz;
 	struct display_input pointer;
 	bool legacy; /* how it is driven now */
@@ -140,6 +144,37 @@ static void console_event(struct fuzz *f)
 	bus_unlock(f->r.b.bus);
 }
 
+static void balloon_discard(void *opaque, uint64_t off, uint64_t bytes)
+{
+	const struct bus_ram *ram = bus_ram(opaque);
+
+	g_assert_cmpuint(off % 4096 | bytes % 4096, ==, 0);
+	g_assert_cmpuint(bytes, <=, ram->bytes);
+	g_assert_cmpuint(off, <=, ram->bytes - bytes);
+	/* what the driver's rings and requests are in stays */
+	if (off >= DATA + 64 * 0x4000)
+		g_assert_cmpint(
+			madvise(ram->host + off, bytes, MADV_DONTNEED), ==, 0);
+}
+
+static void balloon_open(struct fuzz *f)
+{
+	own(f)->ram = (struct dev_ram){balloon_discard, f->r.b.bus};
+	f->r.b.host.ram = &own(f)->ram;
+}
+
+static void balloon_event(struct fuzz *f)
+{
+	struct virtio_balloon_view v;
+
+	bus_lock(f->r.b.bus);
+	if (below(f, 4))
+		virtio_balloon_look(f->dev, &v);
+	else
+		virtio_balloon_want(f->dev, rnd(f));
+	bus_unlock(f->r.b.bus);
+}
+
 static void tablet_event(struct fuzz *f)
 {
 	struct display_input *in = &own(f)->pointer;
@@ -218,6 +253,21 @@ static unsigned console_request(struct fuzz *f, uint8_t *p)
 	p[4] = below(f, 10);
 	p[6] = below(f, 2);
 	return below(f, 4) ? 8 : below(f, 64);
+}
+
+/* Page numbers, or statistics. */
+static unsigned balloon_request(struct fuzz *f, uint8_t *p)
+{
+	bool stats = below(f, 2);
+
+	for (unsigned i = 0; i < 12; i++) {
+		uint32_t v = below(f, 8) ? below(f, FUZZ_RAM / 4096) : rnd(f);
+
+		if (stats)
+			v = below(f, 20);
+		memcpy(p + (stats ? 10 : 4) * i, &v, stats ? 2 : 4);
+	}
+	return below(f, 128);
 }
 
 static unsigned input_request(struct fuzz *f, uint8_t *p)
@@ -482,6 +532,8 @@ static const struct kind kinds[] = {
 	{"console", MODEL("virtio-console", 4, true, console_open,
 			    console_request, console_event)},
 	{"rng", MODEL("virtio-rng", 1, true)},
+	{"balloon", MODEL("virtio-balloon", 5, true, balloon_open,
+			    balloon_request, balloon_event)},
 	{"tablet", MODEL("virtio-tablet", 2, false, NULL, input_request,
 			   tablet_event)},
 	{"keyboard", MODEL("virtio-keyboard", 2, false, NULL, input_request,

@@ -105,9 +105,9 @@ static void parse_flag(struct conf_machine *m, const struct node_setting *s)
 			struct conf_machine *m, const char *text, GError **err);
 	} parsers[] = {{"engine", conf_engine_parse}, {"cpus", conf_cpus_parse},
 		{"nic", conf_nic_parse}, {"watchdog", conf_watchdog_parse},
-		{"genid", conf_genid_parse}, {"boot", conf_boot_parse},
-		{"smartcard", conf_smartcard_parse}, {"usb", conf_usb_parse},
-		{"vga", conf_vga_parse}};
+		{"genid", conf_genid_parse}, {"balloon", conf_balloon_parse},
+		{"boot", conf_boot_parse}, {"smartcard", conf_smartcard_parse},
+		{"usb", conf_usb_parse}, {"vga", conf_vga_parse}};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(parsers); i++)
 		if (!strcmp(parsers[i].flag, s->flag) && s->value)

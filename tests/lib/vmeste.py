@@ -177,14 +177,15 @@ def cpu_seconds(m):
 
 
 def add_files(image, folder, *files):
-    """An initial RAM disk with /drivers added: all modules of a fetched folder,
-    and files.  Its path; the caller removes it."""
+    """An initial RAM disk with /drivers added: all modules of a fetched folder
+    (or None), and files.  Its path; the caller removes it."""
     need_program("cpio")
     with tempfile.TemporaryDirectory() as tree:
         drivers = pathlib.Path(tree, "drivers")
         drivers.mkdir()
-        for path in [*pathlib.Path(guest(f"{folder}/order")).parent.iterdir(),
-                     *map(pathlib.Path, files)]:
+        modules = (pathlib.Path(guest(f"{folder}/order")).parent.iterdir()
+                   if folder else [])
+        for path in [*modules, *map(pathlib.Path, files)]:
             if path.name not in ("vmlinuz", ".done"):
                 (drivers / path.name).write_bytes(path.read_bytes())
                 (drivers / path.name).chmod(0o755)

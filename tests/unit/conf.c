@@ -371,6 +371,58 @@ static void test_genid(void)
 	g_assert_null(conf_machine_from_json(node, NULL, 0, NULL));
 }
 
+static void test_balloon(void)
+{
+	static const struct {
+		const char *text;
+		bool ok, on, oom, reporting;
+		uint64_t bytes;
+	} rows[] = {
+		{"on", true, true, true, true, 0},
+		{"off", true, false, true, true, 0},
+		{"512M", true, true, true, true, 512 << 20},
+		{"300M,oom=off", true, true, false, true, 300 << 20},
+		{"reporting=off", true, true, true, false, 0},
+		{"0M", false, false, false, false, 0},
+		{"much", false, false, false, false, 0},
+		{"on,oom=much", false, false, false, false, 0},
+		{"on,size=3", false, false, false, false, 0},
+	};
+	g_autoptr(conf_machine_auto) m = conf_machine_new(), b = NULL;
+	g_autoptr(JsonNode) node = NULL;
+	g_autoptr(GError) err = NULL;
+
+	g_assert_true(m->balloon && m->balloon_oom && m->balloon_reporting);
+	for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_assert_true(conf_balloon_parse(m, rows[i].text, NULL) ==
+			      rows[i].ok);
+		if (!rows[i].ok)
+			continue;
+		g_assert_true(m->balloon == rows[i].on &&
+			      m->balloon_oom == rows[i].oom &&
+			      m->balloon_reporting == rows[i].reporting);
+		g_assert_cmpuint(m->balloon_bytes, ==, rows[i].bytes);
+		g_clear_pointer(&node, json_node_unref);
+		node = conf_machine_to_json(m, NULL);
+		g_clear_pointer(&b, conf_machine_free);
+		b = conf_machine_from_json(node, NULL, 0, NULL);
+		g_assert_true(b->balloon == m->balloon &&
+			      b->balloon_oom == m->balloon_oom &&
+			      b->balloon_reporting == m->balloon_reporting);
+		g_assert_cmpuint(b->balloon_bytes, ==, m->balloon_bytes);
+	}
+	m->balloon_bytes = m->mem_bytes;
+	g_assert_true(conf_machine_check(m, NULL));
+	m->balloon_bytes++;
+	g_assert_false(conf_machine_check(m, &err));
+	g_assert_error(err, CONF_ERROR, CONF_ERROR_USAGE);
+	/* one that was saved before there was one has none */
+	json_object_remove_member(json_node_get_object(node), "balloon");
+	conf_machine_free(b);
+	b = conf_machine_from_json(node, NULL, 0, NULL);
+	g_assert_false(b->balloon);
+}
+
 static void test_json_hostile(void)
 {
 	static const char *const bad[] = {"[]", "3", "{\"mem_bytes\": -1}",
@@ -403,6 +455,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/conf/genid", test_genid);
+	g_test_add_func("/conf/balloon", test_balloon);
 	g_test_add_func("/conf/size", test_size);
 	g_test_add_func("/conf/time", test_time);
 	g_test_add_func("/conf/os", test_os);

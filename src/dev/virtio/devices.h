@@ -2,7 +2,8 @@
  * devices.h - the virtio device classes, for dev_table.c.
  *
  * What they take from struct dev_host: pci and bus always; virtio-blk blk,
- * readonly, serial and queues; virtio-net net and mac; virtio-console chr.
+ * readonly, serial and queues; virtio-net net and mac; virtio-console chr;
+ * virtio-balloon ram.
  */
 #ifndef DEV_VIRTIO_DEVICES_H
 #define DEV_VIRTIO_DEVICES_H
@@ -14,6 +15,7 @@ extern const struct dev_class virtio_blk_class;	     /* "virtio-blk" */
 extern const struct dev_class virtio_net_class;	     /* "virtio-net" */
 extern const struct dev_class virtio_console_class;  /* "virtio-console" */
 extern const struct dev_class virtio_rng_class;	     /* "virtio-rng" */
+extern const struct dev_class virtio_balloon_class;  /* "virtio-balloon" */
 extern const struct dev_class virtio_tablet_class;   /* "virtio-tablet" */
 extern const struct dev_class virtio_keyboard_class; /* "virtio-keyboard" */
 
