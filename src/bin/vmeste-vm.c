@@ -140,6 +140,27 @@ static int vm_open_named(void *opaque, struct machine_named *what, GError **err)
 	return fd;
 }
 
+/* The client finds who listens; vm_connected has the answer. */
+static void vm_connect_port(void *opaque, uint32_t port, uint32_t id)
+{
+	JsonObject *body = json_object_new();
+
+	json_object_set_int_member(body, "port", port);
+	json_object_set_int_member(body, "id", id);
+	wire_send(WIRE_VM_FD, "connect", body, NULL, 0, NULL);
+}
+
+static void vm_connected(struct vm *vm, struct wire_msg *msg)
+{
+	int fd = msg->nfds ? msg->fds[0] : -1;
+
+	if (msg->nfds)
+		msg->fds[0] = -1;
+	machine_connected(vm->machine, (uint32_t)wire_msg_int(msg, "id", 0), fd,
+		json_object_get_boolean_member_with_default(
+			msg->body, "again", FALSE));
+}
+
 static gboolean vm_wire_ready(gint fd, GIOCondition cond, gpointer opaque)
 {
 	struct vm *vm = opaque;
@@ -151,6 +172,8 @@ static gboolean vm_wire_ready(gint fd, GIOCondition cond, gpointer opaque)
 			msg ? NULL : "the client is gone");
 	else if (strcmp(msg->type, "powerdown") == 0)
 		machine_powerdown(vm->machine);
+	else if (strcmp(msg->type, "connected") == 0)
+		vm_connected(vm, msg);
 	return msg ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
 }
 
@@ -205,6 +228,7 @@ static bool vm_run(struct vm *vm, GError **err)
 		.ended = vm_ended,
 		.engine_ready = vm_engine_ready,
 		.open_named = vm_open_named,
+		.connect_port = vm_connect_port,
 		.opaque = vm,
 	};
 	JsonObject *body = json_object_new();

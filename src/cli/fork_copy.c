@@ -22,6 +22,8 @@
 #include "conf/error.h"
 #include "node/folder.h"
 
+#define FIRST_OWN_CID 0x1000 /* copies': below are those that users choose */
+
 struct copy {
 	const struct fork *f;
 	const char *name;
@@ -207,6 +209,16 @@ static void own_stream(const struct copy *c, struct conf_serial *s, bool first)
 	}
 }
 
+/* Where a guest's sockets are; its driver is told that they are others. */
+static void own_vsock(const struct copy *c)
+{
+	struct conf_vsock *v = &c->m->vsock;
+
+	v->cid = (unsigned)g_random_int_range(FIRST_OWN_CID, G_MAXINT);
+	if (v->stated)
+		beside(c, &v->socket);
+}
+
 static void own_streams(const struct copy *c)
 {
 	struct conf_machine *m = c->m;
@@ -218,12 +230,26 @@ static void own_streams(const struct copy *c)
 	own_stream(c, &m->console, false);
 	own_stream(c, &m->debugcon, false);
 	own_stream(c, &m->smartcard, false);
+	own_vsock(c);
 	beside(c, &m->audio_file);
 	/* the socket that is named after it */
 	g_clear_pointer(&m->display_addr, g_free);
 }
 
 /* ---- its folder ---- */
+
+static bool write_vsock(
+	const struct copy *c, struct node_settings *s, GError **err)
+{
+	const struct conf_vsock *v = &c->m->vsock;
+	g_auto(GStrv) part =
+		g_strsplit(v->stated ? v->socket.path : "", ",", -1);
+	g_autofree char *path = g_strjoinv(",,", part);
+	g_autofree char *text = g_strdup_printf(
+		"%s%s,cid=%u", v->stated ? "unix:" : "on", path, v->cid);
+
+	return !v->on || node_settings_add(s, "vsock", text, NULL, err);
+}
 
 static bool write_settings(const struct copy *c, GError **err)
 {
@@ -245,6 +271,8 @@ static bool write_settings(const struct copy *c, GError **err)
 		node_settings_own_nic(s, i, mac);
 	}
 	node_settings_drop(s, "display");
+	if (!write_vsock(c, s, err))
+		return false;
 	if (c->m->genid_value &&
 		!node_settings_add(s, "genid", c->m->genid_value, NULL, err))
 		return false;

@@ -14,6 +14,7 @@
 #include "cli/state.h"
 #include "cli/stored.h"
 #include "cli/verb.h"
+#include "cli/vsock.h"
 #include "conf/error.h"
 #include "conf/options.h"
 
@@ -239,6 +240,11 @@ SETTER(smartcard)
 SETTER(usb)
 {
 	return conf_usb_parse(MACHINE, v, err);
+}
+
+SETTER(vsock)
+{
+	return conf_vsock_parse(MACHINE, v, err);
 }
 
 SETTER(vga)
@@ -485,6 +491,11 @@ const struct cli_flag cli_run_flags[] = {
 		"options password=FILE, tls (with a certificate made for this "
 		"run), tls-cert=FILE, tls-key=FILE",
 		"none vnc", set_display},
+	{"vsock", 0, "TO",
+		"sockets (AF_VSOCK) between programs of the guest and of the "
+		"host: off (default), on (NAME.vsock beside the control "
+		"socket) or unix:PATH; option cid=N (the guest's address, 3)",
+		"on off unix:", set_vsock},
 	{"sound", 0, "CARD",
 		"a sound card: ac97, hda or sb16 (may repeat); options of sb16 "
 		"port=220, irq=5, dma=1, dma16=5",
@@ -721,7 +732,8 @@ static bool open_all(struct run *r, GError **err)
 	return cli_run_check(r, err) && cli_ports_check(m, err) &&
 	       (!r->named || cli_control_listen(m, err)) &&
 	       (!m->gdb.path || cli_listen(&m->gdb, "--gdb", err)) &&
-	       listen_screen(r, err) && cli_files_open(m, err);
+	       listen_screen(r, err) && cli_vsock_listen(m, r->named, err) &&
+	       cli_files_open(m, err);
 }
 
 static void remove_sockets(const struct conf_machine *m)
@@ -729,6 +741,7 @@ static void remove_sockets(const struct conf_machine *m)
 	cli_control_remove(m);
 	cli_listen_remove(&m->gdb);
 	cli_listen_remove(&m->screen);
+	cli_vsock_remove(m);
 }
 
 /* The machine that was saved takes the place of what flags describe. */

@@ -19,6 +19,7 @@
 
 #include "cli/files.h"
 #include "cli/spawn.h"
+#include "cli/vsock.h"
 #include "conf/error.h"
 #include "wire/wire.h"
 
@@ -155,6 +156,24 @@ static void answer_open(struct session *s, const struct wire_msg *msg)
 		close(fd);
 }
 
+/* The guest wants who listens at a port: nothing but sockets whose names begin
+ * like the machine's, and nothing is waited for. */
+static void answer_connect(struct session *s, const struct wire_msg *msg)
+{
+	gint64 port = wire_msg_int(msg, "port", -1);
+	JsonObject *body = json_object_new();
+	bool again = false;
+	int fd = -1;
+
+	if (port >= 0 && port <= UINT32_MAX)
+		fd = cli_vsock_connect(s->m, (uint32_t)port, &again);
+	json_object_set_int_member(body, "id", wire_msg_int(msg, "id", 0));
+	json_object_set_boolean_member(body, "again", again);
+	wire_send(s->sock, "connected", body, &fd, fd >= 0, NULL);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void on_running(struct session *s, const struct wire_msg *msg)
 {
 	const char *engine = wire_msg_string(msg, "engine");
@@ -179,6 +198,8 @@ static void on_message(struct session *s, const struct wire_msg *msg)
 		say(text);
 	else if (!strcmp(msg->type, "open"))
 		answer_open(s, msg);
+	else if (!strcmp(msg->type, "connect"))
+		answer_connect(s, msg);
 	else if (!strcmp(msg->type, "running"))
 		on_running(s, msg);
 	else if (!strcmp(msg->type, "exit")) {

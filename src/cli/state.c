@@ -170,7 +170,11 @@ static bool merge_member(JsonObject *to, const char *key, JsonNode *n,
 	else if (!strcmp(key, "serial") || !strcmp(key, "console") ||
 		 !strcmp(key, "debugcon"))
 		ok = merge_serial(to, key, n);
-	else
+	else if (!strcmp(key, "vsock") && json_object_has_member(to, key)) {
+		/* its driver is told that it goes on elsewhere */
+		json_object_set_member(to, key, json_node_copy(n));
+		ok = true;
+	} else
 		ok = same(json_object_get_member(to, key), n);
 	return ok || lenient || refuse(key, err);
 }

@@ -145,6 +145,11 @@ void *cli_console_new(void);
 int cli_console(void *ctx, GError **err);
 extern const struct cli_flag cli_rm_flags[], cli_show_flags[];
 
+/* Streams to the guest's programs: vsock.c. */
+void *cli_vsock_new(void);
+int cli_vsock(void *ctx, GError **err);
+extern const struct cli_flag cli_vsock_flags[];
+
 void *cli_doctor_new(void);
 int cli_doctor(void *ctx, GError **err);
 extern const struct cli_flag cli_doctor_flags[];

@@ -30,6 +30,11 @@ static const char *const restart_examples[] = {"vmeste restart web",
 static const char *const console_examples[] = {"vmeste console web",
 	"The first serial port in this terminal; Ctrl-A x leaves",
 	"echo uptime | vmeste console web", "Type for a script", NULL};
+static const char *const vsock_examples[] = {"vmeste vsock web 1024",
+	"Talk with who listens at that port of the guest",
+	"tar c . | vmeste vsock web 9000", "Send it something",
+	"vmeste vsock --listen web 5000 >log",
+	"Wait for a program of the guest's that connects to the host", NULL};
 static const char *const show_examples[] = {"vmeste show web",
 	"State, folder and settings", "vmeste show -o json web | jq .state",
 	"For a program", NULL};
@@ -296,6 +301,18 @@ const struct cli_verb cli_verbs[] = {
 		.free_ctx = cli_words_free,
 		.positional = cli_words_positional,
 		.run = cli_console,
+	},
+	{
+		.name = "vsock",
+		.args = "[--listen] NAME PORT",
+		.summary = "join standard input and output to a socket of the guest",
+		.text = "Connects to a port (AF_VSOCK) at which a program of the guest listens, and carries bytes both ways until the guest closes its end; the end of standard input is passed on. The machine needs --vsock. Other programs can do the same by its Unix socket: docs/vsock.md.",
+		.flags = cli_vsock_flags,
+		.examples = vsock_examples,
+		.new_ctx = cli_vsock_new,
+		.free_ctx = cli_words_free,
+		.positional = cli_words_positional,
+		.run = cli_vsock,
 	},
 	{
 		.name = "show",

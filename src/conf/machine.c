@@ -138,6 +138,8 @@ struct conf_machine *conf_machine_new(void)
 	m->firmware_file.fd = m->nvram.fd = m->kernel.fd = m->initrd.fd = -1;
 	m->control.fd = m->gdb.fd = m->trace.fd = m->state.fd = m->ram.fd = -1;
 	m->ram_ready.fd = -1;
+	m->vsock.socket.fd = -1;
+	m->vsock.cid = CONF_VSOCK_CID;
 	m->vga_rom.fd = m->screen.fd = m->tls_cert.fd = m->tls_key.fd = -1;
 	m->audio_file.fd = m->audio_source_file.fd = -1;
 	m->sound = g_array_new(FALSE, TRUE, sizeof(struct conf_sound));
@@ -172,6 +174,7 @@ void conf_machine_free(struct conf_machine *m)
 	g_free(m->model);
 	conf_file_clear(&m->vga_rom);
 	conf_file_clear(&m->screen);
+	conf_file_clear(&m->vsock.socket);
 	conf_file_clear(&m->tls_cert);
 	conf_file_clear(&m->tls_key);
 	conf_file_clear(&m->audio_file);

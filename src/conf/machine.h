@@ -266,6 +266,20 @@ struct conf_serial {
 	int in_fd; /* stdio only */
 };
 
+/* Sockets between programs of the guest's and of the host's. */
+struct conf_vsock {
+	bool on;
+	bool stated;  /* socket.path, by the user; else it has our name */
+	unsigned cid; /* the guest's */
+	/* Where the host's programs connect; for port P of the host's the guest
+	 * finds who listens at PATH_P. */
+	struct conf_file socket;
+};
+
+#define CONF_VSOCK_CID	    3 /* the first that is no special one */
+#define CONF_VSOCK_CID_MAX  0xfffffffeu
+#define CONF_VSOCK_PATH_MAX 96 /* bytes; _4294967295 stands behind it */
+
 struct conf_machine {
 	char *name; /* never NULL */
 
@@ -327,7 +341,8 @@ struct conf_machine {
 	char *display_addr;	 /* or NULL */
 	char *display_password;	 /* or NULL: none is asked for */
 	struct conf_file screen; /* listening socket of the remote screen */
-	bool display_tls;	 /* by TLS alone, with these or own: */
+	struct conf_vsock vsock;
+	bool display_tls; /* by TLS alone, with these or own: */
 	struct conf_file tls_cert, tls_key; /* PEM, both or none */
 
 	GArray *sound; /* struct conf_sound: the cards */

@@ -211,6 +211,16 @@ static void put_sound(JsonObject *o, const struct conf_machine *m, GArray *fds)
 	put_file(o, "audio_source_file", &m->audio_source_file, fds);
 }
 
+static void put_vsock(JsonObject *o, const struct conf_machine *m, GArray *fds)
+{
+	JsonObject *v = json_object_new();
+
+	json_object_set_boolean_member(v, "stated", m->vsock.stated);
+	json_object_set_int_member(v, "cid", m->vsock.cid);
+	put_file(v, "socket", &m->vsock.socket, fds);
+	json_object_set_object_member(o, "vsock", v);
+}
+
 static void put_boot(JsonObject *o, const struct conf_machine *m)
 {
 	json_object_set_int_member(o, "boot_menu_ms", m->boot_menu_ms);
@@ -280,6 +290,8 @@ JsonNode *conf_machine_to_json(const struct conf_machine *m, GArray *fds)
 	put_sound(o, m, fds);
 	put_legacy(o, m, fds);
 	put_plugs(o, m);
+	if (m->vsock.on)
+		put_vsock(o, m, fds);
 	put_file(o, "control", &m->control, fds);
 	put_file(o, "gdb", &m->gdb, fds);
 	put_file(o, "trace", &m->trace, fds);
@@ -643,6 +655,17 @@ static void read_usb(struct reader *r, JsonObject *o, struct conf_machine *m)
 		m->usb[i] = (enum conf_usb)word[i];
 }
 
+static void read_vsock(struct reader *r, JsonObject *o, struct conf_vsock *v)
+{
+	v->on = true;
+	v->stated = get_bool(r, o, "stated", false);
+	v->cid = (unsigned)get_int(
+		r, o, "cid", CONF_VSOCK_CID_MAX, CONF_VSOCK_CID);
+	if (v->cid < CONF_VSOCK_CID)
+		reader_fail(r, "cid");
+	get_file(r, o, "socket", &v->socket);
+}
+
 static void read_cpu(struct reader *r, JsonObject *o, struct conf_machine *m)
 {
 	m->engine =
@@ -726,6 +749,9 @@ static void read_hardware(
 	m->balloon_bytes = get_int(r, o, "balloon_bytes", 1ull << 40, 0);
 	read_boot(r, o, m);
 	read_usb(r, o, m);
+	j = get_object(r, o, "vsock");
+	if (j)
+		read_vsock(r, j, &m->vsock);
 }
 
 struct conf_machine *conf_machine_from_json(

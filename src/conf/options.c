@@ -263,3 +263,33 @@ bool conf_vga_parse(struct conf_machine *m, const char *text, GError **err)
 	m->vga = (enum conf_vga)kind;
 	return !vram || conf_parse_size(vram, &m->vram_bytes, err);
 }
+
+bool conf_vsock_parse(struct conf_machine *m, const char *text, GError **err)
+{
+	static const char *const keys[] = {"cid", NULL};
+	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
+	const char *to = o && o->value ? o->value : "on";
+	const char *cid = o ? conf_options_get(o, "cid") : NULL;
+	struct conf_vsock *v = &m->vsock;
+
+	if (!o)
+		return false;
+	conf_file_clear(&v->socket);
+	v->stated = g_str_has_prefix(to, "unix:") && to[5];
+	v->cid = CONF_VSOCK_CID;
+	if (v->stated)
+		v->on = true;
+	else if (!conf_parse_bool(to, &v->on, NULL))
+		return bad(err, "place for sockets", to,
+			"write --vsock on, off or unix:PATH");
+	if (v->stated)
+		v->socket.path = g_strdup(to + 5);
+	if (!cid || conf_parse_uint(cid, "context id", CONF_VSOCK_CID,
+			    CONF_VSOCK_CID_MAX, &v->cid, NULL))
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE,
+		"a guest's is from 3 to 4294967294: 0 and 1 mean the guest "
+		"itself, 2 the host, the last anybody",
+		"leave cid= out: it is 3 then", "bad context id '%s'", cid);
+	return false;
+}

@@ -40,6 +40,8 @@ bool conf_display_parse(struct conf_machine *m, const char *text,
 /* "unix:PATH", "none" */
 bool conf_smartcard_parse(
 	struct conf_machine *m, const char *text, GError **err);
+/* "on", "off", "unix:PATH,cid=7" */
+bool conf_vsock_parse(struct conf_machine *m, const char *text, GError **err);
 /* "uhci", "ehci,xhci", "off" */
 bool conf_usb_parse(struct conf_machine *m, const char *text, GError **err);
 /* "std,vram=16M", "none" */

@@ -25,6 +25,7 @@ struct dev_chardev; /* dev/chardev.h: a byte stream to the host */
 struct state_list;  /* dev/state.h */
 struct pci_bus;	    /* dev/pci/pci.h */
 struct audio;	    /* audio/audio.h */
+struct dev_vsock;   /* dev/vsock.h */
 
 /* How RAM goes back to the host. */
 struct dev_ram {
@@ -47,6 +48,7 @@ struct dev_host {
 	struct dev_chardev *chr;
 	struct audio *audio;
 	const struct dev_ram *ram;
+	struct dev_vsock *vsock;
 	/* Numbers a board or user may choose; 0 = the class's default. */
 	unsigned index;	 /* which one of its kind: COM1 = 0, COM2 = 1 */
 	int pci_slot;	 /* -1 = next free */

@@ -117,5 +117,6 @@ const struct dev_class *const dev_table[] = {
 	&virtio_balloon_class,
 	&virtio_tablet_class,
 	&virtio_keyboard_class,
+	&virtio_vsock_class,
 	NULL,
 };

@@ -66,6 +66,7 @@ static const struct place {
 	{"audio", "audio", "to", SPLIT},
 	{"watchdog", "watchdog", "model", SPLIT},
 	{"rtc", "clock", "rtc", 0},
+	{"vsock", "vsock", "to", SPLIT},
 };
 
 struct node_settings {

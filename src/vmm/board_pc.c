@@ -426,7 +426,7 @@ bool board_pc_init(struct machine *m, GError **err)
 	if (m->conf->watchdog == CONF_WATCHDOG_I6300ESB &&
 		!board_add(m, "i6300esb", "watchdog", &h, err))
 		return false;
-	if (!balloon_add(m, &h, err))
+	if (!balloon_add(m, &h, err) || !vsock_open(m, &h, err))
 		return false;
 	set_cmos(m);
 	return true;

@@ -108,6 +108,9 @@ static bool do_status(
 		json_object_set_string_member(a, "genid", genid);
 	if (balloon)
 		json_object_set_object_member(a, "balloon", balloon);
+	if (m->conf->vsock.on)
+		json_object_set_string_member(
+			a, "vsock", m->conf->vsock.socket.path);
 	return true;
 }
 

@@ -213,8 +213,10 @@ void machine_free(struct machine *m)
 	trace_stop(m);
 	runloop_fini(m);
 	loop_fini(m);
+	vsock_stop(m);
 	if (m->bus)
 		board_pc_fini(m);
+	vsock_close(m);
 	sound_fini(m);
 	for (unsigned i = 0; i < m->nconsoles; i++)
 		console_free(m->consoles[i]);
@@ -316,6 +318,7 @@ bool machine_start(struct machine *m, GError **err)
 			return false;
 	control_start(m);
 	screen_start(m);
+	vsock_start(m);
 	if (!debugger_init(m, err) || !trace_init(m, err))
 		return false;
 	if (m->conf->paused)

@@ -39,6 +39,8 @@ struct machine_host {
 	 * descriptor or -1 with *err. */
 	int (*open_named)(
 		void *opaque, struct machine_named *what, GError **err);
+	/* The guest wants a port of its sockets: machine_connected follows. */
+	void (*connect_port)(void *opaque, uint32_t port, uint32_t id);
 	void *opaque;
 };
 
@@ -86,6 +88,9 @@ enum machine_hold {
 
 void machine_hold(struct machine *m, enum machine_hold who);
 void machine_release(struct machine *m, enum machine_hold who);
+/* A socket that is connected to what listens for that port of the guest's, or
+ * -1: nobody does, or (again) it has no time just now. */
+void machine_connected(struct machine *m, uint32_t id, int fd, bool again);
 /* End at once; ended() is called with the status. */
 void machine_quit(struct machine *m, int status, const char *message);
 

@@ -566,6 +566,15 @@ bool board_add_speaker(struct machine *m, const struct dev_host *h,
 	struct dev *pit, GError **err);
 void sound_fini(struct machine *m); /* after the devices went */
 
+/* ---- vsock.c: sockets between guest and host ---- */
+
+/* The device, if there shall be one. */
+bool vsock_open(struct machine *m, const struct dev_host *h, GError **err);
+/* From now on the host's programs are heard. */
+void vsock_start(struct machine *m);
+void vsock_stop(struct machine *m);
+void vsock_close(struct machine *m); /* after the devices went */
+
 /* ---- the machine ---- */
 
 struct machine {
@@ -615,6 +624,7 @@ struct machine {
 	struct audio *audio;	       /* or NULL: nobody hears, none speaks */
 	const struct pulse_ops *pulse; /* or NULL */
 	struct pulse *sound_server;
+	struct vsock *vsock; /* or NULL */
 };
 
 void machine_note(struct machine *m, const char *fmt, ...) G_GNUC_PRINTF(2, 3);

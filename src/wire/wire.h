@@ -22,6 +22,11 @@
  *   vm -> client  running {engine, why}  set-up done, the guest starts
  *   vm -> client  exit    {status, message}  last; message as in conf/error.h
  *                         ("what\n  why:  ..\n  fix:  .."), absent if none
+ *   vm -> client  connect {port, id}     the guest wants this port of the
+ *                         host's; at most 32 have no answer yet
+ *   client -> vm  connected {id, fd: 0} or {id, again}  a socket that is
+ *                         connected; or nobody listens; again: its queue is
+ *                         full
  *   client -> vm  stop    {}             leave at once (also SIGTERM)
  *   client -> vm  powerdown {}           press the power button
  *

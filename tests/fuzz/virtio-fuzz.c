@@ -6,11 +6,15 @@
  */
 #include "dev-fuzz.h"
 
+#include <poll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "dev/chardev.h"
 #include "dev/virtio/devices.h"
+#include "dev/virtio/virtio.h"
 #include "dev/virtio/virtio_balloon.h"
+#include "dev/virtio/vsock_conn.h"
 #include "net/net.h"
 
 #define RING(q)	   (0x100000u + (q)*0x10000)
@@ -44,7 +48,25 @@ struct model {
 	void (*event)(struct fuzz *f); /* from outside */
 };
 
+#define MAX_PAIRS 64
+#define MAX_ASKS  16
+#define MAX_KNOWN 8
+
+/* Sockets of the host's programs: far ends are ours. */
+struct pair {
+	int near, far; /* near -1: free */
+	uint32_t id;
+	bool out;
+};
+
 struct driver {
+	struct dev_vsock vsock; /* first */
+	struct pair pair[MAX_PAIRS];
+	uint32_t ask[MAX_ASKS];
+	unsigned asks;
+	/* Ports that were used last, the guest's and the host's. */
+	uint32_t ports[MAX_KNOWN][2];
+	unsigned nports, connects;
 	struct net_port port;
 	struct dev_chardev chr;
 	struct dev_ram ram;
@@ -198,7 +220,179 @@ static void vga_open(struct fuzz *f)
 	f->r.b.host.vram_bytes = 1 << 20;
 }
 
+/* ---- sockets of the host's ---- */
+
+static struct pair *pair_of(struct dev_vsock *s, int fd)
+{
+	struct driver *d = (struct driver *)s;
+
+	for (unsigned i = 0; i < MAX_PAIRS; i++)
+		if (d->pair[i].near == fd)
+			return &d->pair[i];
+	return NULL;
+}
+
+static void vsock_ask(struct dev_vsock *s, uint32_t port, uint32_t id)
+{
+	struct driver *d = (struct driver *)s;
+
+	d->ask[d->asks++ % MAX_ASKS] = id;
+}
+
+static void vsock_watch(struct dev_vsock *s, int fd, uint32_t id, bool out)
+{
+	struct pair *p = pair_of(s, fd);
+
+	g_assert_nonnull(p);
+	p->id = id;
+	p->out = out;
+}
+
+static void vsock_close(struct dev_vsock *s, int fd)
+{
+	struct pair *p = pair_of(s, fd);
+
+	g_assert_nonnull(p);
+	close(p->near);
+	if (p->far >= 0)
+		close(p->far);
+	p->near = p->far = -1;
+}
+
+static void vsock_again(struct dev_vsock *s)
+{
+}
+
+/* The device's end of a new pair; -1: there are enough. */
+static int pair_new(struct fuzz *f)
+{
+	struct pair *p = pair_of(&own(f)->vsock, -1);
+	int sv[2], small = 4096;
+
+	if (!p || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv))
+		return -1;
+	setsockopt(sv[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	p->near = sv[0];
+	p->far = sv[1];
+	return p->near;
+}
+
+static void vsock_model_open(struct fuzz *f)
+{
+	for (unsigned i = 0; i < MAX_PAIRS; i++)
+		own(f)->pair[i].near = own(f)->pair[i].far = -1;
+	own(f)->vsock = (struct dev_vsock){.cid = 3,
+		.ask = vsock_ask,
+		.watch = vsock_watch,
+		.close = vsock_close,
+		.again = vsock_again};
+	f->r.b.host.vsock = &own(f)->vsock;
+}
+
+/* A program does something, and the device is told. */
+static void pair_event(struct fuzz *f, struct pair *p)
+{
+	static uint8_t buf[65536];
+	struct pollfd q = {p->near, POLLIN | POLLOUT, 0};
+	unsigned events = 0;
+	ssize_t n;
+
+	switch (p->far < 0 ? 9 : below(f, 10)) {
+	case 0:
+	case 1:
+	case 2:
+		n = send(p->far, buf, below(f, sizeof(buf)), MSG_NOSIGNAL);
+		break;
+	case 3:
+	case 4: n = read(p->far, buf, sizeof(buf)); break;
+	case 5: n = shutdown(p->far, below(f, 3)); break;
+	case 6:
+		close(p->far);
+		p->far = -1;
+		break;
+	}
+	(void)n; /* it may be full, or empty */
+	poll(&q, 1, 0);
+	events |= q.revents & POLLIN ? DEV_VSOCK_IN : 0;
+	events |= q.revents & POLLOUT && p->out ? DEV_VSOCK_OUT : 0;
+	events |= q.revents & POLLHUP ? DEV_VSOCK_HUP : 0;
+	own(f)->vsock.ready(own(f)->vsock.dev, p->id, events);
+}
+
+static void ports_note(struct driver *d, uint32_t guest, uint32_t host)
+{
+	uint32_t *at = d->ports[d->nports++ % MAX_KNOWN];
+
+	at[0] = guest;
+	at[1] = host;
+}
+
+/* A program that wants the guest; the device numbers them. */
+static void pair_connect(struct fuzz *f)
+{
+	struct dev_vsock *s = &own(f)->vsock;
+	uint32_t port = below(f, 4);
+	int fd = pair_new(f);
+
+	if (fd < 0)
+		return;
+	if (s->connect(s->dev, port, fd))
+		ports_note(own(f), port, (1u << 30) + own(f)->connects++);
+	else
+		vsock_close(s, fd);
+}
+
+static void vsock_event(struct fuzz *f)
+{
+	struct driver *d = own(f);
+	struct dev_vsock *s = &d->vsock;
+
+	bus_lock(f->r.b.bus);
+	for (unsigned left = 1 + below(f, 8); left; left--) {
+		struct pair *p = &d->pair[below(f, MAX_PAIRS)];
+
+		if (below(f, 2))
+			s->answered(s->dev,
+				d->ask[(d->asks - 1 - below(f, 3)) % MAX_ASKS],
+				below(f, 16) ? pair_new(f) : -1);
+		else if (!below(f, 8))
+			pair_connect(f);
+		else if (p->near >= 0)
+			pair_event(f, p);
+	}
+	s->work(s->dev);
+	bus_unlock(f->r.b.bus);
+}
+
 /* ---- requests, nearly right ---- */
+
+static unsigned vsock_request(struct fuzz *f, uint8_t *p)
+{
+	static const uint8_t ops[] = {VSOCK_RW, VSOCK_RW, VSOCK_RW, VSOCK_RW,
+		VSOCK_RW, VSOCK_RW, VSOCK_REQUEST, VSOCK_REQUEST,
+		VSOCK_RESPONSE, VSOCK_SHUTDOWN, VSOCK_RST, VSOCK_CREDIT_UPDATE,
+		VSOCK_CREDIT_UPDATE, VSOCK_CREDIT_REQUEST};
+
+	struct vsock_packet v = {.src_cid = below(f, 32) ? 3 : rnd(f),
+		.dst_cid = below(f, 32) ? VSOCK_HOST_CID : rnd(f),
+		.src_port = below(f, 4),
+		.dst_port =
+			below(f, 2) ? below(f, 4) : (1u << 30) + below(f, 16),
+		.len = below(f, 16) ? below(f, 8) : rnd(f),
+		.type = below(f, 32) ? VSOCK_TYPE_STREAM : below(f, 4),
+		.op = below(f, 64) ? ops[below(f, sizeof(ops))] : rnd(f),
+		.flags = below(f, 16) ? below(f, 4) : rnd(f),
+		.buf_alloc = below(f, 2) ? 1u << below(f, 20) : rnd(f),
+		.fwd_cnt = below(f, 8) ? 0 : rnd(f)};
+
+	if (v.op == VSOCK_REQUEST && below(f, 8)) {
+		v.src_port = below(f, 1024);
+		v.dst_port = below(f, 4);
+		ports_note(own(f), v.src_port, v.dst_port);
+	}
+	memcpy(p, &v, sizeof(v));
+	return below(f, 32) ? sizeof(v) : below(f, 64);
+}
 
 static unsigned blk_request(struct fuzz *f, uint8_t *p)
 {
@@ -482,9 +676,22 @@ static void some_register(struct fuzz *f)
 	bus_mmio_read(b, NULL, FUZZ_MMIO + 8 * below(f, 0x800), 8);
 }
 
+/* A ring broke, and nothing will happen until a reset. */
+static bool needs_reset(struct fuzz *f)
+{
+	struct bus *b = f->r.b.bus;
+
+	return (own(f)->legacy ? bus_io_read(b, FUZZ_IO + 0x12, 1)
+			       : bus_mmio_read(b, NULL, FUZZ_MMIO + 0x14, 1)) &
+	       VIRTIO_S_NEEDS_RESET;
+}
+
 static void some_round(struct fuzz *f)
 {
 	unsigned q = below(f, model(f)->nqueues);
+
+	if (!below(f, 8) && needs_reset(f))
+		awake(f);
 
 	switch (below(f, 16)) {
 	default:
@@ -538,6 +745,8 @@ static const struct kind kinds[] = {
 			   tablet_event)},
 	{"keyboard", MODEL("virtio-keyboard", 2, false, NULL, input_request,
 			     keyboard_event)},
+	{"vsock", MODEL("virtio-vsock", 3, false, vsock_model_open,
+			  vsock_request, vsock_event)},
 	{"gpu", MODEL("virtio-vga", 2, false, vga_open, gpu_request)},
 	{NULL},
 };

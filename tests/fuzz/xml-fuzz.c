@@ -107,7 +107,8 @@ static void parse_flag(struct conf_machine *m, const struct node_setting *s)
 		{"nic", conf_nic_parse}, {"watchdog", conf_watchdog_parse},
 		{"genid", conf_genid_parse}, {"balloon", conf_balloon_parse},
 		{"boot", conf_boot_parse}, {"smartcard", conf_smartcard_parse},
-		{"usb", conf_usb_parse}, {"vga", conf_vga_parse}};
+		{"usb", conf_usb_parse}, {"vsock", conf_vsock_parse},
+		{"vga", conf_vga_parse}};
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(parsers); i++)
 		if (!strcmp(parsers[i].flag, s->flag) && s->value)

@@ -308,6 +308,7 @@ static struct conf_machine *sample(void)
 		"mac=52:54:00:12:34:56",
 		NULL));
 	g_assert_true(conf_boot_parse(m, "net,disk", NULL));
+	g_assert_true(conf_vsock_parse(m, "unix:/v,cid=4294967294", NULL));
 	m->acpi = false;
 	((struct conf_drive *)g_ptr_array_index(m->drives, 0))->name =
 		g_strdup("disk7");
@@ -423,6 +424,38 @@ static void test_balloon(void)
 	g_assert_false(b->balloon);
 }
 
+static void test_vsock(void)
+{
+	static const struct {
+		const char *text;
+		bool good, on;
+		unsigned cid;
+		const char *path;
+	} list[] = {{"on", true, true, 3, NULL}, {"off", true, false, 3, NULL},
+		{"cid=9", true, true, 9, NULL},
+		{"unix:a,,b,cid=3", true, true, 3, "a,b"},
+		{"on,cid=4294967294", true, true, 4294967294u, NULL},
+		{"cid=2", false}, {"cid=4294967295", false},
+		{"cid=99999999999", false}, {"cid=-1", false}, {"cid=", false},
+		{"unix:", false}, {"/v", false}, {"on,port=1", false}};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(list); i++) {
+		g_autoptr(conf_machine_auto) m = conf_machine_new();
+		g_autoptr(GError) err = NULL;
+
+		g_assert_false(m->vsock.on);
+		g_assert_cmpint(conf_vsock_parse(m, list[i].text, &err), ==,
+			list[i].good);
+		if (!list[i].good) {
+			g_assert_error(err, CONF_ERROR, CONF_ERROR_USAGE);
+			continue;
+		}
+		g_assert_cmpint(m->vsock.on, ==, list[i].on);
+		g_assert_cmpuint(m->vsock.cid, ==, list[i].cid);
+		g_assert_cmpstr(m->vsock.socket.path, ==, list[i].path);
+	}
+}
+
 static void test_json_hostile(void)
 {
 	static const char *const bad[] = {"[]", "3", "{\"mem_bytes\": -1}",
@@ -436,6 +469,8 @@ static void test_json_hostile(void)
 		"{\"kernel\": {\"path\": \"k\", \"fd\": -7}}",
 		"{\"nics\": [{\"mac\": \"zz5400123456\"}]}",
 		"{\"nics\": [{\"forwards\": [{\"host\": 65536}]}]}",
+		"{\"vsock\": true}", "{\"vsock\": {\"cid\": 2}}",
+		"{\"vsock\": {\"cid\": 4294967295}}",
 		"{\"serial\": [{},{},{},{},{}]}", "{\"acpi\": 1}",
 		"{\"plugs\": [{\"id\": \"hub0\"}]}",
 		"{\"drives\": [{\"name\": \"kbd\"}]}",
@@ -465,6 +500,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/conf/cpus", test_cpus);
 	g_test_add_func("/conf/check", test_check);
 	g_test_add_func("/conf/sound", test_sound);
+	g_test_add_func("/conf/vsock", test_vsock);
 	g_test_add_func("/conf/json", test_json);
 	g_test_add_func("/conf/json-hostile", test_json_hostile);
 	return g_test_run();

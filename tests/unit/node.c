@@ -177,8 +177,8 @@ static void test_round_trip(void)
 		{"nic", "user,mac=52:54:00:00:00:01"},
 		{"append", "console=ttyS0 a=\"b, c\" <&>"},
 		{"serial", "unix:/s"}, {"vga", "std,vram=32M"},
-		{"display", "vnc=5900,password=/p"}, {"usb", "uhci,ehci"},
-		{"boot", "disk,net"}};
+		{"vsock", "unix:/v,cid=9"}, {"display", "vnc=5900,password=/p"},
+		{"usb", "uhci,ehci"}, {"boot", "disk,net"}};
 	g_autofree char *path = path_of("x.xml");
 	g_autofree char *schema = g_strdup(g_getenv("NODE_SCHEMA"));
 	g_autoptr(node_settings_auto) s = node_settings_new("a");

@@ -39,7 +39,8 @@
 struct virtio;
 
 struct virtio_type {
-	uint16_t id; /* 1 network, 2 block, 3 console, 4 entropy, 18 input */
+	uint16_t id; /* 1 network, 2 block, 3 console, 4 entropy, 18 input,
+		       19 socket */
 	/* PCI device id of the transitional device; 0: it speaks 1.x only. */
 	uint16_t legacy_id;
 	uint32_t pci_class;
