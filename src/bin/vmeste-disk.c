@@ -19,7 +19,7 @@
 /* What the host lacks of the jail is left out, as for machines. */
 static void shut_door(void)
 {
-	const struct jail_conf none = {0};
+	struct jail_conf none = {0};
 	const struct rlimit most = {MEMORY_MAX, MEMORY_MAX};
 
 	setrlimit(RLIMIT_AS, &most);

@@ -6,12 +6,15 @@
  * process loses sight of the file system while it has one thread, then devices
  * and images are set up, then the door is shut, then the guest runs.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib-unix.h>
@@ -21,6 +24,8 @@
 #include "vmm/doctor.h"
 #include "vmm/machine.h"
 #include "wire/wire.h"
+
+#define VM_MAX_FILES 65536
 
 struct vm {
 	struct conf_machine *conf;
@@ -58,9 +63,10 @@ static void vm_ended(void *opaque, int status, const char *message)
 	g_main_loop_quit(vm->loop);
 }
 
-_Static_assert(JAIL_MAX_FOLDERS >= CONF_MAX_NICS, "one for each card");
+_Static_assert(JAIL_MAX_FOLDERS >= CONF_MAX_NICS + CONF_MAX_SHARES,
+	"one for each card and share");
 
-/* What the machine's cards serve by TFTP. */
+/* What the machine's cards serve by TFTP, and what it shares. */
 static unsigned vm_folders(const struct vm *vm, struct jail_folder *f)
 {
 	unsigned n = 0;
@@ -73,7 +79,32 @@ static unsigned vm_folders(const struct vm *vm, struct jail_folder *f)
 			f[n++] = (struct jail_folder){
 				.path = nic->tftp.path, .fd = nic->tftp.fd};
 	}
+	for (guint i = 0; i < vm->conf->shares->len; i++) {
+		const struct conf_share *s =
+			g_ptr_array_index(vm->conf->shares, i);
+
+		f[n++] = (struct jail_folder){.path = s->folder.path,
+			.fd = s->folder.fd,
+			.shared = true,
+			.writable = !s->readonly};
+	}
 	return n;
+}
+
+/* The same folder, now as one of the jail: there is nothing above it. */
+static void vm_share_seen(
+	struct vm *vm, struct conf_share *s, const struct jail_folder *f)
+{
+	int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+
+	if (s->folder.fd >= 0)
+		close(s->folder.fd);
+	s->folder.fd = f->seen ? open(f->seen, flags) : -1;
+	s->self_fd = vm->jail.self ? open(vm->jail.self, flags) : -1;
+	s->error = !f->seen	      ? f->errno_
+		   : s->folder.fd < 0 ? errno
+		   : !vm->jail.self   ? ENOSYS
+				      : 0;
 }
 
 static void vm_folders_seen(struct vm *vm, const struct jail_folder *f)
@@ -90,6 +121,36 @@ static void vm_folders_seen(struct vm *vm, const struct jail_folder *f)
 		nic->tftp.fd = -1;
 		f++;
 	}
+	for (guint i = 0; i < vm->conf->shares->len; i++)
+		vm_share_seen(vm, g_ptr_array_index(vm->conf->shares, i), f++);
+}
+
+/* Whose files they are, if root started us: the first folder's owner. */
+static void vm_become_owner(struct vm *vm)
+{
+	struct conf_share *s;
+	struct stat st;
+
+	if (!vm->conf->shares->len)
+		return;
+	s = g_ptr_array_index(vm->conf->shares, 0);
+	if (!fstat(s->folder.fd, &st)) {
+		vm->jail.uid = st.st_uid;
+		vm->jail.gid = st.st_gid;
+	}
+	/* Files get the mode that the guest says. */
+	umask(0);
+}
+
+/* Each file that a guest has open is one of ours. */
+static void vm_raise_limit(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r))
+		return;
+	r.rlim_cur = r.rlim_max > VM_MAX_FILES ? VM_MAX_FILES : r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
 }
 
 static void vm_engine_ready(void *opaque, bool kvm)
@@ -99,10 +160,14 @@ static void vm_engine_ready(void *opaque, bool kvm)
 
 	vm->jail = (struct jail_conf){.kvm = kvm,
 		.net = vm->conf->nics->len > 0,
+		.share = vm->conf->shares->len > 0,
 		.folders = folders,
 		.nfolders = vm_folders(vm, folders),
 		.note = vm_jail_note,
 		.opaque = vm};
+	vm_become_owner(vm);
+	if (vm->jail.share)
+		vm_raise_limit();
 	vm->jail_parts = jail_isolate(&vm->jail);
 	vm_folders_seen(vm, folders);
 	vm->jail.folders = NULL;

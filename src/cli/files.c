@@ -322,6 +322,26 @@ static bool open_tftp(struct conf_file *f, GError **err)
 	return false;
 }
 
+/* What is shared; opened here, as it is our user who may use it. */
+static bool open_share(struct conf_share *s, GError **err)
+{
+	struct conf_file *f = &s->folder;
+
+	f->fd = open(f->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (f->fd >= 0 &&
+		!access(f->path, R_OK | X_OK | (s->readonly ? 0 : W_OK)))
+		return true;
+	conf_error_set_errno(err, errno,
+		errno == ENOTDIR ? "name the folder that it is in"
+		: errno == EROFS || (f->fd >= 0 && !s->readonly &&
+					    !access(f->path, R_OK | X_OK))
+			? "add ,readonly"
+			: "name a folder that you can read: --share "
+			  "FOLDER,tag=NAME",
+		"cannot share %s", f->path);
+	return false;
+}
+
 /* The card's BIOS; without it there is a screen only for drivers. */
 static void open_vga_rom(struct conf_machine *m)
 {
@@ -425,6 +445,9 @@ bool cli_files_open(struct conf_machine *m, GError **err)
 			(n->tftp.path && !open_tftp(&n->tftp, err)))
 			return false;
 	}
+	for (guint i = 0; i < m->shares->len; i++)
+		if (!open_share(g_ptr_array_index(m->shares, i), err))
+			return false;
 	open_vga_rom(m);
 	if (!open_tls(m, err))
 		return false;
@@ -646,6 +669,9 @@ void cli_files_absolute(struct conf_machine *m)
 	for (guint i = 0; i < m->nics->len; i++)
 		absolute(&((struct conf_nic *)g_ptr_array_index(m->nics, i))
 				  ->tftp);
+	for (guint i = 0; i < m->shares->len; i++)
+		absolute(&((struct conf_share *)g_ptr_array_index(m->shares, i))
+				  ->folder);
 	for (guint i = 0; i < m->serial->len; i++)
 		absolute(
 			&((struct conf_serial *)g_ptr_array_index(m->serial, i))

@@ -167,6 +167,11 @@ SETTER(nic)
 	return conf_nic_parse(MACHINE, v, err);
 }
 
+SETTER(share)
+{
+	return conf_share_parse(MACHINE, v, err);
+}
+
 SETTER(serial)
 {
 	struct conf_serial *s = conf_serial_new();
@@ -438,6 +443,12 @@ const struct cli_flag cli_run_flags[] = {
 		"URL), "
 		"forward=tcp:HOSTPORT:GUESTPORT (may repeat)",
 		"user none", set_nic},
+	{"share", 0, "FOLDER",
+		"a folder of yours that the guest mounts by a tag (may repeat): "
+		"tag=NAME; options readonly, uid=N and gid=N (whose your files "
+		"are in the guest; default: root's). Linux: mount -t 9p -o "
+		"trans=virtio,version=9p2000.L NAME /mnt",
+		"@file", set_share},
 	{"serial", 0, "TO",
 		"where a serial port goes: stdio (default for the first), "
 		"none, file:F or unix:F; up to four",

@@ -33,6 +33,7 @@ static const char *const drive_seen[] = {
 /* What a machine that has a folder has in it, which may have moved. */
 static const char *const files[] = {"kernel", "initrd", "nvram", NULL};
 static const char *const nic_seen[] = {"model", NULL};
+static const char *const share_seen[] = {"tag", "readonly", NULL};
 
 /* ---- reading ---- */
 
@@ -167,6 +168,9 @@ static bool merge_member(JsonObject *to, const char *key, JsonNode *n,
 	else if (!strcmp(key, "nics"))
 		ok = merge_list(json_object_get_member(to, key), n, nic_seen,
 			"forwards");
+	else if (!strcmp(key, "shares"))
+		ok = merge_list(json_object_get_member(to, key), n, share_seen,
+			"folder");
 	else if (!strcmp(key, "serial") || !strcmp(key, "console") ||
 		 !strcmp(key, "debugcon"))
 		ok = merge_serial(to, key, n);

@@ -150,6 +150,8 @@ struct conf_machine *conf_machine_new(void)
 	m->drives =
 		g_ptr_array_new_with_free_func((GDestroyNotify)conf_drive_free);
 	m->nics = g_ptr_array_new_with_free_func((GDestroyNotify)conf_nic_free);
+	m->shares =
+		g_ptr_array_new_with_free_func((GDestroyNotify)conf_share_free);
 	m->plugs =
 		g_ptr_array_new_with_free_func((GDestroyNotify)conf_plug_free);
 	m->serial = g_ptr_array_new_with_free_func(
@@ -186,6 +188,7 @@ void conf_machine_free(struct conf_machine *m)
 	g_ptr_array_unref(m->drives);
 	g_ptr_array_unref(m->plugs);
 	g_ptr_array_unref(m->nics);
+	g_ptr_array_unref(m->shares);
 	g_ptr_array_unref(m->serial);
 	g_ptr_array_unref(m->parallel);
 	g_free(m->name);
@@ -415,6 +418,6 @@ bool conf_machine_check(const struct conf_machine *m, GError **err)
 	       check_kernel(m, err) && check_ioapic(m, err) &&
 	       check_gdb(m, err) && check_firmware(m, err) &&
 	       check_display(m, err) && conf_sound_check(m, err) &&
-	       check_drives(m, err) && check_bootindex(m, err) &&
-	       check_balloon(m, err);
+	       conf_shares_check(m, err) && check_drives(m, err) &&
+	       check_bootindex(m, err) && check_balloon(m, err);
 }

@@ -35,6 +35,8 @@
 #define CONF_MIN_BPS	    65536
 #define CONF_MAX_BURST_MS   3600000
 #define CONF_MIN_BALLOON    (1ull << 20) /* that a guest keeps */
+#define CONF_MAX_SHARES	    8
+#define CONF_SHARE_TAG	    64 /* bytes */
 
 /* Places on a bus.  IDE: channel * 2 + unit. */
 #define CONF_IDE_SLOTS	    4
@@ -260,6 +262,16 @@ struct conf_nic {
 	unsigned bootindex; /* as of drives */
 };
 
+/* A folder of the host that the guest mounts by a tag. */
+struct conf_share {
+	char *tag;
+	struct conf_file folder;
+	bool readonly;
+	unsigned uid, gid; /* whose our user's files are in the guest */
+	int error;	   /* why it cannot be had in the jail, or 0 */
+	int self_fd;	   /* the process's descriptors as names, or -1 */
+};
+
 struct conf_serial {
 	enum conf_serial_kind kind;
 	struct conf_file file;
@@ -315,6 +327,7 @@ struct conf_machine {
 
 	GPtrArray *drives;   /* struct conf_drive */
 	GPtrArray *nics;     /* struct conf_nic */
+	GPtrArray *shares;   /* struct conf_share */
 	GPtrArray *serial;   /* struct conf_serial; COM1 first */
 	GPtrArray *parallel; /* struct conf_serial; LPT1 first */
 	bool gameport;
@@ -404,6 +417,11 @@ bool conf_nics_place(struct conf_machine *m, GError **err);
 bool conf_drive_limit(
 	struct conf_drive *d, const char *key, const char *value, GError **err);
 
+/* Two of one tag are an error. */
+bool conf_shares_check(const struct conf_machine *m, GError **err);
+/* May a folder be called that? */
+bool conf_share_tag_ok(const char *tag);
+
 /* "disk0", "cd1", "floppy0": drive n of the machine among those of its medium.
  * Free with g_free. */
 char *conf_drive_name(const struct conf_machine *m, guint n);
@@ -433,6 +451,8 @@ struct conf_drive *conf_drive_new(void);
 void conf_drive_free(struct conf_drive *d);
 struct conf_nic *conf_nic_new(void);
 void conf_nic_free(struct conf_nic *n);
+struct conf_share *conf_share_new(void);
+void conf_share_free(struct conf_share *s);
 struct conf_serial *conf_serial_new(void);
 void conf_serial_free(struct conf_serial *s);
 void conf_file_clear(struct conf_file *f); /* frees, closes */

@@ -128,6 +128,24 @@ static JsonObject *nic_to_json(const struct conf_nic *n, GArray *fds)
 	return o;
 }
 
+static JsonArray *shares_to_json(const GPtrArray *shares, GArray *fds)
+{
+	JsonArray *a = json_array_new();
+
+	for (guint i = 0; i < shares->len; i++) {
+		const struct conf_share *s = g_ptr_array_index(shares, i);
+		JsonObject *o = json_object_new();
+
+		put_string(o, "tag", s->tag);
+		put_file(o, "folder", &s->folder, fds);
+		json_object_set_boolean_member(o, "readonly", s->readonly);
+		json_object_set_int_member(o, "uid", s->uid);
+		json_object_set_int_member(o, "gid", s->gid);
+		json_array_add_object_element(a, o);
+	}
+	return a;
+}
+
 static void put_lists(JsonObject *o, const struct conf_machine *m, GArray *fds)
 {
 	JsonArray *drives = json_array_new(), *nics = json_array_new(),
@@ -149,6 +167,8 @@ static void put_lists(JsonObject *o, const struct conf_machine *m, GArray *fds)
 	json_object_set_array_member(o, "drives", drives);
 	json_object_set_array_member(o, "nics", nics);
 	json_object_set_array_member(o, "serial", serial);
+	json_object_set_array_member(
+		o, "shares", shares_to_json(m->shares, fds));
 	json_object_set_array_member(o, "boot", boot);
 	for (unsigned i = 0; i < m->nusb; i++)
 		json_array_add_string_element(
@@ -574,6 +594,22 @@ static void add_nic(struct reader *r, JsonObject *o, void *list)
 	get_list(r, o, "forwards", 1024, add_forward, n->forwards);
 }
 
+static void add_share(struct reader *r, JsonObject *o, void *list)
+{
+	struct conf_share *s = conf_share_new();
+
+	g_ptr_array_add(list, s);
+	take_string(r, o, "tag", &s->tag);
+	if (!s->tag || !conf_share_tag_ok(s->tag))
+		reader_fail(r, "tag");
+	get_file(r, o, "folder", &s->folder);
+	if (!s->folder.path)
+		reader_fail(r, "folder");
+	s->readonly = get_bool(r, o, "readonly", false);
+	s->uid = (unsigned)get_int(r, o, "uid", UINT32_MAX, 0);
+	s->gid = (unsigned)get_int(r, o, "gid", UINT32_MAX, 0);
+}
+
 static void add_sound(struct reader *r, JsonObject *o, void *list)
 {
 	struct conf_sound s = {
@@ -716,6 +752,7 @@ static void read_hardware(
 	take_string(r, o, "append", &m->append);
 	get_list(r, o, "drives", CONF_MAX_DRIVES, add_drive, m->drives);
 	get_list(r, o, "nics", CONF_MAX_NICS, add_nic, m->nics);
+	get_list(r, o, "shares", CONF_MAX_SHARES, add_share, m->shares);
 	get_list(r, o, "serial", CONF_MAX_SERIAL, add_serial, m->serial);
 	j = get_object(r, o, "console");
 	if (j)

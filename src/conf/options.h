@@ -18,6 +18,8 @@ bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
 enum conf_format conf_format_by_name(const char *path);
 /* "user,model=virtio,mac=..,forward=tcp:8080:80", "none" */
 bool conf_nic_parse(struct conf_machine *m, const char *text, GError **err);
+/* "DIR,tag=NAME,readonly,uid=1000,gid=1000" */
+bool conf_share_parse(struct conf_machine *m, const char *text, GError **err);
 /* "stdio", "none", "file:F", "unix:F" into an empty *s */
 bool conf_serial_parse(struct conf_serial *s, const char *text, GError **err);
 /* "i6300esb,action=reset", "none" */

@@ -36,6 +36,7 @@ struct dev_ram {
 	void (*discard)(void *opaque, uint64_t offset, uint64_t bytes);
 	void *opaque;
 };
+struct share; /* share/share.h */
 
 /* Everything a device may be given.  Absent things are NULL. */
 struct dev_host {
@@ -49,6 +50,7 @@ struct dev_host {
 	struct audio *audio;
 	const struct dev_ram *ram;
 	struct dev_vsock *vsock;
+	struct share *share;
 	/* Numbers a board or user may choose; 0 = the class's default. */
 	unsigned index;	 /* which one of its kind: COM1 = 0, COM2 = 1 */
 	int pci_slot;	 /* -1 = next free */

@@ -115,6 +115,7 @@ const struct dev_class *const dev_table[] = {
 	&virtio_console_class,
 	&virtio_rng_class,
 	&virtio_balloon_class,
+	&virtio_9p_class,
 	&virtio_tablet_class,
 	&virtio_keyboard_class,
 	&virtio_vsock_class,

@@ -82,10 +82,13 @@ static bool enter_namespaces(const struct jail_conf *c)
 
 static bool drop_user(const struct jail_conf *c)
 {
+	uid_t uid = c->uid ? c->uid : NOBODY;
+	gid_t gid = c->uid && c->gid ? c->gid : NOBODY;
+
 	if (geteuid())
 		return true;
-	if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
-		setresuid(NOBODY, NOBODY, NOBODY)) {
+	if (setgroups(0, NULL) || setresgid(gid, gid, gid) ||
+		setresuid(uid, uid, uid)) {
 		jail_note(c, "jail: stays root (%s)", strerror(errno));
 		return false;
 	}
@@ -110,8 +113,10 @@ static bool drop_caps(const struct jail_conf *c)
 
 /* Without an empty root they stay where they are, for Landlock to let them
  * through: no other file can be reached from there by any name. */
-static void keep_folders(const struct jail_conf *c)
+static void keep_folders(struct jail_conf *c)
 {
+	if (c->share)
+		c->self = JAIL_SELF;
 	for (unsigned i = 0; i < c->nfolders; i++) {
 		struct jail_folder *f = &c->folders[i];
 		struct stat s, t;
@@ -129,15 +134,17 @@ static void check_folders(const struct jail_conf *c, bool closed)
 {
 	for (unsigned i = 0; i < c->nfolders; i++) {
 		struct jail_folder *f = &c->folders[i];
+		int want = X_OK | (f->shared ? R_OK : 0) |
+			   (f->writable ? W_OK : 0);
 
-		if (f->seen && (!closed || access(f->seen, X_OK))) {
+		if (f->seen && (!closed || access(f->seen, want))) {
 			f->errno_ = closed ? errno : ENOSYS;
 			f->seen = NULL;
 		}
 	}
 }
 
-unsigned jail_isolate(const struct jail_conf *c)
+unsigned jail_isolate(struct jail_conf *c)
 {
 	unsigned parts = 0;
 	int parent_signal = 0;

@@ -16,13 +16,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define JAIL_MAX_FOLDERS 16
+#define JAIL_MAX_FOLDERS 24
 
 /* A folder whose files can be read: mounted in the empty root, or, where there
  * is none, let through by Landlock. */
 struct jail_folder {
 	const char *path; /* absolute */
 	int fd;		  /* the same folder, as its user opened it */
+	bool shared;	  /* all of it may be looked at, not only read */
+	bool writable;	  /* and changed */
 	/* Set by jail_isolate: its path from now on; NULL: it is not to be
 	 * seen, and errno_ says why (EACCES: not by who we have become). */
 	const char *seen;
@@ -31,10 +33,15 @@ struct jail_folder {
 };
 
 struct jail_conf {
-	bool kvm; /* allow KVM's ioctls */
-	bool net; /* user NAT: IPv4 and IPv6 sockets, /etc/resolv.conf */
-	struct jail_folder *folders; /* with net only */
+	bool kvm;   /* allow KVM's ioctls */
+	bool net;   /* user NAT: IPv4 and IPv6 sockets, /etc/resolv.conf */
+	bool share; /* a folder is shared: files are found and made */
+	struct jail_folder *folders; /* with net or share only */
 	unsigned nfolders;	     /* at most JAIL_MAX_FOLDERS */
+	/* Who a process of root's becomes; 0: nobody. */
+	uint32_t uid, gid;
+	/* Set by jail_isolate if share: our descriptors as names, or NULL. */
+	const char *self;
 	/* One line for the user: what is missing and what that means. */
 	void (*note)(void *opaque, const char *text);
 	void *opaque;
@@ -52,14 +59,14 @@ enum jail_part {
 };
 
 /* Return the parts that hold now. */
-unsigned jail_isolate(const struct jail_conf *c);
+unsigned jail_isolate(struct jail_conf *c);
 unsigned jail_seal(const struct jail_conf *c);
 
 /* "namespaces, empty root, ..." into buf. */
 void jail_describe(unsigned parts, char *buf, unsigned size);
 
 /* The system calls that jail_seal() allows, NULL-terminated, in a static
- * array of the library; those for net only if net. */
-const char *const *jail_syscalls(bool net);
+ * array of the library; those for net or share only if so. */
+const char *const *jail_syscalls(bool net, bool share);
 
 #endif

@@ -3,8 +3,8 @@
  *
  * The raw interface (linux/landlock.h of Debian 12 knows version 2): every
  * right that the running kernel knows is handled and none is granted, but for
- * reading /etc/resolv.conf and what is in folders, with NAT.  Open descriptors
- * keep their rights.
+ * reading /etc/resolv.conf and what is in folders, with NAT, and what a shared
+ * folder needs in it.  Open descriptors keep their rights.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,10 +26,23 @@ static uint64_t rights_of(long abi)
 	return (1ull << bits[n]) - 1;
 }
 
-static void allow_read(int ruleset, const char *path)
+#ifndef LANDLOCK_ACCESS_FS_TRUNCATE
+#define LANDLOCK_ACCESS_FS_TRUNCATE (1ull << 14)
+#endif
+
+/* Everything below a shared folder but running it and making devices. */
+#define RIGHTS_LOOK (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define RIGHTS_CHANGE                                                          \
+	(RIGHTS_LOOK | LANDLOCK_ACCESS_FS_WRITE_FILE |                         \
+		LANDLOCK_ACCESS_FS_REMOVE_DIR |                                \
+		LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | \
+		LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |   \
+		LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM |   \
+		LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_TRUNCATE)
+
+static void allow(int ruleset, const char *path, uint64_t rights)
 {
-	struct landlock_path_beneath_attr a = {
-		.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE,
+	struct landlock_path_beneath_attr a = {.allowed_access = rights,
 		.parent_fd = open(path, O_PATH | O_CLOEXEC)};
 
 	if (a.parent_fd < 0)
@@ -37,6 +50,13 @@ static void allow_read(int ruleset, const char *path)
 	syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &a,
 		0);
 	close(a.parent_fd);
+}
+
+static uint64_t rights_in(const struct jail_folder *f)
+{
+	return f->writable ? RIGHTS_CHANGE
+	       : f->shared ? RIGHTS_LOOK
+			   : LANDLOCK_ACCESS_FS_READ_FILE;
 }
 
 bool jail_landlock(const struct jail_conf *c)
@@ -58,10 +78,13 @@ bool jail_landlock(const struct jail_conf *c)
 		return false;
 	}
 	if (c->net)
-		allow_read((int)ruleset, "/etc/resolv.conf");
+		allow((int)ruleset, "/etc/resolv.conf",
+			LANDLOCK_ACCESS_FS_READ_FILE);
 	for (unsigned i = 0; i < c->nfolders; i++)
 		if (c->folders[i].seen)
-			allow_read((int)ruleset, c->folders[i].seen);
+			allow((int)ruleset, c->folders[i].seen,
+				rights_in(&c->folders[i]) &
+					a.handled_access_fs);
 	ok = !syscall(SYS_landlock_restrict_self, (int)ruleset, 0);
 	if (!ok)
 		jail_note(c, "jail: Landlock refused (%s)", strerror(errno));

@@ -6,6 +6,8 @@
 
 #include "jail/jail.h"
 
+#define JAIL_SELF "/proc/self/fd"
+
 void jail_note(const struct jail_conf *c, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -15,6 +17,6 @@ bool jail_landlock(const struct jail_conf *c);
  * closed by other means). */
 bool jail_seccomp(const struct jail_conf *c, bool resolver);
 /* With the folders in it: each has its .seen then, or .errno_. */
-bool jail_root(const struct jail_conf *c);
+bool jail_root(struct jail_conf *c);
 
 #endif

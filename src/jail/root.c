@@ -3,7 +3,7 @@
  *
  * A small tmpfs becomes the root.  With NAT it holds one file,
  * /etc/resolv.conf, and the folders whose files may be read, all read-only;
- * otherwise nothing.
+ * otherwise nothing.  Shared folders are in it, too, writable if they are.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,9 @@
 #include <unistd.h>
 
 #include "jail/priv.h"
+
+/* Where our descriptors are names. */
+#define SELF "/self"
 
 /* Any folder that surely exists: we are in our own mount namespace. */
 #define PLACE "/tmp"
@@ -61,12 +64,13 @@ static int open_folder(const struct jail_folder *f)
 	return -1;
 }
 
-static bool mount_folder(int fd, const char *at)
+static bool mount_folder(int fd, const char *at, bool writable)
 {
 	/* What lies on it comes along: it may not be uncovered. */
-	struct mount_attr a = {
-		.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
-			    MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
+	struct mount_attr a = {.attr_set = (writable ? 0 : MOUNT_ATTR_RDONLY) |
+					   MOUNT_ATTR_NOSUID |
+					   MOUNT_ATTR_NODEV |
+					   MOUNT_ATTR_NOEXEC};
 	char from[32];
 
 	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
@@ -84,15 +88,25 @@ static void take_folder(struct jail_folder *f, unsigned n, int fd)
 
 	snprintf(f->place, sizeof(f->place), "/folder%u", n);
 	snprintf(at, sizeof(at), PLACE "%s", f->place);
-	if (fd >= 0 && mount_folder(fd, at))
+	if (fd >= 0 && mount_folder(fd, at, f->writable))
 		f->seen = f->place;
 	else
 		f->errno_ = errno;
 }
 
-static bool build(const struct jail_conf *c)
+/* By which what a descriptor holds is opened anew, whatever its name is now. */
+static void take_self(struct jail_conf *c)
 {
-	static const char opt[] = "size=64k,nr_inodes=32,mode=0755";
+	if (!mkdir(PLACE SELF, 0755) &&
+		!mount(JAIL_SELF, PLACE SELF, NULL, MS_BIND, NULL))
+		c->self = SELF;
+	else
+		jail_note(c, "jail: no " JAIL_SELF " (%s)", strerror(errno));
+}
+
+static bool build(struct jail_conf *c)
+{
+	static const char opt[] = "size=64k,nr_inodes=64,mode=0755";
 	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 	int resolver =
 		c->net ? open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC) : -1;
@@ -114,11 +128,13 @@ static bool build(const struct jail_conf *c)
 		if (folder[i] >= 0)
 			close(folder[i]);
 	}
+	if (ok && c->share)
+		take_self(c);
 	return ok &&
 	       !mount(NULL, PLACE, NULL, MS_REMOUNT | MS_RDONLY | flags, opt);
 }
 
-bool jail_root(const struct jail_conf *c)
+bool jail_root(struct jail_conf *c)
 {
 	bool in = build(c) && !chdir(PLACE);
 

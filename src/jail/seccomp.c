@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "jail/priv.h"
@@ -50,11 +51,19 @@ static const char *const base_calls[] = {
 	"getrandom", "uname", "sysinfo", "getuid", "geteuid", "getgid",
 	"getegid", "getppid", "getrlimit", "getrusage", "times", NULL};
 
+/* Below a folder's descriptor: of the jail there is nothing else to be found.
+ * openat2() says in memory what it wants. */
+static const char *const share_calls[] = {"openat2", "getdents64", "statx",
+	"mkdirat", "unlinkat", "renameat", "renameat2", "symlinkat",
+	"readlinkat", "linkat", "fchmodat", "fchownat", "utimensat", "fstatfs",
+	"fgetxattr", "fsetxattr", "flistxattr", "fremovexattr", NULL};
+
 static const char *const net_calls[] = {"bind", "connect", "listen", NULL};
 
 /* With conditions; listed for jail_syscalls(). */
 static const char *const checked_calls[] = {"clone", "fcntl", "ioctl",
 	"newfstatat", "prctl", "prlimit64", "socketpair", "tgkill", NULL};
+static const char *const checked_share_calls[] = {"mknodat", NULL};
 static const char *const checked_net_calls[] = {"openat", "socket", NULL};
 
 static const char *const deadly_calls[] = {"execve", "execveat", "ptrace",
@@ -95,7 +104,8 @@ static void add_ioctls(scmp_filter_ctx f, bool kvm)
 static void add_fcntls(scmp_filter_ctx f)
 {
 	static const int calls[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD,
-		F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS, F_OFD_SETLK};
+		F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS, F_OFD_SETLK,
+		F_OFD_GETLK};
 
 	for (unsigned i = 0; i < sizeof(calls) / sizeof(*calls); i++)
 		allow_arg(f, SCMP_SYS(fcntl),
@@ -146,6 +156,16 @@ static void add_net(scmp_filter_ctx f, bool resolver)
 	allow_arg(f, SCMP_SYS(newfstatat), SCMP_A3(SCMP_CMP_EQ, 0));
 }
 
+static void add_share(scmp_filter_ctx f)
+{
+	static const unsigned types[] = {S_IFREG, S_IFIFO, S_IFSOCK};
+
+	add_list(f, SCMP_ACT_ALLOW, share_calls);
+	for (unsigned i = 0; i < sizeof(types) / sizeof(*types); i++)
+		allow_arg(f, SCMP_SYS(mknodat),
+			SCMP_A2(SCMP_CMP_MASKED_EQ, S_IFMT, types[i]));
+}
+
 bool jail_seccomp(const struct jail_conf *c, bool resolver)
 {
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -160,6 +180,8 @@ bool jail_seccomp(const struct jail_conf *c, bool resolver)
 	add_checked(f, c->kvm);
 	if (c->net)
 		add_net(f, resolver);
+	if (c->share)
+		add_share(f);
 	seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
 	r = seccomp_load(f);
 	seccomp_release(f);
@@ -168,15 +190,16 @@ bool jail_seccomp(const struct jail_conf *c, bool resolver)
 	return !r;
 }
 
-const char *const *jail_syscalls(bool net)
+const char *const *jail_syscalls(bool net, bool share)
 {
-	static const char *all[160];
+	static const char *all[180];
 	const char *const *lists[] = {base_calls, checked_calls,
-		net ? net_calls : NULL, net ? checked_net_calls : NULL};
+		net ? net_calls : NULL, net ? checked_net_calls : NULL,
+		share ? share_calls : NULL, share ? checked_share_calls : NULL};
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < 4; i++) {
-		for (const char *const *p = lists[i]; p && *p && n < 159; p++)
+	for (unsigned i = 0; i < 6; i++) {
+		for (const char *const *p = lists[i]; p && *p && n < 179; p++)
 			all[n++] = *p;
 	}
 	all[n] = NULL;

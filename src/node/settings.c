@@ -50,6 +50,7 @@ static const struct place {
 	{"cdrom", "cdrom", "file", REPEATS | SPLIT | PATH},
 	{"floppy", "floppy", "file", REPEATS | SPLIT | PATH},
 	{"nic", "nic", "net", REPEATS | SPLIT},
+	{"share", "share", "path", REPEATS | SPLIT | PATH},
 	{"serial", "serial", "to", REPEATS},
 	{"parallel", "parallel", "to", REPEATS},
 	{"gameport", "gameport", "is", 0},
@@ -371,6 +372,17 @@ static void add_forward(xmlNode *n, const char *text)
 	xmlSetProp(f, X("guest"), X(last + 1));
 }
 
+/* As other programs write it: mode="ro". */
+static void set_mode(xmlNode *share, const char *readonly)
+{
+	bool on = true;
+
+	if (conf_parse_bool(readonly, &on, NULL))
+		xmlSetProp(share, X("mode"), X(on ? "ro" : "rw"));
+	else
+		xmlSetProp(share, X("readonly"), X(readonly));
+}
+
 static void add_option(
 	xmlNode *n, const struct place *p, const char *item, const char *dir)
 {
@@ -381,6 +393,10 @@ static void add_option(
 
 	if (!strcmp(p->flag, "nic") && !strcmp(key, "forward"))
 		add_forward(n, text);
+	else if (!strcmp(p->flag, "share") && !strcmp(key, "tag"))
+		xmlSetProp(n, X("name"), X(text));
+	else if (!strcmp(p->flag, "share") && !strcmp(key, "readonly"))
+		set_mode(n, text);
 	else
 		xmlSetProp(n, X(key), X(text));
 }

@@ -426,7 +426,8 @@ bool board_pc_init(struct machine *m, GError **err)
 	if (m->conf->watchdog == CONF_WATCHDOG_I6300ESB &&
 		!board_add(m, "i6300esb", "watchdog", &h, err))
 		return false;
-	if (!balloon_add(m, &h, err) || !vsock_open(m, &h, err))
+	if (!balloon_add(m, &h, err) || !vsock_open(m, &h, err) ||
+		!board_add_shares(m, err))
 		return false;
 	set_cmos(m);
 	return true;
@@ -451,6 +452,7 @@ void board_pc_fini(struct machine *m)
 		p->free(p);
 	}
 	g_clear_pointer(&b->nets, g_ptr_array_unref);
+	board_close_shares(m);
 	g_clear_pointer(&b->roms, g_ptr_array_unref);
 	g_clear_pointer(&b->boot_paths, g_ptr_array_unref);
 	board_free_firmware(m);

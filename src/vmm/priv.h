@@ -106,6 +106,7 @@ struct board {
 	struct dev *usb_kbd, *usb_mouse, *usb_tablet; /* or NULL */
 	GPtrArray *boot_paths; /* of char *: fw_cfg's bootorder */
 	GPtrArray *nets;       /* back ends, to be closed */
+	GPtrArray *shares;     /* struct share, to be closed */
 	GPtrArray *roms;       /* option ROMs */
 };
 
@@ -144,6 +145,9 @@ bool board_add_nics(struct machine *m, GError **err);
 /* Give a PCI card an option ROM: the image, in *bytes, or NULL. */
 uint8_t *board_add_rom(struct machine *m, struct conf_file *file,
 	struct dev *dev, uint32_t *bytes);
+/* board_share.c: folders of the host. */
+bool board_add_shares(struct machine *m, GError **err);
+void board_close_shares(struct machine *m); /* after the devices went */
 /* Fill board.boot_paths. */
 void board_boot_order(struct machine *m);
 

@@ -106,7 +106,7 @@ static GByteArray *some_file(GRand *rnd, const struct save_ram *ram)
 }
 
 /* Take a piece out, or put it in once more elsewhere. */
-static void splice(GByteArray *a, GRand *rnd)
+static void splice_parts(GByteArray *a, GRand *rnd)
 {
 	unsigned at = (unsigned)g_rand_int_range(rnd, 0, (int)a->len);
 	unsigned n = (unsigned)g_rand_int_range(rnd, 0, (int)(a->len - at)) / 4;
@@ -130,7 +130,7 @@ static void fuzz_files(unsigned rounds, GRand *rnd)
 
 		g_byte_array_append(a, good->data, good->len);
 		if (g_rand_int_range(rnd, 0, 3) == 0)
-			splice(a, rnd);
+			splice_parts(a, rnd);
 		if (a->len)
 			bend(a, rnd);
 		g_assert_cmpint(write(fd, a->data, a->len), ==, a->len);

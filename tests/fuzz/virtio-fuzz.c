@@ -16,6 +16,7 @@
 #include "dev/virtio/virtio_balloon.h"
 #include "dev/virtio/vsock_conn.h"
 #include "net/net.h"
+#include "share-make.h"
 
 #define RING(q)	   (0x100000u + (q)*0x10000)
 #define INDIRECT   0x200000u
@@ -46,6 +47,8 @@ struct model {
 	/* Fill what the device reads; how many bytes of it. */
 	unsigned (*request)(struct fuzz *f, uint8_t *p);
 	void (*event)(struct fuzz *f); /* from outside */
+	void (*close)(struct fuzz *f); /* after the device went */
+	bool answers;		       /* breaks if there is no room for one */
 };
 
 #define MAX_PAIRS 64
@@ -72,6 +75,7 @@ struct driver {
 	struct dev_ram ram;
 	struct fuzz *fuzz;
 	struct display_input pointer;
+	char *top;   /* of the shared folder */
 	bool legacy; /* how it is driven now */
 	unsigned size[MAX_Q];
 	uint16_t avail[MAX_Q];
@@ -364,6 +368,29 @@ static void vsock_event(struct fuzz *f)
 	bus_unlock(f->r.b.bus);
 }
 
+static void nine_open(struct fuzz *f)
+{
+	g_autofree char *dir = share_make_dir(own(f)->top = share_make_top());
+
+	share_make_files(own(f)->top);
+	f->r.b.host.share = share_of(dir, false, 24);
+}
+
+static void nine_close(struct fuzz *f)
+{
+	share_free(f->r.b.host.share);
+	share_make_close(own(f)->top);
+}
+
+/* Other files, now and then. */
+static void nine_event(struct fuzz *f)
+{
+	if (below(f, 2000))
+		return;
+	share_make_empty(own(f)->top);
+	share_make_files(own(f)->top);
+}
+
 /* ---- requests, nearly right ---- */
 
 static unsigned vsock_request(struct fuzz *f, uint8_t *p)
@@ -392,6 +419,12 @@ static unsigned vsock_request(struct fuzz *f, uint8_t *p)
 	}
 	memcpy(p, &v, sizeof(v));
 	return below(f, 32) ? sizeof(v) : below(f, 64);
+}
+
+static unsigned nine_request(struct fuzz *f, uint8_t *p)
+{
+	return below(f, 64) ? share_make(f, p)
+			    : share_make_hello(p, below(f, 8) != 0);
 }
 
 static unsigned blk_request(struct fuzz *f, uint8_t *p)
@@ -509,7 +542,12 @@ static void ring_chain(
 	unsigned n = 1 + below(f, MAX_CHAIN), outs = below(f, n + 1);
 	uint8_t req[128] = {0};
 	unsigned len = model(f)->request ? model(f)->request(f, req) : 16;
+	bool fair = model(f)->answers && below(f, 200);
 
+	if (fair) {
+		n = MAX(n, 2);
+		outs = 1 + below(f, n - 1);
+	}
 	put(f, mem, req, sizeof(req));
 	for (unsigned i = 0; i < n; i++) {
 		struct desc e = {
@@ -519,11 +557,12 @@ static void ring_chain(
 			e = (struct desc){room,
 				below(f, 3) ? below(f, 4096) : 1, e.flags,
 				e.next};
+			e.len = fair ? MAX(e.len, 11) : e.len;
 			e.flags |= WRITE;
 		} else if (i) {
 			e.at = mem + 64;
 			e.len = below(f, 4096);
-		} else if (below(f, 8) == 0) {
+		} else if (!fair && below(f, 8) == 0) {
 			e.len = below(f, 64);
 		}
 		ring_put(f, table, (first + i) % size, e);
@@ -727,8 +766,14 @@ static void some_round(struct fuzz *f)
 
 /* ---- the kinds ---- */
 
+static void close_model(struct fuzz *f)
+{
+	if (model(f)->close)
+		model(f)->close(f);
+}
+
 #define MODEL(...)                                                             \
-	open_model, awake, some_round, NULL, &(const struct model)             \
+	open_model, awake, some_round, close_model, &(const struct model)      \
 	{                                                                      \
 		__VA_ARGS__                                                    \
 	}
@@ -741,6 +786,8 @@ static const struct kind kinds[] = {
 	{"rng", MODEL("virtio-rng", 1, true)},
 	{"balloon", MODEL("virtio-balloon", 5, true, balloon_open,
 			    balloon_request, balloon_event)},
+	{"9p", MODEL("virtio-9p", 1, true, nine_open, nine_request, nine_event,
+		       nine_close, .answers = true)},
 	{"tablet", MODEL("virtio-tablet", 2, false, NULL, input_request,
 			   tablet_event)},
 	{"keyboard", MODEL("virtio-keyboard", 2, false, NULL, input_request,

@@ -69,7 +69,7 @@ def wait_until(condition, seconds, text):
 class Machine:
     """`vmeste run` on pipes: standard output is the guest's first serial."""
 
-    def __init__(self, *args, timeout=120, env=None):
+    def __init__(self, *args, timeout=120, env=None, become=None):
         self.args = [VMESTE, "run", *FLAGS, *map(str, args)]
         self.log = ""
         self.at = 0  # how far expect() has come in the log
@@ -77,7 +77,8 @@ class Machine:
         self.errors = tempfile.TemporaryFile()
         self.proc = subprocess.Popen(
             self.args, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self.errors, env={**os.environ, **(env or {})})
+            stderr=self.errors, env={**os.environ, **(env or {})},
+            preexec_fn=become)
 
     def __enter__(self):
         return self

@@ -456,6 +456,54 @@ static void test_vsock(void)
 	}
 }
 
+static void test_share(void)
+{
+	static const struct {
+		const char *text;
+		bool good, readonly;
+		unsigned uid;
+	} cases[] = {
+		{"/a,tag=work", true, false, 0},
+		{"/a,name=work,mode=ro", true, true, 0},
+		{"/a,tag=work,mode=rw,uid=1000,gid=5", true, false, 1000},
+		{"/a,tag=work,readonly", true, true, 0},
+		{"/a,tag=work,readonly=off", true, false, 0},
+		{"/a", false, false, 0},
+		{"tag=work", false, false, 0},
+		{"/a,tag=", false, false, 0},
+		{"/a,tag=a b", false, false, 0},
+		{"/a,tag=\xc3\xa4", false, false, 0},
+		{"/a,tag=work,mode=wr", false, false, 0},
+		{"/a,tag=work,uid=x", false, false, 0},
+		{"/a,tag=work,uid=4294967295", false, false, 0},
+		{"/a,tag=work,size=1", false, false, 0},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(conf_machine_auto) m = conf_machine_new(), b = NULL;
+		g_autoptr(JsonNode) node = NULL;
+		g_autoptr(GError) err = NULL;
+		struct conf_share *s;
+
+		g_assert_cmpint(conf_share_parse(m, cases[i].text, &err), ==,
+			cases[i].good);
+		g_assert_cmpint(err == NULL, ==, cases[i].good);
+		if (!cases[i].good)
+			continue;
+		node = conf_machine_to_json(m, NULL);
+		b = conf_machine_from_json(node, NULL, 0, NULL);
+		s = g_ptr_array_index(b->shares, 0);
+		g_assert_cmpstr(s->tag, ==, "work");
+		g_assert_cmpstr(s->folder.path, ==, "/a");
+		g_assert_cmpint(s->readonly, ==, cases[i].readonly);
+		g_assert_cmpint(s->uid, ==, cases[i].uid);
+		g_assert_true(conf_share_parse(m, "/b,tag=other", NULL));
+		g_assert_true(conf_machine_check(m, NULL));
+		g_assert_true(conf_share_parse(m, "/c,tag=work", NULL));
+		g_assert_false(conf_machine_check(m, &err));
+	}
+}
+
 static void test_json_hostile(void)
 {
 	static const char *const bad[] = {"[]", "3", "{\"mem_bytes\": -1}",
@@ -473,6 +521,11 @@ static void test_json_hostile(void)
 		"{\"vsock\": {\"cid\": 4294967295}}",
 		"{\"serial\": [{},{},{},{},{}]}", "{\"acpi\": 1}",
 		"{\"plugs\": [{\"id\": \"hub0\"}]}",
+		"{\"shares\": [{\"folder\": {\"path\": \"/\"}}]}",
+		"{\"shares\": [{\"tag\": \"a\"}]}",
+		"{\"shares\": [{\"tag\": \"a b\", \"folder\": {\"path\": "
+		"\"/\"}}]}",
+		"{\"shares\": [{},{},{},{},{},{},{},{},{}]}",
 		"{\"drives\": [{\"name\": \"kbd\"}]}",
 		"{\"drives\": [{\"name\": \"disk0\"},"
 		"{\"name\": \"disk0\"}]}"};
@@ -501,6 +554,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/conf/check", test_check);
 	g_test_add_func("/conf/sound", test_sound);
 	g_test_add_func("/conf/vsock", test_vsock);
+	g_test_add_func("/conf/share", test_share);
 	g_test_add_func("/conf/json", test_json);
 	g_test_add_func("/conf/json-hostile", test_json_hostile);
 	return g_test_run();

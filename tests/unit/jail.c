@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -26,13 +27,17 @@
 /* What is served in the jail, if a test says so. */
 static struct jail_folder folder = {.fd = -1};
 
+static int self_fd = -1;
+
 static unsigned enter(bool net)
 {
 	struct jail_conf c = {.net = net,
+		.share = folder.shared,
 		.folders = &folder,
 		.nfolders = folder.fd >= 0 ? 1 : 0};
 
 	jail_isolate(&c);
+	self_fd = c.self ? open(c.self, O_PATH | O_CLOEXEC) : -1;
 	return jail_seal(&c);
 }
 
@@ -110,6 +115,42 @@ static int try_folder(void)
 		open_below("new", O_WRONLY | O_CREAT) >= 0)
 		return 3;
 	return try_open_net();
+}
+
+static int open2(int dir, const char *name, uint64_t flags, uint64_t mode)
+{
+	struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode};
+
+	return (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+}
+
+/* A shared one: what is in it can be changed, nothing else is in sight. */
+static int try_shared(void)
+{
+	int dir = open2(AT_FDCWD, folder.seen ? folder.seen : "",
+		O_PATH | O_DIRECTORY, 0);
+	int f = open2(dir, "new", O_CREAT | O_RDWR, 0600), p;
+	char name[16];
+
+	if (f < 0 || write(f, "x", 1) != 1 || renameat(dir, "new", dir, "n2") ||
+		mkdirat(dir, "d", 0700) || unlinkat(dir, "d", AT_REMOVEDIR))
+		return 1;
+	p = open2(dir, "n2", O_PATH | O_NOFOLLOW, 0);
+	snprintf(name, sizeof(name), "%d", p);
+	if (open2(self_fd, name, O_WRONLY, 0) < 0 ||
+		fchmodat(self_fd, name, 0, 0) || unlinkat(dir, "n2", 0))
+		return 2;
+	if (open2(dir, "../secret", O_RDONLY, 0) >= 0 ||
+		open2(dir, "upward", O_RDONLY, 0) >= 0 ||
+		open2(dir, "absolute", O_RDWR, 0) >= 0 ||
+		open2(AT_FDCWD, "/etc/passwd", O_RDONLY, 0) >= 0 ||
+		open2(AT_FDCWD, "/proc/self/maps", O_RDONLY, 0) >= 0 ||
+		open2(self_fd, "../maps", O_RDONLY, 0) >= 0)
+		return 3;
+	if (mknodat(dir, "c", S_IFCHR | 0600, 0x103) == 0 ||
+		mknodat(dir, "b", S_IFBLK | 0600, 0x800) == 0)
+		return 4;
+	return 0;
 }
 
 static int try_no_folder(void)
@@ -232,6 +273,12 @@ static void test_folder(void)
 	folder = (struct jail_folder){
 		.path = dir, .fd = open(dir, O_PATH | O_DIRECTORY)};
 	expect(true, try_folder, 0);
+	/* The same, shared. */
+	chmod(dir, 0777);
+	folder.shared = folder.writable = true;
+	expect(false, try_shared, 0);
+	expect(true, try_shared, 0);
+	folder.shared = folder.writable = false;
 	/* Not what was opened: somebody has put another one there. */
 	close(folder.fd);
 	folder.fd = open(top, O_PATH | O_DIRECTORY);
@@ -271,7 +318,7 @@ static void test_list(void)
 		"vfork", "clone3", "mount", "setns", "bpf", "io_uring_setup",
 		NULL};
 	g_autoptr(GString) s = g_string_new(NULL);
-	const char *const *list = jail_syscalls(true);
+	const char *const *list = jail_syscalls(true, true);
 
 	for (unsigned i = 0; never[i]; i++)
 		g_assert_false(g_strv_contains(list, never[i]));

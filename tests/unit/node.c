@@ -80,6 +80,10 @@ static void test_read(void)
 			"--serial file:/m/log\n--serial none\n"},
 		{"<machine><kernel file='k,k' append='a,b=c'/></machine>",
 			"--kernel /m/k,k\n--append a,b=c\n"},
+		{"<machine><share name='work' path='w, x' mode='rw'/><share "
+		 "path='/x' name='b' readonly='on' uid='5'/></machine>",
+			"--share /m/w,, x,name=work,mode=rw\n"
+			"--share /x,name=b,readonly=on,uid=5\n"},
 		{"<machine><x:other xmlns:x='u'/><what/></machine>", ""},
 	};
 
@@ -175,6 +179,8 @@ static void test_round_trip(void)
 		{"disk", "rel.img"}, {"cdrom", "none"},
 		{"nic", "model=e1000,forward=tcp:1:2"},
 		{"nic", "user,mac=52:54:00:00:00:01"},
+		{"share", "w,tag=work,readonly"},
+		{"share", "/x,tag=b,uid=1000"},
 		{"append", "console=ttyS0 a=\"b, c\" <&>"},
 		{"serial", "unix:/s"}, {"vga", "std,vram=32M"},
 		{"vsock", "unix:/v,cid=9"}, {"display", "vnc=5900,password=/p"},
@@ -199,6 +205,8 @@ static void test_round_trip(void)
 		"--disk /a b,,c.img,bus=scsi1,readonly=on,serial=x\"<&>\n"));
 	g_assert_nonnull(strstr(first, "--disk /cwd/rel.img\n"));
 	g_assert_nonnull(strstr(first, "--nic model=e1000,forward=tcp:1:2\n"));
+	g_assert_nonnull(strstr(first, "--share /cwd/w,name=work,mode=ro\n"));
+	g_assert_nonnull(strstr(first, "--share /x,name=b,uid=1000\n"));
 	g_assert_nonnull(
 		strstr(first, "--append console=ttyS0 a=\"b, c\" <&>\n"));
 	g_assert_true(node_settings_write(s, path, NULL));

@@ -8,6 +8,7 @@
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
 #include "disk-rig.h"
+#include "share-rig.h"
 
 #define POKE_BAR 0xe0000000u
 
@@ -109,6 +110,7 @@ static inline bool state_rig_init(
 	r->b.host.blk = rig_image(1440 << 10, false);
 	r->b.host.dma = board_add(&r->b, "i8237");
 	r->b.host.vram_bytes = 1 << 20;
+	r->b.host.share = share_of(g_get_tmp_dir(), true, 64);
 	bus_lock(r->b.bus);
 	r->d = cls == &intc_class
 		       ? r->b.intc
@@ -121,6 +123,7 @@ static inline bool state_rig_init(
 	}
 	bus_unlock(r->b.bus);
 	blk_close(r->b.host.blk);
+	share_free(r->b.host.share);
 	board_fini(&r->b);
 	return false;
 }
@@ -142,6 +145,7 @@ static inline void state_rig_fini(struct state_rig *r)
 		dev_free(r->d);
 	bus_unlock(r->b.bus);
 	blk_close(r->b.host.blk);
+	share_free(r->b.host.share);
 	board_fini(&r->b);
 }
 

@@ -326,6 +326,30 @@ static bool queue_pool_older(
 	return false;
 }
 
+static bool queue_pool_before(const struct queue_pool *p,
+	const struct queue_slot *s, bool (*concerns)(void *opaque, unsigned w),
+	void *opaque)
+{
+	uint64_t mine = p->active[s->worker];
+
+	for (unsigned i = 0; i < p->nworkers; i++)
+		if (i != s->worker && p->active[i] && p->active[i] < mine &&
+			concerns(opaque, i))
+			return true;
+	return false;
+}
+
+void queue_pool_wait_before(struct queue_pool *p, const struct queue_slot *s,
+	bool (*concerns)(void *opaque, unsigned worker), void *opaque)
+{
+	pthread_mutex_lock(&p->lock);
+	p->waiters++;
+	while (queue_pool_before(p, s, concerns, opaque))
+		pthread_cond_wait(&p->progress, &p->lock);
+	p->waiters--;
+	pthread_mutex_unlock(&p->lock);
+}
+
 bool queue_pool_barrier(struct queue_pool *p, const struct queue_slot *s,
 	bool (*past)(void *mark), void *mark)
 {

@@ -97,5 +97,9 @@ void queue_pool_settle(struct queue_pool *p, unsigned queue);
  */
 bool queue_pool_barrier(struct queue_pool *p, const struct queue_slot *s,
 	bool (*past)(void *mark), void *mark);
+/* From serve: wait until the requests that were taken before this one and
+ * concern it, by the worker that is at them, are done and put. */
+void queue_pool_wait_before(struct queue_pool *p, const struct queue_slot *s,
+	bool (*concerns)(void *opaque, unsigned worker), void *opaque);
 
 #endif

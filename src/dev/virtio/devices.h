@@ -3,7 +3,7 @@
  *
  * What they take from struct dev_host: pci and bus always; virtio-blk blk,
  * readonly, serial and queues; virtio-net net and mac; virtio-console chr;
- * virtio-balloon ram; virtio-vsock vsock.
+ * virtio-9p share; virtio-balloon ram; virtio-vsock vsock.
  */
 #ifndef DEV_VIRTIO_DEVICES_H
 #define DEV_VIRTIO_DEVICES_H
@@ -16,6 +16,7 @@ extern const struct dev_class virtio_net_class;	     /* "virtio-net" */
 extern const struct dev_class virtio_console_class;  /* "virtio-console" */
 extern const struct dev_class virtio_rng_class;	     /* "virtio-rng" */
 extern const struct dev_class virtio_balloon_class;  /* "virtio-balloon" */
+extern const struct dev_class virtio_9p_class;	     /* "virtio-9p" */
 extern const struct dev_class virtio_tablet_class;   /* "virtio-tablet" */
 extern const struct dev_class virtio_keyboard_class; /* "virtio-keyboard" */
 extern const struct dev_class virtio_vsock_class;    /* "virtio-vsock" */
