@@ -358,6 +358,8 @@ void vsock_start(struct machine *m)
 	if (!v)
 		return;
 	v->source = g_unix_fd_source_new(v->epoll, G_IO_IN);
+	/* It does not; see loop.c. */
+	g_source_set_can_recurse(v->source, TRUE);
 	g_source_set_callback(v->source, G_SOURCE_FUNC(epoll_ready), v, NULL);
 	g_source_attach(v->source, m->host.loop);
 	if (v->listener < 0)

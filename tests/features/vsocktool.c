@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -106,7 +107,7 @@ static int write_all(int fd, const char *buf, ssize_t n)
 	return 0;
 }
 
-/* Both ways at once; ends when the other side does. */
+/* Both ways at once, until both have ended. */
 static int both(int fd)
 {
 	static char buf[1 << 16];
@@ -122,7 +123,7 @@ static int both(int fd)
 	}
 	while ((n = read(fd, buf, sizeof(buf))) > 0)
 		write_all(1, buf, n);
-	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
 	return n ? fail("read") : 0;
 }
 
