@@ -357,7 +357,7 @@ static bool look(struct fork *f, uint64_t *bytes, GError **err)
 	/* There is no need to find out which one is the fastest. */
 	if (engine && conf_parse_word(engine, &conf_engine_words, &word, NULL))
 		f->engine = (enum conf_engine)word;
-	*bytes = (uint64_t)wire_msg_int(m, "mem_bytes", 0);
+	*bytes = (uint64_t)wire_msg_int(m, "ram_bytes", 0);
 	return true;
 }
 

@@ -7,6 +7,7 @@
 
 #include "cli/balloon.h"
 #include "cli/control.h"
+#include "cli/memory.h"
 #include "cli/stored.h"
 #include "cli/verb.h"
 #include "conf/error.h"
@@ -63,8 +64,7 @@ static JsonObject *ls_ask(const char *name)
 	json_object_set_string_member(o, "engine", engine ? engine : "-");
 	json_object_set_int_member(
 		o, "cpus", m ? wire_msg_int(m, "cpus", 0) : 0);
-	json_object_set_int_member(
-		o, "mem_bytes", m ? wire_msg_int(m, "mem_bytes", 0) : 0);
+	cli_memory_list(o, m, NULL);
 	json_object_set_int_member(
 		o, "uptime_ns", m ? wire_msg_int(m, "uptime_ns", 0) : 0);
 	json_object_set_int_member(o, "pid", pid);
@@ -90,8 +90,7 @@ static JsonObject *ls_stored(const char *name)
 		o, "state", ok ? cli_stored_state(name) : "broken");
 	json_object_set_string_member(o, "engine", "-");
 	json_object_set_int_member(o, "cpus", ok ? conf_machine_ncpus(m) : 0);
-	json_object_set_int_member(
-		o, "mem_bytes", ok ? (gint64)m->mem_bytes : 0);
+	cli_memory_list(o, NULL, ok ? m : NULL);
 	json_object_set_int_member(o, "uptime_ns", 0);
 	json_object_set_int_member(o, "pid", 0);
 	json_object_set_string_member(o, "genid", "");

@@ -109,7 +109,7 @@ SETTER(cpu_limit)
 
 SETTER(mem)
 {
-	return conf_parse_size(v, &MACHINE->mem_bytes, err);
+	return conf_mem_parse(MACHINE, v, err);
 }
 
 SETTER(kernel)
@@ -392,7 +392,10 @@ const struct cli_flag cli_run_flags[] = {
 		"share of the time that each processor may run, for software "
 		"that needs a slow machine: 10%, 0.5%; vmeste set changes it",
 		NULL, set_cpu_limit},
-	{"mem", 'm', "SIZE", "memory (default: 512M)", NULL, set_mem},
+	{"mem", 'm', "SIZE",
+		"memory (default: 512M); option max=SIZE: so much it may have "
+		"while it runs, by vmeste set NAME mem=SIZE",
+		NULL, set_mem},
 	{"board", 0, "B", "pc (default) or q35", "pc q35", set_board},
 	{"firmware", 0, "F",
 		"bios (default) or uefi; bios,file=PATH for "

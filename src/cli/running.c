@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/control.h"
+#include "cli/memory.h"
 #include "cli/stored.h"
 #include "cli/verb.h"
 #include "conf/error.h"
@@ -144,8 +145,16 @@ static bool set_balloon(JsonObject *body, const char *value, GError **err)
 static bool set_body(JsonObject *body, const char *word, GError **err)
 {
 	g_autofree char *drive = NULL, *key = NULL, *value = NULL;
+	uint64_t bytes;
 	unsigned share;
 
+	if (g_str_has_prefix(word, "mem=")) {
+		if (!conf_parse_size(word + 4, &bytes, err))
+			return false;
+		json_object_set_int_member(
+			body, "mem_bytes", (gint64)MIN(bytes, 1ull << 62));
+		return true;
+	}
 	if (g_str_has_prefix(word, "engine=")) {
 		json_object_set_string_member(body, "engine", word + 7);
 		return true;
@@ -169,7 +178,8 @@ static bool set_body(JsonObject *body, const char *word, GError **err)
 		return true;
 	}
 	conf_error_set(err, CONF_ERROR_USAGE, NULL,
-		"write engine=bt, engine=interp, engine=kvm, cpu-limit=50%, "
+		"write engine=bt, engine=interp, engine=kvm, mem=2G, "
+		"cpu-limit=50%, "
 		"balloon=512M, disk0.iops=500 (or bps, burst) or "
 		"joystick=128,128",
 		"'%s' cannot be set", word);
@@ -199,6 +209,10 @@ static int set_stored(struct running *r, GError **err)
 	/* Where the stick is is no setting that is kept. */
 	if (g_str_has_prefix(what, "joystick="))
 		return set_running(r, err);
+	if (runs && cli_memory_changes(name, what)) {
+		status = set_running(r, err);
+		return status ? status : cli_stored_set(name, what, err);
+	}
 	status = cli_stored_set(name, what, err);
 	if (status || !runs)
 		return status;

@@ -16,8 +16,10 @@
 #include "node/settings.h"
 #include "save/save.h"
 
-#define RAM_ROOM (256ull << 20) /* of firmware, behind memory */
-#define PART_MAX (2ull << 30)
+/* Beside memory: firmware, and what lies before memory that was added. */
+#define RAM_ROOM  (256ull << 20)
+#define PLUG_ROOM (2ull << 30)
+#define PART_MAX  (2ull << 30)
 
 /* A snapshot, or the machine of now. */
 struct side {
@@ -201,21 +203,29 @@ static bool diff_disks(struct snaps *s, JsonObject *o, const struct side *a,
 
 /* ---- memory ---- */
 
-static uint64_t ram_bytes(int fd, GError **err)
+/* How much it had, or could have; *room for all else. */
+static uint64_t ram_bytes(int fd, uint64_t *room, GError **err)
 {
 	g_autofree char *text = save_read_settings(fd, err);
 	g_autoptr(JsonParser) p = json_parser_new();
 	JsonNode *n;
-	gint64 bytes = 0;
+	gint64 bytes = 0, max = 0;
 
 	if (!text || !json_parser_load_from_data(p, text, -1, err))
 		return 0;
 	n = json_parser_get_root(p);
 	if (n && JSON_NODE_HOLDS_OBJECT(n))
 		n = json_object_get_member(json_node_get_object(n), "machine");
-	if (n && JSON_NODE_HOLDS_OBJECT(n))
+	if (n && JSON_NODE_HOLDS_OBJECT(n)) {
+		JsonObject *o = json_node_get_object(n);
+
 		bytes = json_object_get_int_member_with_default(
-			json_node_get_object(n), "mem_bytes", 0);
+			o, "mem_bytes", 0);
+		max = json_object_get_int_member_with_default(
+			o, "mem_max_bytes", 0);
+	}
+	*room = RAM_ROOM + (max ? PLUG_ROOM : 0);
+	bytes = MAX(bytes, max);
 	if (bytes > 0 && bytes < (gint64)1 << 44)
 		return (uint64_t)bytes;
 	conf_error_set(err, CONF_ERROR_FAILED, NULL, NULL,
@@ -223,21 +233,23 @@ static uint64_t ram_bytes(int fd, GError **err)
 	return 0;
 }
 
-/* All its memory, and room behind it; *ram. */
-static bool load_ram(const char *path, struct save_ram *ram, GError **err)
+/* All its memory, and room behind it; *ram, *pages of memory. */
+static bool load_ram(
+	const char *path, struct save_ram *ram, uint64_t *pages, GError **err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct save_parts *parts = NULL;
-	uint64_t bytes;
+	uint64_t bytes, room = 0;
 
 	*ram = (struct save_ram){0};
 	if (fd < 0) {
 		conf_error_set_errno(err, errno, NULL, "cannot read %s", path);
 		return false;
 	}
-	bytes = ram_bytes(fd, err);
+	bytes = ram_bytes(fd, &room, err);
+	*pages = bytes / SAVE_PAGE;
 	if (bytes) {
-		ram->bytes = bytes + RAM_ROOM;
+		ram->bytes = bytes + room;
 		ram->host = mmap(NULL, ram->bytes, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (ram->host == MAP_FAILED) {
@@ -258,8 +270,9 @@ static bool diff_ram(
 	JsonObject *o, const struct side *a, const struct side *b, GError **err)
 {
 	struct save_ram x = {0}, y = {0};
-	uint64_t differ = 0, pages = 0;
-	bool ok = load_ram(a->state, &x, err) && load_ram(b->state, &y, err);
+	uint64_t differ = 0, pages, in_a = 0, in_b = 0;
+	bool ok = load_ram(a->state, &x, &in_a, err) &&
+		  load_ram(b->state, &y, &in_b, err);
 
 	if (ok) {
 		pages = MIN(x.bytes, y.bytes) / SAVE_PAGE;
@@ -268,7 +281,7 @@ static bool diff_ram(
 				memcmp(x.host + i * SAVE_PAGE,
 					y.host + i * SAVE_PAGE, SAVE_PAGE) != 0;
 		json_object_set_int_member(
-			o, "ram_pages", (gint64)(pages - RAM_ROOM / SAVE_PAGE));
+			o, "ram_pages", (gint64)MIN(in_a, in_b));
 		json_object_set_int_member(
 			o, "ram_pages_differ", (gint64)differ);
 	}

@@ -13,6 +13,7 @@
 
 #include "cli/balloon.h"
 #include "cli/control.h"
+#include "cli/memory.h"
 #include "cli/session.h"
 #include "cli/snap.h"
 #include "cli/verb.h"
@@ -621,6 +622,7 @@ static void show_text(const char *name, const GPtrArray *list)
 
 	printf("%-12s %s\n%-12s %s\n%-12s %s\n", "name", name, "state",
 		cli_stored_state(name), "folder", dir);
+	cli_memory_text(name);
 	if (node_last(name, &status, &message))
 		printf("%-12s status %d%s%s\n", "last run", status,
 			message ? ": " : "", message ? message : "");
@@ -649,6 +651,7 @@ static void show_json(const char *name, const GPtrArray *list)
 	json_object_set_string_member(o, "name", name);
 	json_object_set_string_member(o, "state", cli_stored_state(name));
 	json_object_set_string_member(o, "folder", dir);
+	cli_memory_json(name, o);
 	if (node_last(name, &status, &message)) {
 		json_object_set_int_member(o, "last_status", status);
 		json_object_set_string_member(
@@ -757,8 +760,13 @@ static bool set_one(struct node_settings *x, const char *what, GError **err)
 	if (!strcmp(flag, "balloon") && eq[1] && !strchr(eq, ',') &&
 		node_settings_attr(x, flag, 0, "is", eq + 1))
 		return true;
-	if (eq[1])
-		return node_settings_add(x, flag, eq + 1, cwd, err);
+	if (eq[1]) {
+		g_autofree char *v = strcmp(flag, "mem")
+					     ? g_strdup(eq + 1)
+					     : cli_memory_keep(x, eq + 1);
+
+		return node_settings_add(x, flag, v, cwd, err);
+	}
 	node_settings_drop(x, flag);
 	return true;
 }

@@ -412,6 +412,10 @@ const struct cli_verb cli_verbs[] = {
 		.args = "NAME KEY=VALUE",
 		.summary = "change a machine",
 		.text = "KEY is a flag of vmeste run that may be given once; a machine with a folder keeps the value, and an empty one is the default. It counts from the next start. Of a running machine these change at once: engine=bt, engine=interp or engine=kvm makes another engine go on with the guest, which does not notice. For engine=kvm, and from it, the machine must have been started with --engine E,change=on.\n"
+			"mem=SIZE asks the guest of a machine that was started "
+			"with --mem SIZE,max=SIZE for more or less memory, "
+			"between these; docs/machines.md says what the guest "
+			"needs for it, vmeste ls how much it has.\n"
 			"cpu-limit=SHARE gives each processor so much of the "
 			"time, cpu-limit=off all of it.\n"
 			"balloon=SIZE is how much of its memory the guest may "

@@ -242,6 +242,27 @@ static bool check_drives(const struct conf_machine *m, GError **err)
 	return true;
 }
 
+static bool check_mem_max(const struct conf_machine *m, GError **err)
+{
+	g_autofree char *size = conf_format_size(m->mem_bytes);
+	g_autofree char *max = conf_format_size(m->mem_max_bytes);
+	const char *why = NULL, *fix = "write for example --mem 512M,max=4G";
+
+	if (!m->mem_max_bytes)
+		return true;
+	if (m->mem_max_bytes > 1ull << 40)
+		why = "a machine has at most 1T of memory";
+	else if (m->mem_max_bytes < m->mem_bytes)
+		why = "it is less than the machine starts with";
+	else if ((m->mem_bytes | m->mem_max_bytes) % CONF_MEM_BLOCK)
+		why = "both have to be multiples of 2M";
+	if (!why)
+		return true;
+	conf_error_set(err, CONF_ERROR_USAGE, why, fix,
+		"memory of %s cannot become %s", size, max);
+	return false;
+}
+
 static bool check_limits(const struct conf_machine *m, GError **err)
 {
 	if (m->mem_bytes < 1 << 20 || m->mem_bytes > 1ull << 40) {
@@ -414,10 +435,11 @@ static bool check_bootindex(const struct conf_machine *m, GError **err)
 
 bool conf_machine_check(const struct conf_machine *m, GError **err)
 {
-	return check_limits(m, err) && check_stdio(m, err) &&
-	       check_kernel(m, err) && check_ioapic(m, err) &&
-	       check_gdb(m, err) && check_firmware(m, err) &&
-	       check_display(m, err) && conf_sound_check(m, err) &&
-	       conf_shares_check(m, err) && check_drives(m, err) &&
-	       check_bootindex(m, err) && check_balloon(m, err);
+	return check_limits(m, err) && check_mem_max(m, err) &&
+	       check_stdio(m, err) && check_kernel(m, err) &&
+	       check_ioapic(m, err) && check_gdb(m, err) &&
+	       check_firmware(m, err) && check_display(m, err) &&
+	       conf_sound_check(m, err) && conf_shares_check(m, err) &&
+	       check_drives(m, err) && check_bootindex(m, err) &&
+	       check_balloon(m, err);
 }

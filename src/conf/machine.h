@@ -37,6 +37,7 @@
 #define CONF_MIN_BALLOON    (1ull << 20) /* that a guest keeps */
 #define CONF_MAX_SHARES	    8
 #define CONF_SHARE_TAG	    64 /* bytes */
+#define CONF_MEM_BLOCK	    (2ull << 20)
 
 /* Places on a bus.  IDE: channel * 2 + unit. */
 #define CONF_IDE_SLOTS	    4
@@ -303,6 +304,9 @@ struct conf_machine {
 	enum conf_hypervisor hypervisor;
 	unsigned sockets, cores, threads; /* product 1..CONF_MAX_CPUS */
 	uint64_t mem_bytes;		  /* multiple of 1 MiB */
+	/* That, and what may be added while it runs; both in whole
+	 * CONF_MEM_BLOCKs then.  0: nothing. */
+	uint64_t mem_max_bytes;
 	unsigned cpu_limit; /* of CONF_LIMIT_FULL of the time; 0: all */
 
 	enum conf_board board;

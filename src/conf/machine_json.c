@@ -262,6 +262,8 @@ static void put_cpu(JsonObject *o, const struct conf_machine *m)
 	json_object_set_int_member(o, "cores", m->cores);
 	json_object_set_int_member(o, "threads", m->threads);
 	json_object_set_int_member(o, "mem_bytes", (gint64)m->mem_bytes);
+	json_object_set_int_member(
+		o, "mem_max_bytes", (gint64)m->mem_max_bytes);
 	json_object_set_int_member(o, "cpu_limit", m->cpu_limit);
 }
 
@@ -722,6 +724,11 @@ static void read_cpu(struct reader *r, JsonObject *o, struct conf_machine *m)
 	m->cpu_limit = (unsigned)get_int(r, o, "cpu_limit", CONF_LIMIT_FULL, 0);
 	if (m->mem_bytes < 1 << 20 || m->mem_bytes & 0xfffff)
 		reader_fail(r, "mem_bytes");
+	m->mem_max_bytes = get_int(r, o, "mem_max_bytes", 1ull << 40, 0);
+	if (m->mem_max_bytes &&
+		(m->mem_max_bytes < m->mem_bytes ||
+			(m->mem_max_bytes | m->mem_bytes) % CONF_MEM_BLOCK))
+		reader_fail(r, "mem_max_bytes");
 }
 
 static void read_hardware(

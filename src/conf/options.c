@@ -129,6 +129,18 @@ static bool parse_menu(struct conf_machine *m, const char *text, GError **err)
 	return true;
 }
 
+bool conf_mem_parse(struct conf_machine *m, const char *text, GError **err)
+{
+	static const char *const keys[] = {"max", NULL};
+	g_autoptr(conf_options_auto) o = conf_options_parse(text, keys, err);
+	const char *max = o ? conf_options_get(o, "max") : NULL;
+
+	if (!o || (o->value && !conf_parse_size(o->value, &m->mem_bytes, err)))
+		return false;
+	m->mem_max_bytes = 0;
+	return !max || conf_parse_size(max, &m->mem_max_bytes, err);
+}
+
 bool conf_watchdog_parse(struct conf_machine *m, const char *text, GError **err)
 {
 	static const char *const keys[] = {"action", NULL};

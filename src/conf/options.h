@@ -11,6 +11,8 @@
 bool conf_engine_parse(struct conf_machine *m, const char *text, GError **err);
 /* "4" or "sockets=1,cores=2,threads=2" */
 bool conf_cpus_parse(struct conf_machine *m, const char *text, GError **err);
+/* "512M", "512M,max=4G" */
+bool conf_mem_parse(struct conf_machine *m, const char *text, GError **err);
 /* "disk.img,format=qcow2,bus=virtio,readonly,snapshot" */
 bool conf_drive_parse(struct conf_machine *m, enum conf_media media,
 	const char *text, GError **err);

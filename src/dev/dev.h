@@ -38,6 +38,8 @@ struct dev_ram {
 };
 struct share; /* share/share.h */
 
+struct virtio_mem_room; /* dev/virtio/virtio_mem.h */
+
 /* Everything a device may be given.  Absent things are NULL. */
 struct dev_host {
 	struct bus *bus;
@@ -51,6 +53,9 @@ struct dev_host {
 	const struct dev_ram *ram;
 	struct dev_vsock *vsock;
 	struct share *share;
+	const struct virtio_mem_room *mem;
+	/* RAM that is there from the start; 0: all that the bus has. */
+	uint64_t ram_bytes;
 	/* Numbers a board or user may choose; 0 = the class's default. */
 	unsigned index;	 /* which one of its kind: COM1 = 0, COM2 = 1 */
 	int pci_slot;	 /* -1 = next free */

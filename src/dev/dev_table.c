@@ -54,6 +54,7 @@
 #include "dev/video/vga.h"
 #include "dev/video/virtio_vga.h"
 #include "dev/virtio/devices.h"
+#include "dev/virtio/virtio_mem.h"
 #include "dev/virtio/virtio_scsi.h"
 
 const struct dev_class *const dev_table[] = {
@@ -116,6 +117,7 @@ const struct dev_class *const dev_table[] = {
 	&virtio_rng_class,
 	&virtio_balloon_class,
 	&virtio_9p_class,
+	&virtio_mem_class,
 	&virtio_tablet_class,
 	&virtio_keyboard_class,
 	&virtio_vsock_class,

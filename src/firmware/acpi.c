@@ -310,6 +310,14 @@ static uint32_t build_hpet(struct fw_acpi *a)
 	return at;
 }
 
+enum {
+	SRAT_LAPIC,
+	SRAT_MEMORY,
+	SRAT_X2APIC,
+	SRAT_ENABLED = 1 << 0,
+	SRAT_HOT_PLUG = 1 << 1,
+};
+
 /* PCI Firmware Specification 3.0, 4.1.2: where configuration space is. */
 static uint32_t build_mcfg(struct fw_acpi *a, const struct fw_acpi_conf *c)
 {
@@ -322,6 +330,53 @@ static uint32_t build_mcfg(struct fw_acpi *a, const struct fw_acpi_conf *c)
 	put(b, 0, 1);	 /* first bus, */
 	put(b, 0xff, 1); /* last bus */
 	put(b, 0, 4);
+	end(a, at);
+	return at;
+}
+
+static void srat_memory(
+	GByteArray *b, uint64_t base, uint64_t bytes, unsigned flags)
+{
+	if (!bytes)
+		return;
+	put(b, SRAT_MEMORY, 1);
+	put(b, 40, 1);
+	put(b, 0, 4); /* domain */
+	put(b, 0, 2);
+	put(b, base, 8);
+	put(b, bytes, 8);
+	put(b, 0, 4);
+	put(b, flags, 4);
+	put(b, 0, 8);
+}
+
+static void srat_cpu(GByteArray *b, uint32_t apic_id)
+{
+	bool wide = apic_id >= 255;
+
+	put(b, wide ? SRAT_X2APIC : SRAT_LAPIC, 1);
+	put(b, wide ? 24 : 16, 1);
+	put(b, 0, wide ? 6 : 1); /* domain */
+	put(b, apic_id, wide ? 4 : 1);
+	put(b, 1, 4); /* enabled */
+	put(b, 0, 8);
+}
+
+/* One domain: said only because it says how far memory may reach, by which
+ * Linux decides whether devices of 32 bits need bounce buffers. */
+static uint32_t build_srat(struct fw_acpi *a, const struct fw_acpi_conf *c)
+{
+	GByteArray *b = a->tables;
+	uint32_t at = begin(a, "SRAT", 3);
+
+	put(b, 1, 4);
+	put(b, 0, 8);
+	for (unsigned i = 0; i < c->ncpus; i++)
+		srat_cpu(b, c->apic_ids[i]);
+	srat_memory(b, 0, c->low_bytes, SRAT_ENABLED);
+	srat_memory(b, 1ull << 32, c->high_bytes, SRAT_ENABLED);
+	srat_memory(
+		b, c->plug_first, c->plug_bytes, SRAT_ENABLED | SRAT_HOT_PLUG);
 	end(a, at);
 	return at;
 }
@@ -360,7 +415,7 @@ static void build_rsdp(struct fw_acpi *a, uint32_t rsdt, uint32_t xsdt)
 
 void fw_acpi_build(struct fw_acpi *a, const struct fw_acpi_conf *c)
 {
-	uint32_t facs, dsdt, list[5], rsdt, xsdt;
+	uint32_t facs, dsdt, list[6], rsdt, xsdt;
 	unsigned n = 0;
 
 	a->tables = g_byte_array_new();
@@ -375,6 +430,8 @@ void fw_acpi_build(struct fw_acpi *a, const struct fw_acpi_conf *c)
 		list[n++] = build_hpet(a);
 	if (c->ecam)
 		list[n++] = build_mcfg(a, c);
+	if (c->plug_bytes)
+		list[n++] = build_srat(a, c);
 	rsdt = build_root(a, list, n, false);
 	xsdt = build_root(a, list, n, true);
 	build_rsdp(a, rsdt, xsdt);

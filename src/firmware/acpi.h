@@ -35,6 +35,9 @@ struct fw_acpi_conf {
 	uint32_t rcba;	    /* q35: 16 KiB of chipset configuration */
 	uint32_t genid;	    /* where the generation id is, or 0 */
 	unsigned genid_gpe; /* the event of its change */
+	/* For memory that can come above that of the start, at 0 and at 4 GiB;
+	 * plug_bytes 0: none can. */
+	uint64_t low_bytes, high_bytes, plug_first, plug_bytes;
 };
 
 struct fw_acpi {

@@ -109,5 +109,7 @@ void fw_items_board(struct fw_items *l, const struct fw_board *b)
 	if (b->boot_menu_ms)
 		fw_items_file(l, "etc/boot-menu-wait",
 			g_bytes_new(&wait_ms, sizeof(wait_ms)));
+	if (b->reserved_end)
+		item_u64(l, "etc/reserved-memory-end", b->reserved_end);
 	sercon(l, b);
 }

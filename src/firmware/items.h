@@ -67,6 +67,7 @@ struct fw_board {
 	unsigned boot_menu_ms;	       /* 0: no menu */
 	unsigned nserial;	       /* COM ports */
 	uint32_t reserved_page;	       /* or 0 */
+	uint64_t reserved_end; /* above it may firmware place BARs; or 0 */
 };
 
 /* Memory map, boot order, processors: the entries SeaBIOS reads. */

@@ -35,7 +35,7 @@ static const struct place {
 	{"engine", "cpu", "engine", 0},
 	{"hypervisor", "cpu", "hypervisor", 0},
 	{"cpu-limit", "cpu", "limit", 0},
-	{"mem", "memory", "size", 0},
+	{"mem", "memory", "size", SPLIT},
 	{"firmware", "firmware", "type", SPLIT},
 	{"acpi", "firmware", "acpi", 0},
 	{"ioapic", "firmware", "ioapic", 0},

@@ -214,6 +214,10 @@ static void *ram_thread(void *opaque)
 
 		if (first >= w->ram->bytes / SAVE_PAGE)
 			break;
+		if (w->ram->there &&
+			!w->ram->there(w->ram->opaque, first * SAVE_PAGE,
+				SAVE_RUN_PAGES * SAVE_PAGE))
+			continue;
 		n = gather(w->ram, first, buf, &bytes);
 		if (!n)
 			continue;

@@ -24,6 +24,10 @@
 struct save_ram {
 	uint8_t *host;
 	uint64_t bytes;
+	/* While writing: may there be anything but zeros in these?  Any thread;
+	 * NULL: anywhere. */
+	bool (*there)(const void *opaque, uint64_t off, uint64_t bytes);
+	const void *opaque;
 };
 
 /* ---- writing ---- */

@@ -3,7 +3,7 @@
  *
  * A driver reports what is free by itself; how much the guest may keep is the
  * user's wish, which stands in the settings and which the driver may know late,
- * or never.
+ * or never.  It is about memory of the start: what is plugged counts beside it.
  */
 #include "conf/error.h"
 #include "dev/virtio/virtio_balloon.h"
@@ -11,7 +11,7 @@
 
 static uint32_t wanted(const struct machine *m)
 {
-	uint64_t ram = bus_ram(m->bus)->bytes, keep = m->conf->balloon_bytes;
+	uint64_t ram = m->conf->mem_bytes, keep = m->conf->balloon_bytes;
 	uint64_t pages =
 		keep && keep < ram ? (ram - keep) / VIRTIO_BALLOON_PAGE : 0;
 
@@ -45,7 +45,7 @@ bool balloon_add(struct machine *m, const struct dev_host *h, GError **err)
 
 bool balloon_set(struct machine *m, uint64_t bytes, GError **err)
 {
-	uint64_t ram = bus_ram(m->bus)->bytes;
+	uint64_t ram = m->conf->mem_bytes;
 
 	if (!m->board.balloon) {
 		conf_error_set(err, CONF_ERROR_CONFLICT, NULL,
@@ -95,7 +95,7 @@ static JsonObject *guest_json(const struct virtio_balloon_view *v)
 
 static gint64 bytes_without(const struct machine *m, uint32_t pages)
 {
-	uint64_t ram = bus_ram(m->bus)->bytes;
+	uint64_t ram = m->conf->mem_bytes;
 	uint64_t gone = (uint64_t)pages * VIRTIO_BALLOON_PAGE;
 
 	return (gint64)(ram - MIN(gone, ram));

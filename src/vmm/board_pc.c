@@ -352,7 +352,8 @@ static void set_cmos(struct machine *m)
 	for (unsigned i = 0; m->conf->nboot && i < 3; i++)
 		order[i] = i < m->conf->nboot ? code[m->conf->boot[i]] : 0;
 	bus_lock(m->bus);
-	mc146818_set_memory(m->board.rtc, ram->low, ram->bytes - ram->low);
+	mc146818_set_memory(
+		m->board.rtc, ram->low, m->conf->mem_bytes - ram->low);
 	mc146818_set_cpus(m->board.rtc, m->ncpus);
 	mc146818_set_offset(m->board.rtc, m->conf->rtc_offset_s);
 	mc146818_set_boot(m->board.rtc, order, true);
@@ -380,6 +381,7 @@ bool board_pc_init(struct machine *m, GError **err)
 {
 	struct board *b = &m->board;
 	struct dev_host h = {.bus = m->bus,
+		.ram_bytes = m->conf->mem_bytes,
 		.pci_slot = -1,
 		.audio = m->audio,
 		.ram = &m->ram};
@@ -427,7 +429,7 @@ bool board_pc_init(struct machine *m, GError **err)
 		!board_add(m, "i6300esb", "watchdog", &h, err))
 		return false;
 	if (!balloon_add(m, &h, err) || !vsock_open(m, &h, err) ||
-		!board_add_shares(m, err))
+		!board_add_shares(m, err) || !memory_add(m, &h, err))
 		return false;
 	set_cmos(m);
 	return true;

@@ -41,15 +41,13 @@ static const uint64_t gdt[] = {
 
 static uint64_t high_bytes(const struct machine *m)
 {
-	const struct bus_ram *r = bus_ram(m->bus);
-
-	return r->bytes - r->low;
+	return m->conf->mem_bytes - bus_ram(m->bus)->low;
 }
 
 /* UEFI puts big BARs above RAM, at a multiple of what it sets aside. */
 static void add_high_window(const struct machine *m, struct fw_acpi_conf *c)
 {
-	uint64_t top = (4ull << 30) + high_bytes(m);
+	uint64_t top = memory_high_end(m->conf);
 
 	if (m->model.phys_bits < HIGH_BITS_MIN)
 		return;
@@ -71,6 +69,10 @@ static void add_acpi(struct machine *m, bool place)
 		.ncom = MAX(1u, m->conf->serial->len),
 		.smi_cmd_port = ACPI_PM_SMI_CMD,
 		.pci_mem_last = BOARD_PCI_END - 1,
+		.low_bytes = bus_ram(m->bus)->low,
+		.high_bytes = high_bytes(m),
+		.plug_first = m->mem_room.base,
+		.plug_bytes = m->mem_room.bytes,
 	};
 	struct fw_acpi a;
 
@@ -202,6 +204,7 @@ bool boot_init(struct machine *m, GError **err)
 		.nserial = m->conf->serial->len,
 		.reserved_page = genid_page(m),
 		.boot_menu_ms = m->conf->boot_menu_ms,
+		.reserved_end = m->board.mem ? memory_high_end(m->conf) : 0,
 	};
 	GPtrArray *paths = m->board.boot_paths;
 	bool direct;

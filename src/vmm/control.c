@@ -99,8 +99,7 @@ static bool do_status(
 	json_object_set_string_member(a, "engine", m->engine->name);
 	json_object_set_string_member(a, "why", m->engine_why);
 	json_object_set_int_member(a, "cpus", m->ncpus);
-	json_object_set_int_member(
-		a, "mem_bytes", (gint64)bus_ram(m->bus)->bytes);
+	memory_json(m, a);
 	json_object_set_int_member(
 		a, "uptime_ns", (gint64)bus_clock_ns(m->bus));
 	json_object_set_int_member(a, "resets", m->resets);
@@ -246,6 +245,7 @@ static bool do_set(
 	const char *value = wire_msg_string(q, "value");
 	gint64 limit = wire_msg_int(q, "cpu_limit", -1);
 	gint64 keep = wire_msg_int(q, "balloon", -1);
+	gint64 mem = wire_msg_int(q, "mem_bytes", -1);
 
 	if (drive && key && value)
 		return media_limit(c->m, drive, key, value, err);
@@ -253,11 +253,14 @@ static bool do_set(
 		return set_joystick(c->m, stick, err);
 	if (keep >= 0)
 		return set_balloon(c->m, (uint64_t)keep, a, err);
+	if (mem >= 0)
+		return memory_set(c->m, (uint64_t)mem, err);
 	if (limit >= 0 && limit <= CONF_LIMIT_FULL)
 		return limit_set(c->m, (unsigned)limit, err);
 	if (!engine) {
 		conf_error_set(err, CONF_ERROR_USAGE, NULL,
-			"set engine=NAME, cpu-limit=SHARE, balloon=SIZE, "
+			"set engine=NAME, mem=SIZE, cpu-limit=SHARE, "
+			"balloon=SIZE, "
 			"joystick=X,Y or disk0.iops=N",
 			"nothing to set");
 		return false;

@@ -153,13 +153,12 @@ static bool map_virtual(struct dump *d, const struct x86_state *s)
 
 static void map_physical(struct dump *d)
 {
-	const struct bus_ram *ram = bus_ram(d->m->bus);
+	uint64_t bytes;
 
-	run_add(d, 0, 0, ram->low);
-	run_close(d);
-	if (ram->bytes > ram->low)
-		run_add(d, 1ull << 32, 1ull << 32, ram->bytes - ram->low);
-	run_close(d);
+	for (gpa_t at = 0; memory_next(d->m, &at, &bytes); at += bytes) {
+		run_add(d, at, at, bytes);
+		run_close(d);
+	}
 }
 
 /* ---- processors ---- */
@@ -280,6 +279,10 @@ static bool put_memory(struct dump *d, uint64_t base, GError **err)
 	while (at < ram->bytes) {
 		uint64_t end = at;
 
+		if (!memory_there(d->m, at, BUS_PAGE_SIZE)) {
+			at += BUS_PAGE_SIZE;
+			continue;
+		}
 		while (end < ram->bytes && end - at < CHUNK_BYTES &&
 			!is_zero(ram->host + end, BUS_PAGE_SIZE))
 			end += BUS_PAGE_SIZE;

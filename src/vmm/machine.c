@@ -147,15 +147,8 @@ static bool make_bus(struct machine *m, GError **err)
 {
 	const struct bus_ram *ram;
 
-	m->bus = bus_new_rom(m->conf->mem_bytes,
-		board_kind_of(m->conf)->low_max(m->conf),
-		board_firmware_room(m->conf));
-	if (!m->bus)
-		return fw_error(err, g_strerror(errno),
-			"give the machine less memory: --mem",
-			"cannot have %" G_GUINT64_FORMAT
-			" MiB of memory for the guest",
-			m->conf->mem_bytes >> 20);
+	if (!memory_new(m, err))
+		return false;
 	ram = bus_ram(m->bus);
 	madvise(ram->host, ram->bytes, MADV_HUGEPAGE);
 	madvise(ram->host, ram->bytes, MADV_DONTDUMP);

@@ -18,6 +18,7 @@
 #include "cpu/engine.h"
 #include "dev/dev.h"
 #include "dev/pci/pci.h"
+#include "dev/virtio/virtio_mem.h"
 #include "display/display.h"
 #include "firmware/acpi.h"
 #include "firmware/load.h"
@@ -83,6 +84,7 @@ struct board {
 	struct dev *intc, *hpet, *rtc, *host_bridge, *isa, *pm, *fw_cfg;
 	struct dev *kbd;
 	struct dev *genid;	  /* or NULL */
+	struct dev *mem;	  /* virtio-mem, or NULL */
 	struct shadow *shadow;	  /* the host bridge's */
 	struct acpi_regs *acpi;	  /* the south bridge's */
 	struct dev *vga, *tablet; /* or NULL */
@@ -389,6 +391,27 @@ bool overlay_nvram(struct machine *m, struct snapshot_ask *q, GError **err);
 /* {name, path, format, bytes, written} of each drive. */
 void disks_json(struct machine *m, JsonArray *to);
 
+/* ---- memory.c: RAM from the start, and what comes and goes ---- */
+
+/* machine.bus; false with *err. */
+bool memory_new(struct machine *m, GError **err);
+/* The device that gives memory, if the machine is to have one. */
+bool memory_add(struct machine *m, const struct dev_host *host, GError **err);
+/* Behind all memory above 4 GiB that the guest may ever have. */
+gpa_t memory_high_end(const struct conf_machine *c);
+/* May there be anything but zeros at an offset of RAM?  Lock held, or
+ * processors stand. */
+bool memory_there(const struct machine *m, uint64_t off, uint64_t bytes);
+/* The first memory that the guest has at *base or behind; false: none. */
+bool memory_next(const struct machine *m, gpa_t *base, uint64_t *bytes);
+/* How much the guest has. */
+uint64_t memory_bytes(const struct machine *m);
+/* It shall have so much. */
+bool memory_set(struct machine *m, uint64_t bytes, GError **err);
+/* mem_bytes, mem_asked_bytes, mem_start_bytes, mem_max_bytes; ram_bytes, of
+ * the file that a copy's memory is in. */
+void memory_json(const struct machine *m, JsonObject *o);
+
 /* ---- ram.c: memory that several machines have ---- */
 
 /* All pages that are not zeros into a file, each at its place. */
@@ -398,6 +421,8 @@ bool ram_write(const struct machine *m, int fd, unsigned threads);
 bool ram_share(struct machine *m, int fd, GError **err);
 /* For struct dev_ram; opaque is the machine. */
 void ram_discard(void *opaque, uint64_t offset, uint64_t bytes);
+/* The same, but zero they are in any case. */
+void ram_clear(void *opaque, uint64_t offset, uint64_t bytes);
 
 /* ---- balloon.c ---- */
 
@@ -601,6 +626,7 @@ struct machine {
 	uint8_t *ram_shared; /* bit by page: it is in the shared file; NULL */
 	unsigned ram_cuts;   /* taken out of that */
 	struct board board;
+	struct virtio_mem_room mem_room;
 	struct runloop run;
 	struct limit *limit; /* or NULL */
 	struct boot boot;

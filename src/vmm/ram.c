@@ -26,6 +26,7 @@
 /* ---- writing ---- */
 
 struct writer {
+	const struct machine *m;
 	const struct bus_ram *ram;
 	int fd;
 	_Atomic(uint64_t) next;
@@ -79,6 +80,8 @@ static void *write_thread(void *opaque)
 
 		if (at >= w->ram->bytes)
 			break;
+		if (!memory_there(w->m, at, RUN_BYTES))
+			continue;
 		if (!write_run(w, at, MIN(at + RUN_BYTES, w->ram->bytes)))
 			atomic_store(&w->failed, true);
 	}
@@ -87,7 +90,7 @@ static void *write_thread(void *opaque)
 
 bool ram_write(const struct machine *m, int fd, unsigned threads)
 {
-	struct writer w = {.ram = bus_ram(m->bus), .fd = fd};
+	struct writer w = {.m = m, .ram = bus_ram(m->bus), .fd = fd};
 	pthread_t t[MAX_THREADS];
 	unsigned n = 0;
 
@@ -158,6 +161,19 @@ void ram_discard(void *opaque, uint64_t offset, uint64_t bytes)
 			madvise(bus_ram(m->bus)->host + offset, to - offset,
 				MADV_DONTNEED);
 	}
+}
+
+void ram_clear(void *opaque, uint64_t offset, uint64_t bytes)
+{
+	struct machine *m = opaque;
+	uint8_t *host = bus_ram(m->bus)->host;
+	uint64_t end = offset + bytes;
+
+	ram_discard(m, offset, bytes);
+	for (; m->ram_shared && offset < end; offset += BUS_PAGE_SIZE)
+		if (shared_at(m->ram_shared, offset) &&
+			!page_is_zero(host + offset))
+			memset(host + offset, 0, BUS_PAGE_SIZE);
 }
 
 /* ---- sharing ---- */

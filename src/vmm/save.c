@@ -20,11 +20,19 @@ static unsigned threads(void)
 	return (unsigned)CLAMP(sysconf(_SC_NPROCESSORS_ONLN), 1, 8);
 }
 
+static bool there(const void *opaque, uint64_t off, uint64_t bytes)
+{
+	return memory_there(opaque, off, bytes);
+}
+
 static struct save_ram memory(const struct machine *m)
 {
 	const struct bus_ram *r = bus_ram(m->bus);
 
-	return (struct save_ram){.host = r->host, .bytes = r->bytes};
+	return (struct save_ram){.host = r->host,
+		.bytes = r->bytes,
+		.there = there,
+		.opaque = m};
 }
 
 /* ---- settings ---- */

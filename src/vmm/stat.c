@@ -8,13 +8,11 @@
 
 void stat_info(struct machine *m, GString *out)
 {
-	const struct bus_ram *ram = bus_ram(m->bus);
-
 	g_string_append_printf(out,
 		"machine %s: engine %s (%s), %u processors %s, %" PRIu64
 		" MiB, up %.1f s, %u resets\n",
 		m->conf->name, m->engine->name, m->engine_why, m->ncpus,
-		m->model.name, ram->bytes >> 20,
+		m->model.name, memory_bytes(m) >> 20,
 		(double)bus_clock_ns(m->bus) / 1e9, m->resets);
 	bus_lock(m->bus);
 	for (unsigned i = 0; i < m->board.ndevs; i++) {
@@ -106,6 +104,18 @@ static void stat_drives(struct machine *m, JsonObject *o)
 	}
 }
 
+/* Of what comes and goes. */
+static void stat_memory(struct machine *m, JsonObject *o)
+{
+	if (!m->board.mem)
+		return;
+	bus_lock(m->bus);
+	stat_put(o, "memory", "asked_bytes", virtio_mem_asked(m->board.mem));
+	stat_put(
+		o, "memory", "plugged_bytes", virtio_mem_plugged(m->board.mem));
+	bus_unlock(m->bus);
+}
+
 JsonObject *stat_json(struct machine *m, int cpu)
 {
 	g_autofree struct cpu_stat *list =
@@ -117,8 +127,10 @@ JsonObject *stat_json(struct machine *m, int cpu)
 		m->engine->vm_stats(m->vm, &s);
 		stat_add(o, &s);
 	}
-	if (cpu < 0)
+	if (cpu < 0) {
 		stat_drives(m, o);
+		stat_memory(m, o);
+	}
 	for (unsigned i = 0; i < m->ncpus; i++) {
 		if (cpu >= 0 && i != (unsigned)cpu)
 			continue;

@@ -15,6 +15,7 @@
 #include "dev/virtio/virtio.h"
 #include "dev/virtio/virtio_balloon.h"
 #include "dev/virtio/vsock_conn.h"
+#include "dev/virtio/virtio_mem.h"
 #include "net/net.h"
 #include "share-make.h"
 
@@ -75,7 +76,8 @@ struct driver {
 	struct dev_ram ram;
 	struct fuzz *fuzz;
 	struct display_input pointer;
-	char *top;   /* of the shared folder */
+	char *top; /* of the shared folder */
+	struct virtio_mem_room room;
 	bool legacy; /* how it is driven now */
 	unsigned size[MAX_Q];
 	uint16_t avail[MAX_Q];
@@ -391,6 +393,40 @@ static void nine_event(struct fuzz *f)
 	share_make_files(own(f)->top);
 }
 
+/* It reaches over the data, so that requests unplug themselves. */
+#define MEM_BASE   (2u << 20)
+#define MEM_BLOCKS 6u
+
+static void mem_drop(void *opaque, uint64_t off, uint64_t bytes)
+{
+	const struct bus_ram *ram = bus_ram(((struct fuzz *)opaque)->r.b.bus);
+
+	g_assert_cmpuint(off, >=, MEM_BASE);
+	g_assert_cmpuint(bytes, <=, MEM_BLOCKS * VIRTIO_MEM_BLOCK);
+	g_assert_cmpuint(
+		off + bytes, <=, MEM_BASE + MEM_BLOCKS * VIRTIO_MEM_BLOCK);
+	/* as much as tells it from what was */
+	for (uint64_t i = 0; i < bytes; i += 4096)
+		memset(ram->host + off + i, 0, 64);
+}
+
+static void mem_open(struct fuzz *f)
+{
+	own(f)->room = (struct virtio_mem_room){.base = MEM_BASE,
+		.bytes = MEM_BLOCKS * VIRTIO_MEM_BLOCK,
+		.drop = mem_drop,
+		.opaque = f};
+	f->r.b.host.mem = &own(f)->room;
+}
+
+static void mem_event(struct fuzz *f)
+{
+	bus_lock(f->r.b.bus);
+	virtio_mem_ask(f->dev, below(f, MEM_BLOCKS + 2) * VIRTIO_MEM_BLOCK);
+	virtio_mem_any(f->dev, (uint64_t)rnd(f) << below(f, 32), rnd(f));
+	bus_unlock(f->r.b.bus);
+}
+
 /* ---- requests, nearly right ---- */
 
 static unsigned vsock_request(struct fuzz *f, uint8_t *p)
@@ -502,6 +538,21 @@ static unsigned input_request(struct fuzz *f, uint8_t *p)
 	for (unsigned i = 0; i < 8; i++)
 		p[i] = byte(f);
 	return 8;
+}
+
+static unsigned mem_request(struct fuzz *f, uint8_t *p)
+{
+	uint64_t at = below(f, MEM_BLOCKS + 2) * VIRTIO_MEM_BLOCK + MEM_BASE -
+		      VIRTIO_MEM_BLOCK;
+
+	memset(p, 0, 24);
+	p[0] = below(f, 8) ? below(f, 4) : rnd(f);
+	if (!below(f, 16))
+		at += (uint64_t)rnd(f) << below(f, 33);
+	memcpy(p + 8, &at, 8);
+	p[16] = below(f, 16) ? below(f, 4) : rnd(f);
+	p[17] = below(f, 16) ? 0 : rnd(f);
+	return below(f, 16) ? 24 : below(f, 40);
 }
 
 static unsigned gpu_request(struct fuzz *f, uint8_t *p)
@@ -788,6 +839,8 @@ static const struct kind kinds[] = {
 			    balloon_request, balloon_event)},
 	{"9p", MODEL("virtio-9p", 1, true, nine_open, nine_request, nine_event,
 		       nine_close, .answers = true)},
+	{"mem", MODEL("virtio-mem", 1, false, mem_open, mem_request,
+			mem_event)},
 	{"tablet", MODEL("virtio-tablet", 2, false, NULL, input_request,
 			   tablet_event)},
 	{"keyboard", MODEL("virtio-keyboard", 2, false, NULL, input_request,

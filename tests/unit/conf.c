@@ -295,11 +295,48 @@ static void test_check(void)
 	}
 }
 
+static void test_mem(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t mem, max; /* MiB */
+		bool parses, makes;
+	} t[] = {
+		{"256M", 256, 0, true, true},
+		{"256M,max=4G", 256, 4096, true, true},
+		{"max=4G", 512, 4096, true, true},
+		{"1G,max=1G", 1024, 1024, true, true},
+		{"1G,max=512M", 1024, 512, true, false},
+		{"3M,max=4M", 3, 4, true, false},
+		{"4M,max=5M", 4, 5, true, false},
+		{"1G,max=2T", 1024, 2 << 20, true, false},
+		{"1G,min=512M", 0, 0, false, false},
+		{"1G,max=much", 0, 0, false, false},
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(t); i++) {
+		g_autoptr(conf_machine_auto) m = conf_machine_new();
+		g_autoptr(GError) err = NULL;
+
+		m->mem_max_bytes = 99;
+		g_assert_cmpint(
+			conf_mem_parse(m, t[i].text, NULL), ==, t[i].parses);
+		if (!t[i].parses)
+			continue;
+		g_assert_cmpuint(m->mem_bytes >> 20, ==, t[i].mem);
+		g_assert_cmpuint(m->mem_max_bytes >> 20, ==, t[i].max);
+		g_assert_cmpint(conf_machine_check(m, &err), ==, t[i].makes);
+		if (!t[i].makes)
+			g_assert_error(err, CONF_ERROR, CONF_ERROR_USAGE);
+	}
+}
+
 static struct conf_machine *sample(void)
 {
 	struct conf_machine *m = conf_machine_new();
 
 	g_assert_true(conf_engine_parse(m, "kvm,irqchip=user", NULL));
+	g_assert_true(conf_mem_parse(m, "256M,max=2G", NULL));
 	g_assert_true(conf_cpus_parse(m, "sockets=2,cores=2", NULL));
 	g_assert_true(conf_drive_parse(
 		m, CONF_MEDIA_DISK, "/dev/null,readonly,format=qcow2", NULL));
@@ -508,6 +545,9 @@ static void test_json_hostile(void)
 {
 	static const char *const bad[] = {"[]", "3", "{\"mem_bytes\": -1}",
 		"{\"mem_bytes\": \"1\"}", "{\"mem_bytes\": 1000}",
+		"{\"mem_max_bytes\": 4194304}",
+		"{\"mem_max_bytes\": 1073741825}",
+		"{\"mem_bytes\": 1048576, \"mem_max_bytes\": 1073741824}",
 		"{\"cores\": 65}", "{\"cores\": 0}",
 		"{\"sockets\": 64, \"cores\": 64}", "{\"engine\": \"x\"}",
 		"{\"engine\": null}", "{\"drives\": {}}", "{\"drives\": [1]}",
@@ -552,6 +592,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/conf/nic", test_nic);
 	g_test_add_func("/conf/cpus", test_cpus);
 	g_test_add_func("/conf/check", test_check);
+	g_test_add_func("/conf/mem", test_mem);
 	g_test_add_func("/conf/sound", test_sound);
 	g_test_add_func("/conf/vsock", test_vsock);
 	g_test_add_func("/conf/share", test_share);

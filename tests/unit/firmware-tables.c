@@ -101,6 +101,42 @@ static void test_acpi_references(void)
 	fw_acpi_fini(&a);
 }
 
+/* ACPI 6.4, 5.2.16: processors of both kinds, memory of the start, and where
+ * more can come; only if more can. */
+static void test_acpi_srat(void)
+{
+	static const uint32_t apic[] = {0, 1, 300};
+	struct fw_acpi_conf c = {.ncpus = 3,
+		.apic_ids = apic,
+		.low_bytes = 0x80000000,
+		.high_bytes = 0x10000000,
+		.plug_first = 0x180000000,
+		.plug_bytes = 0x40000000};
+	static const uint64_t want[][2] = {{0, 0x80000000},
+		{0x100000000, 0x10000000}, {0x180000000, 0x40000000}};
+	struct fw_acpi a;
+	const uint8_t *rsdt, *t;
+	uint64_t at[2];
+
+	fw_acpi_build(&a, &c);
+	fw_acpi_place(&a, AT);
+	rsdt = table(&a, get32(a.rsdp + 16), "RSDT");
+	t = table(&a, get32(rsdt + get32(rsdt + 4) - 4), "SRAT");
+	g_assert_cmpuint(get32(t + 4), ==, 48 + 2 * 16 + 24 + 3 * 40);
+	g_assert_cmpmem(t + 48 + 16, 8, "\0\x10\0\1\1\0\0\0", 8);
+	g_assert_cmpmem(t + 80, 2, "\2\x18", 2);
+	g_assert_cmpuint(get32(t + 88), ==, 300);
+	g_assert_cmpuint(get32(t + 92), ==, 1);
+	t += 104;
+	for (unsigned i = 0; i < 3; i++, t += 40) {
+		g_assert_cmpmem(t, 2, "\1\x28", 2);
+		memcpy(at, t + 8, sizeof(at));
+		g_assert_cmpmem(at, sizeof(at), want[i], sizeof(at));
+		g_assert_cmpuint(get32(t + 28), ==, i == 2 ? 3 : 1);
+	}
+	fw_acpi_fini(&a);
+}
+
 /* Carry out the loader's script as firmware does and get the same bytes. */
 static void test_acpi_loader(void)
 {
@@ -308,6 +344,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/firmware/acpi/references", test_acpi_references);
+	g_test_add_func("/firmware/acpi/srat", test_acpi_srat);
 	g_test_add_func("/firmware/acpi/loader", test_acpi_loader);
 	g_test_add_func("/firmware/acpi/iasl", test_acpi_iasl);
 	g_test_add_func("/firmware/aml/lengths", test_aml_lengths);

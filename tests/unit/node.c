@@ -139,6 +139,7 @@ static const char kept[] =
 	"<machine name=\"a\" type=\"vm\" version=\"1\">\n"
 	"  <!-- why so much -->\n"
 	"  <memory size=\"1G\" max=\"2G\"/>\n"
+	"  <cpu count=\"2\" mine=\"too\"/>\n"
 	"  <mine keep=\"this\"><and>that</and></mine>\n"
 	"  <firmware type=\"bios\" file=\"b\" acpi=\"off\"/>\n"
 	"</machine>\n";
@@ -157,13 +158,15 @@ static void test_rewrite(void)
 	g_assert_cmpstr(text, ==, kept);
 	g_free(text);
 	/* one value changes, what is its own goes, all else stays */
-	g_assert_true(node_settings_add(s, "mem", "3G", NULL, NULL));
+	g_assert_true(node_settings_add(s, "mem", "3G,max=4G", NULL, NULL));
+	g_assert_true(node_settings_add(s, "cpus", "3", NULL, NULL));
 	g_assert_true(node_settings_add(s, "firmware", "uefi", NULL, NULL));
 	node_settings_drop(s, "acpi");
 	g_assert_true(node_settings_write(s, path, NULL));
 	g_file_get_contents(path, &text, NULL, NULL);
 	g_assert_nonnull(strstr(text, "<!-- why so much -->"));
-	g_assert_nonnull(strstr(text, "<memory max=\"2G\" size=\"3G\"/>"));
+	g_assert_nonnull(strstr(text, "<memory size=\"3G\" max=\"4G\"/>"));
+	g_assert_nonnull(strstr(text, "<cpu mine=\"too\" count=\"3\"/>"));
 	g_assert_nonnull(
 		strstr(text, "<mine keep=\"this\"><and>that</and></mine>"));
 	g_assert_nonnull(strstr(text, "<firmware type=\"uefi\"/>"));
@@ -173,7 +176,7 @@ static void test_round_trip(void)
 {
 	static const struct {
 		const char *flag, *value;
-	} flags[] = {{"mem", "1G"}, {"cpus", "sockets=2,cores=2"},
+	} flags[] = {{"mem", "1G,max=4G"}, {"cpus", "sockets=2,cores=2"},
 		{"engine", "bt,cache=64M"},
 		{"disk", "/a b,,c.img,bus=scsi1,readonly,serial=x\"<&>"},
 		{"disk", "rel.img"}, {"cdrom", "none"},

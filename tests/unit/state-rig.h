@@ -7,10 +7,19 @@
 #include "dev/storage/ahci.h"
 #include "dev/storage/fdc.h"
 #include "dev/storage/ide.h"
+#include "dev/virtio/virtio_mem.h"
 #include "disk-rig.h"
 #include "share-rig.h"
 
 #define POKE_BAR 0xe0000000u
+
+static inline void rig_drop(void *opaque, uint64_t off, uint64_t bytes)
+{
+}
+
+/* For a device that gives memory: part of the rig's RAM. */
+static const struct virtio_mem_room rig_room = {
+	.base = 8u << 20, .bytes = 6u << 20, .drop = rig_drop};
 
 /* Accesses anywhere: what state comes of it is the device's affair. */
 static inline void poke(struct board *b, GRand *rnd, unsigned count)
@@ -111,6 +120,7 @@ static inline bool state_rig_init(
 	r->b.host.dma = board_add(&r->b, "i8237");
 	r->b.host.vram_bytes = 1 << 20;
 	r->b.host.share = share_of(g_get_tmp_dir(), true, 64);
+	r->b.host.mem = &rig_room;
 	bus_lock(r->b.bus);
 	r->d = cls == &intc_class
 		       ? r->b.intc

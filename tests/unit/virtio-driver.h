@@ -13,7 +13,9 @@
 #include "dev/pci/pci.h"
 #include "dev/virtio/devices.h"
 
-#define RAM_BYTES  (16u << 20)
+#ifndef RAM_BYTES
+#define RAM_BYTES (16u << 20)
+#endif
 #define RING_BASE  0x100000u /* 64 KiB a queue */
 #define DATA_BASE  0x400000u
 #define BAR_IO	   0xc000u

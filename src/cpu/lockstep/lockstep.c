@@ -366,6 +366,21 @@ static void lockstep_dma(void *opaque, gpa_t gpa, size_t len)
 	pthread_mutex_unlock(&vm->dma_lock);
 }
 
+/* What is the same is not written: memory that nobody has used, as that which
+ * can be plugged, shall not become memory of the follower's either. */
+static void mirror_copy(struct cpu_vm *vm, uint64_t off, uint64_t len)
+{
+	const uint8_t *from = bus_ram(vm->bus)->host;
+	uint8_t *to = vm->follow.ram_host;
+	uint64_t end = off + len, n;
+
+	for (; off < end; off += n) {
+		n = MIN(end - off, BUS_PAGE_SIZE - off % BUS_PAGE_SIZE);
+		if (memcmp(to + off, from + off, n))
+			memcpy(to + off, from + off, n);
+	}
+}
+
 /* Bring what devices wrote into the follower's RAM. */
 static unsigned lockstep_mirror(struct cpu_vm *vm)
 {
@@ -379,14 +394,13 @@ static unsigned lockstep_mirror(struct cpu_vm *vm)
 
 		if (off < 0)
 			continue;
-		memcpy(vm->follow.ram_host + off, ram->host + off,
-			MIN(vm->dma[i].len, ram->bytes - off));
+		mirror_copy(vm, off, MIN(vm->dma[i].len, ram->bytes - off));
 		if (vm->follow.code_written)
 			vm->follow.code_written(
 				&vm->follow, NULL, off, vm->dma[i].len);
 	}
 	if (vm->dma_all)
-		memcpy(vm->follow.ram_host, ram->host, ram->bytes);
+		mirror_copy(vm, 0, ram->bytes);
 	vm->ndma = 0;
 	vm->dma_all = false;
 	pthread_mutex_unlock(&vm->dma_lock);

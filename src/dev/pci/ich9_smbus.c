@@ -301,7 +301,8 @@ void ich9_smbus_setup(struct dev *d)
 static int ich9_smbus_init(struct dev *d, char *err, unsigned errsize)
 {
 	struct ich9_smbus *s = (struct ich9_smbus *)d;
-	uint64_t ram = bus_ram(d->host.bus)->bytes;
+	uint64_t ram = d->host.ram_bytes ? d->host.ram_bytes
+					 : bus_ram(d->host.bus)->bytes;
 
 	pci_func_init(&s->pci, d,
 		&(struct pci_ident){.vendor = 0x8086,
