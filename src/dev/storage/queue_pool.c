@@ -43,7 +43,10 @@ static int queue_pool_take(struct queue_pool *p, struct queue_slot *s)
  * done sooner than a thread wakes up. */
 static void queue_pool_share(struct queue_pool *p, unsigned queue)
 {
-	if (p->sleeping && p->busy && p->usual_ns >= POOL_QUICK_NS &&
+	if (p->patient && !p->ops->rest(p->opaque, queue))
+		p->busy &= ~(1ull << queue);
+	if (p->sleeping && p->busy &&
+		(p->patient || p->usual_ns >= POOL_QUICK_NS) &&
 		p->ops->more(p->opaque, queue))
 		pthread_cond_signal(&p->work);
 }
@@ -128,7 +131,8 @@ static void queue_pool_serve(struct queue_pool *p, struct queue_slot *s,
 		pthread_cond_broadcast(&p->progress);
 	if (p->stopping && !p->in_flight)
 		pthread_cond_broadcast(&p->drained);
-	if (o->fail || o->count >= POOL_BATCH || p->usual_ns >= POOL_QUICK_NS)
+	if (o->fail || o->count >= POOL_BATCH || p->patient ||
+		p->usual_ns >= POOL_QUICK_NS)
 		queue_pool_tell(p, o);
 }
 

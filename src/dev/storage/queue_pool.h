@@ -42,6 +42,9 @@ struct queue_pool_ops {
 	void (*put)(void *opaque, struct queue_slot *s, int64_t result);
 	/* Pool's lock: is more there to take?  A hint. */
 	bool (*more)(void *opaque, unsigned queue);
+	/* Pool's lock: if nothing is there to take, let the queue notify again:
+	 * false.  For pools with patient. */
+	bool (*rest)(void *opaque, unsigned queue);
 	/* Pool's lock: after put; is an interrupt wanted? */
 	bool (*wants)(void *opaque, unsigned queue);
 	/* Bus lock. */
@@ -54,6 +57,9 @@ struct queue_pool {
 	const struct queue_pool_ops *ops;
 	void *opaque;
 	uint64_t one_by_one; /* bit per queue: no two of its at a time */
+	/* Any request may take long: none waits for another, nor does the
+	 * driver to hear of one. */
+	bool patient;
 
 	pthread_mutex_t lock; /* covers what follows, and the queues */
 	pthread_cond_t work, drained, progress;

@@ -154,6 +154,7 @@ static int virtio_9p_init(struct dev *dev, char *err, unsigned errsize)
 		return rc;
 	d->pool.v = &d->v;
 	d->pool.serve = virtio_9p_serve;
+	d->pool.pool.patient = true;
 	rc = virtio_pool_open(&d->pool);
 	if (rc) {
 		snprintf(err, errsize, "%s: no worker thread: %s", dev->id,

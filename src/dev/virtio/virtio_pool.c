@@ -72,6 +72,18 @@ static bool more(void *opaque, unsigned queue)
 	return virtq_available(queue_at(opaque, queue));
 }
 
+static bool rest(void *opaque, unsigned queue)
+{
+	struct virtq *q = queue_at(opaque, queue);
+
+	virtq_set_notify(q, true);
+	/* One that broke is there to be taken as such. */
+	if (!virtq_available(q) && !q->broken)
+		return false;
+	virtq_set_notify(q, false);
+	return true;
+}
+
 static bool wants(void *opaque, unsigned queue)
 {
 	struct virtio *v = ((struct virtio_pool *)opaque)->v;
@@ -100,6 +112,7 @@ static const struct queue_pool_ops virtio_pool_ops = {
 	.untake = untake,
 	.put = put,
 	.more = more,
+	.rest = rest,
 	.wants = wants,
 	.interrupt = interrupt,
 	.fail = fail,

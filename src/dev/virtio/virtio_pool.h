@@ -29,9 +29,9 @@ struct virtio_pool {
 	int64_t (*serve_now)(struct virtio *v, struct virtio_pool_req *r);
 };
 
-/* The last members are set, all else is zero, but one_by_one.  0 or -errno:
- * no threads.  Closed like a queue_pool, which the other functions are for,
- * too. */
+/* The last members are set, all else is zero, but one_by_one and patient.  0 or
+ * -errno: no threads.  Closed like a queue_pool, which the other functions are
+ * for, too. */
 int virtio_pool_open(struct virtio_pool *p);
 
 /* For virtio_type's callback of that name. */
