@@ -81,8 +81,9 @@ class Console:
         self.ask(f"echo be''gin{self.n}; {line}; echo en''d{self.n}.",
                  f"end{self.n}\\.", timeout)
         text = self.log[at:].replace("\r", "")
-        return re.search(rf"begin{self.n}\n(.*)end{self.n}\.", text,
-                         re.S).group(1)
+        found = re.search(rf"begin{self.n}\n(.*)end{self.n}\.", text, re.S)
+        check(found, f"its beginning is missing: {text}")
+        return found.group(1)
 
     def __enter__(self):
         return self
