@@ -387,7 +387,8 @@ static void load_fid(struct share *s, const struct saved_fid *v)
 static bool get_fid(struct p9_in *in, struct saved_fid *v)
 {
 	v->id = p9_get32(in);
-	v->flags = p9_get32(in);
+	/* What it was opened with made it empty once. */
+	v->flags = p9_get32(in) & ~(uint32_t)O_TRUNC;
 	v->kind = p9_get8(in);
 	v->placed = p9_get8(in);
 	v->path = p9_get_string(in);
