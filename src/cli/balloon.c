@@ -66,14 +66,19 @@ static void print_guest(JsonObject *guest, int width, double age_s)
 	printf("; %.1f s ago\n", age_s);
 }
 
-void cli_balloon_print(JsonObject *balloon, gint64 mem, int width)
+void cli_balloon_print(JsonObject *status, int width)
 {
+	JsonObject *balloon = cli_balloon_of(status);
+	gint64 all = number(status, "mem_bytes", 0);
+	gint64 mem = number(status, "mem_start_bytes", all);
 	gint64 have = number(balloon, "actual_bytes", mem);
 	gint64 want = number(balloon, "target_bytes", mem);
 	JsonNode *guest = json_object_get_member(balloon, "guest");
 
 	printf("%-*s the guest has %.1f of %.1f MiB", width, "balloon",
 		mib(have), mib(mem));
+	if (all > mem)
+		printf(", and %.1f MiB plugged", mib(all - mem));
 	if (want != have)
 		printf(", shall have %.1f MiB", mib(want));
 	if (!json_object_get_boolean_member_with_default(

@@ -203,8 +203,7 @@ static void print_table(
 	print_shares(
 		member_object(now, "samples"), member_object(then, "samples"));
 	if (cli_balloon_of(now))
-		cli_balloon_print(
-			cli_balloon_of(now), member_int(now, "mem_bytes"), 10);
+		cli_balloon_print(now, 10);
 	if (!c)
 		return;
 	rows = rows_of(c, member_object(then, "counters"));

@@ -633,8 +633,7 @@ static void show_text(const char *name, const GPtrArray *list)
 	}
 	m = cli_balloon_ask(name);
 	if (m && cli_balloon_of(m->body))
-		cli_balloon_print(cli_balloon_of(m->body),
-			wire_msg_int(m, "mem_bytes", 0), 12);
+		cli_balloon_print(m->body, 12);
 }
 
 static void show_json(const char *name, const GPtrArray *list)

@@ -428,8 +428,8 @@ bool board_pc_init(struct machine *m, GError **err)
 	if (m->conf->watchdog == CONF_WATCHDOG_I6300ESB &&
 		!board_add(m, "i6300esb", "watchdog", &h, err))
 		return false;
-	if (!balloon_add(m, &h, err) || !vsock_open(m, &h, err) ||
-		!board_add_shares(m, err) || !memory_add(m, &h, err))
+	if (!vsock_open(m, &h, err) || !board_add_shares(m, err) ||
+		!memory_add(m, &h, err) || !balloon_add(m, &h, err))
 		return false;
 	set_cmos(m);
 	return true;
