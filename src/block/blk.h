@@ -35,6 +35,7 @@ struct blk_extent {
 /* By what a change to an image is found out. */
 struct blk_stamp {
 	uint64_t file;	    /* which: the host's number; 0: not known */
+	uint64_t dev;	    /* ... on which file system */
 	int64_t changed_ns; /* when last, since 1970; the newest of several
 			     * files; what is not flushed does not count */
 };
@@ -75,6 +76,10 @@ struct blk_ops {
 	void (*share)(struct blk *b);
 	/* The file below it, or NULL; what it stands on is blk.backing. */
 	struct blk *(*below)(struct blk *b);
+	/* blk.backing becomes another image that shows the same, or none; no
+	 * transfer is under way.  What was there is left alone.  NULL: it stays
+	 * what it was when this was opened. */
+	void (*set_backing)(struct blk *b, struct blk *backing);
 	/* See blk_view.  Or NULL. */
 	int (*view)(
 		struct blk *b, uint64_t off, size_t len, struct blk_view *v);
@@ -136,6 +141,9 @@ struct blk *blk_raw_open(int fd, bool readonly, GError **err);
 
 /* Its flushes do nothing from now on: for files that nobody relies on yet. */
 void blk_raw_no_sync(struct blk *b);
+/* The lock of the file that the image at b lies in: F_RDLCK, F_WRLCK, F_UNLCK.
+ * 0 or -errno; where there are no locks all is granted. */
+int blk_raw_lock(struct blk *b, short type);
 /* Bytes that the file takes up on the host; 0 if that is not known. */
 uint64_t blk_raw_used(struct blk *b);
 

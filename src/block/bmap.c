@@ -309,6 +309,12 @@ struct blk *bmap_below(struct blk *b)
 	return ((struct bmap *)b)->lower;
 }
 
+void bmap_set_backing(struct blk *b, struct blk *backing)
+{
+	b->backing = backing;
+	((struct bmap *)b)->below = backing;
+}
+
 /* ---- reading ---- */
 
 static int bmap_read_below(

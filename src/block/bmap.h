@@ -120,6 +120,7 @@ int bmap_flush(struct blk *b);
 int bmap_discard(struct blk *b, uint64_t off, uint64_t len);
 int bmap_write_zeroes(struct blk *b, uint64_t off, uint64_t len, bool unmap);
 struct blk *bmap_below(struct blk *b);
+void bmap_set_backing(struct blk *b, struct blk *backing);
 int bmap_map(struct blk *b, uint64_t off, uint64_t len, struct blk_extent *e);
 /* Writes what is left and frees all but the struct itself and the backing. */
 void bmap_fini(struct bmap *m);

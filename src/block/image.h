@@ -153,6 +153,21 @@ void image_live_drop(struct blk *child);
 /* lock: of the child's file, taken over. */
 void image_live_switch(struct blk *b, struct blk *child, int lock);
 
+/*
+ * Images below the top of such a disk, which only are read, can be opened anew:
+ * for writing, or because they are to be told what they stand on.
+ * image_live_again opens the image that old is, on lower (consumed); it stands
+ * on what old does, whatever its file says.  Nothing changes for b until
+ * image_live_put, while no transfer is under way: then now is where old was, or
+ * (NULL) what old stands on is, and old is closed.
+ */
+struct blk *image_live_again(struct blk *old, struct blk *lower, GError **err);
+/* Can what stands on others be told to stand on another? */
+bool image_live_movable(const struct blk *b);
+void image_live_put(struct blk *b, struct blk *old, struct blk *now);
+/* Closed without what it stands on. */
+void image_live_forget(struct blk *b);
+
 struct image_info *image_info_new(struct blk *b);
 void image_info_free(struct image_info *i);
 void image_info_fact(struct image_info *i, const char *key, const char *format,

@@ -207,3 +207,51 @@ void image_live_switch(struct blk *b, struct blk *child, int lock)
 	share(l->lock);
 	l->lock = lock;
 }
+
+/* ---- images below the top ---- */
+
+bool image_live_movable(const struct blk *b)
+{
+	return !b->backing || b->ops->set_backing;
+}
+
+struct blk *image_live_again(struct blk *old, struct blk *lower, GError **err)
+{
+	const struct image_format *f = image_format_of(old);
+	struct image_open how = {
+		.lower = lower, .readonly = false, .no_backing = true};
+	struct blk *b = image_open(f, &how, err);
+
+	if (b && (b->size != old->size || b->readonly)) {
+		g_set_error(err, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			b->readonly ? "the %s image cannot be written to"
+				    : "the %s image has another size",
+			f->name);
+		blk_close(b);
+		b = NULL;
+	}
+	if (b && old->backing)
+		b->ops->set_backing(b, old->backing);
+	return b;
+}
+
+void image_live_forget(struct blk *b)
+{
+	if (b->backing)
+		b->ops->set_backing(b, NULL);
+	blk_close(b);
+}
+
+void image_live_put(struct blk *b, struct blk *old, struct blk *now)
+{
+	struct live *l = live_of(b);
+	struct blk *above = l->top;
+
+	while (above->backing != old)
+		above = above->backing;
+	if (now && old->backing) /* another than when it was opened, perhaps */
+		now->ops->set_backing(now, old->backing);
+	above->ops->set_backing(above, now ? now : old->backing);
+	l->blk.backing = l->top->backing;
+	image_live_forget(old);
+}

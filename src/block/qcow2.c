@@ -706,6 +706,11 @@ static struct blk *qcow2_below(struct blk *b)
 	return qcow2_of(b)->lower;
 }
 
+static void qcow2_set_backing(struct blk *b, struct blk *backing)
+{
+	b->backing = backing;
+}
+
 static void qcow2_close(struct blk *b)
 {
 	struct qcow2 *q = qcow2_of(b);
@@ -735,6 +740,7 @@ const struct blk_ops qcow2_ops = {
 	.preadv = qcow2_preadv,
 	.preadv_now = qcow2_preadv_now,
 	.below = qcow2_below,
+	.set_backing = qcow2_set_backing,
 	.pwritev = qcow2_pwritev,
 	.flush = qcow2_flush,
 	.discard = qcow2_discard,

@@ -276,6 +276,7 @@ static struct blk_stamp raw_stamp(struct blk *b)
 	if (r->device || fstat(r->fd, &st))
 		return s;
 	s.file = st.st_ino;
+	s.dev = st.st_dev;
 	s.changed_ns =
 		(int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 	return s;
@@ -289,12 +290,19 @@ static void raw_close(struct blk *b)
 	g_free(r);
 }
 
+static int raw_lock(struct blk *b, short type)
+{
+	struct flock l = {.l_type = type, .l_whence = SEEK_SET};
+
+	if (!fcntl(((struct raw *)b)->fd, F_OFD_SETLK, &l))
+		return 0;
+	/* or a file system without locks */
+	return errno == EAGAIN || errno == EACCES ? -EAGAIN : 0;
+}
+
 static void raw_share(struct blk *b)
 {
-	struct flock l = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
-
-	/* or a file system without locks */
-	fcntl(((struct raw *)b)->fd, F_OFD_SETLK, &l);
+	raw_lock(b, F_RDLCK);
 }
 
 static const struct blk_ops raw_ops = {
@@ -316,6 +324,13 @@ static const struct blk_ops raw_ops = {
 void blk_raw_no_sync(struct blk *b)
 {
 	((struct raw *)b)->no_sync = true;
+}
+
+int blk_raw_lock(struct blk *b, short type)
+{
+	while (b && b->ops != &raw_ops)
+		b = b->ops->below ? b->ops->below(b) : NULL;
+	return b ? raw_lock(b, type) : -EINVAL;
 }
 
 uint64_t blk_raw_used(struct blk *b)

@@ -176,6 +176,7 @@ static const struct blk_ops vhdx_ops = {
 	.preadv = bmap_preadv,
 	.preadv_now = bmap_preadv_now,
 	.below = bmap_below,
+	.set_backing = bmap_set_backing,
 	.pwritev = bmap_pwritev,
 	.flush = bmap_flush,
 	.discard = bmap_discard,

@@ -211,6 +211,20 @@ static void vmdk_share(struct blk *b)
 	}
 }
 
+/* The file, if it is only one. */
+static struct blk *vmdk_below(struct blk *b)
+{
+	struct vmdk *v = vmdk_of(b);
+
+	for (guint i = 0; i < v->ext->len; i++) {
+		struct vmdk_extent *e = g_ptr_array_index(v->ext, i);
+
+		if (e->file)
+			return NULL;
+	}
+	return v->lower;
+}
+
 static int vmdk_write_packed(
 	struct blk *b, const void *buf, size_t len, uint64_t off)
 {
@@ -249,6 +263,7 @@ static const struct blk_ops vmdk_ops = {
 	.name = "vmdk",
 	.preadv = vmdk_preadv,
 	.preadv_now = vmdk_preadv_now,
+	.below = vmdk_below,
 	.stamp = vmdk_stamp,
 	.share = vmdk_share,
 	.pwritev = vmdk_pwritev,

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/merge.h"
 #include "conf/error.h"
 #include "disk/job.h"
 
@@ -203,34 +204,10 @@ bool disk_resize(struct disk_job *j, GError **err)
 
 /* ---- rebase ---- */
 
-/* Bring into top what the old chain shows there and the new one does not. */
-static int keep_content(struct disk_job *j, struct blk *top, struct blk *now)
+static bool told(void *opaque, uint64_t done, uint64_t total)
 {
-	const uint64_t piece = 64u << 10;
-	g_autofree uint8_t *a = g_malloc(piece), *b = g_malloc0(piece);
-	struct blk_extent e;
-	int rc = 0;
-
-	for (uint64_t at = 0; at < top->size && !rc; at += e.len) {
-		struct iovec old, new;
-
-		rc = blk_map(top, at, MIN(piece, top->size - at), &e);
-		disk_progress(j, at, top->size);
-		if (rc || e.state != BLK_BELOW)
-			continue;
-		old = (struct iovec){a, e.len};
-		new = (struct iovec){b, e.len};
-		rc = blk_preadv(top, &old, 1, at);
-		if (!rc && now)
-			rc = blk_preadv_clamped(now, &new, 1, at);
-		else
-			memset(b, 0, e.len);
-		if (!rc && memcmp(a, b, e.len))
-			rc = blk_is_zero(a, e.len)
-				     ? blk_write_zeroes(top, at, e.len, false)
-				     : blk_pwrite(top, a, e.len, at);
-	}
-	return rc ? rc : blk_flush(top);
+	disk_progress(opaque, done, total);
+	return true;
 }
 
 bool disk_rebase(struct disk_job *j, GError **err)
@@ -259,7 +236,8 @@ bool disk_rebase(struct disk_job *j, GError **err)
 		c.size = top->size;
 	}
 	if (ok && !unsafe)
-		rc = keep_content(j, top, c.parent);
+		rc = blk_merge_up(
+			top, c.parent, &(struct blk_merge_told){told, j});
 	ok = ok && (!rc || disk_errno(err, rc, "cannot copy"));
 	ok = ok && f->rebase(top, &c, err);
 	blk_close(top);
