@@ -26,7 +26,8 @@
 struct control {
 	struct machine *m;
 	GSource *listener;
-	GPtrArray *peers; /* struct peer; the silent ones first */
+	GPtrArray *peers;	    /* struct peer; the silent ones first */
+	struct peer *asks, *merges; /* now; or NULL */
 	GSource *sampler;
 	gint64 asked_us; /* when samples were last asked for */
 	uint64_t samples[BUS_MAX_CPUS][CPU_NWHERE];
@@ -42,6 +43,10 @@ static void peer_free(gpointer opaque)
 {
 	struct peer *p = opaque;
 
+	if (p->c->merges == p) { /* nobody is there to end it */
+		merge_stop(p->c->m);
+		p->c->merges = NULL;
+	}
 	g_source_destroy(p->source);
 	g_source_unref(p->source);
 	close(p->fd);
@@ -318,6 +323,39 @@ static bool do_overlay(
 		return false;
 	json_object_set_int_member(a, "ns", (gint64)ns);
 	return true;
+}
+
+static bool do_merge(
+	struct control *c, struct wire_msg *q, JsonObject *a, GError **err)
+{
+	const char *what = wire_msg_string(q, "do");
+	struct merge_ask s = {.fds = q->fds,
+		.nfds = q->nfds,
+		.drive = wire_msg_string(q, "drive"),
+		.from = wire_msg_int(q, "from", -1),
+		.to = wire_msg_int(q, "to", -1),
+		.next = wire_msg_int(q, "next", -1),
+		.up = member_bool(q, "up"),
+		.tell = json_object_get_member(q->body, "tell")};
+	bool ok = true;
+
+	if (!g_strcmp0(what, "open")) {
+		c->merges = c->asks;
+		ok = merge_open(c->m, &s, err);
+	} else if (!g_strcmp0(what, "copy"))
+		ok = merge_copy(c->m, err);
+	else if (!g_strcmp0(what, "look"))
+		ok = merge_look(c->m, &s, err);
+	else if (!g_strcmp0(what, "end"))
+		ok = merge_end(c->m, &s, err);
+	else
+		merge_stop(c->m);
+	if (s.state)
+		json_object_set_string_member(a, "state", s.state);
+	json_object_set_int_member(a, "done", (gint64)s.done);
+	json_object_set_int_member(a, "total", (gint64)s.total);
+	json_object_set_int_member(a, "ns", (gint64)s.ns);
+	return ok;
 }
 
 static bool do_disks(
@@ -601,6 +639,7 @@ static const struct {
 	{"dump", do_dump},
 	{"save", do_save},
 	{"overlay", do_overlay},
+	{"merge", do_merge},
 	{"disks", do_disks},
 	{"trace", do_trace},
 	{"screenshot", do_screenshot},
@@ -618,6 +657,7 @@ static bool peer_answer(struct peer *p, struct wire_msg *q)
 
 	for (unsigned i = 0; !known && i < G_N_ELEMENTS(requests); i++) {
 		known = !strcmp(q->type, requests[i].type);
+		p->c->asks = p;
 		if (known && !p->c->m->ended)
 			ok = requests[i].fn(p->c, q, a, &err);
 	}

@@ -200,6 +200,7 @@ void machine_free(struct machine *m)
 {
 	clock_fini(m);
 	control_fini(m);
+	merge_stop(m);
 	limit_fini(m);
 	screen_fini(m);
 	debugger_fini(m);

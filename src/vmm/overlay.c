@@ -16,20 +16,25 @@
 #include "conf/error.h"
 #include "vmm/priv.h"
 
-static struct board_drive *find_drive(struct machine *m, const char *name)
-{
-	for (unsigned i = 0; name && i < m->board.ndrives; i++)
-		if (!strcmp(m->board.drive[i].name, name))
-			return &m->board.drive[i];
-	return NULL;
-}
-
 bool overlay_writable(const struct board_drive *d)
 {
 	return d->blk && !d->blk->readonly && !d->conf->snapshot;
 }
 
-static const char *text(JsonObject *o, const char *key)
+struct board_drive *overlay_drive(struct machine *m, const char *name)
+{
+	for (unsigned i = 0; name && i < m->board.ndrives; i++) {
+		struct board_drive *d = &m->board.drive[i];
+
+		if (!strcmp(d->name, name))
+			return overlay_writable(d) && image_live_top(d->image)
+				       ? d
+				       : NULL;
+	}
+	return NULL;
+}
+
+const char *overlay_text(JsonObject *o, const char *key)
 {
 	JsonNode *n = json_object_get_member(o, key);
 
@@ -68,28 +73,28 @@ static bool bad(GError **err, const char *what, const char *drive)
 static bool parse_one(struct machine *m, JsonObject *o, struct overlay *out,
 	int *fds, unsigned nfds, GError **err)
 {
-	const char *drive = text(o, "drive"), *path = text(o, "path");
-	const char *backing = text(o, "backing");
+	const char *drive = overlay_text(o, "drive"),
+		   *path = overlay_text(o, "path");
+	const char *backing = overlay_text(o, "backing");
 
 	*out = (struct overlay){.fd = take_fd(o, fds, nfds),
-		.drive = find_drive(m, drive),
+		.drive = overlay_drive(m, drive),
 		.format = CONF_FORMAT_QCOW2,
 		.path = path,
 		.backing = backing,
-		.backing_path = text(o, "backing_path")};
+		.backing_path = overlay_text(o, "backing_path")};
 	if (out->fd < 0 || !is_empty(out->fd))
 		return bad(err, "no empty file", drive);
-	if (!out->drive || !overlay_writable(out->drive) ||
-		!image_live_top(out->drive->image))
+	if (!out->drive)
 		return bad(
 			err, "there is no such disk that is written to", drive);
 	if (!path || !backing || !*backing)
 		return bad(err, "no path, or no name of what is below", drive);
-	if (text(o, "format")) {
+	if (overlay_text(o, "format")) {
 		int word;
 
-		if (!conf_parse_word(
-			    text(o, "format"), &conf_format_words, &word, err))
+		if (!conf_parse_word(overlay_text(o, "format"),
+			    &conf_format_words, &word, err))
 			return false;
 		out->format = (enum conf_format)word;
 	}
@@ -250,6 +255,7 @@ bool machine_overlay(
 	bool ok = overlays_parse(m, &o, q->overlays, q->fds, q->nfds, err);
 
 	if (ok) {
+		merge_stop(m);
 		machine_hold(m, MACHINE_HOLD_SAVE);
 		state_drain(m);
 		ok = overlay_nvram(m, q, err) && overlays_make(&o, err);

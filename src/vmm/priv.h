@@ -369,6 +369,10 @@ struct overlays {
 
 /* Is the drive's image one that the guest writes to? */
 bool overlay_writable(const struct board_drive *d);
+/* By name; NULL: there is none, or the guest does not write to it. */
+struct board_drive *overlay_drive(struct machine *m, const char *name);
+/* A member that is a text, or NULL. */
+const char *overlay_text(JsonObject *o, const char *key);
 /*
  * list: [{drive, fd: index into fds, path, backing, backing_path, format}], one
  * for each disk that is written to; strings stay the list's.  Takes those
@@ -411,6 +415,31 @@ bool memory_set(struct machine *m, uint64_t bytes, GError **err);
 /* mem_bytes, mem_asked_bytes, mem_start_bytes, mem_max_bytes; ram_bytes, of
  * the file that a copy's memory is in. */
 void memory_json(const struct machine *m, JsonObject *o);
+
+/* ---- merge.c: images below them become part of one another; loop ---- */
+
+struct merge_ask {
+	int *fds;
+	unsigned nfds;
+	const char *drive;
+	gint64 from, to; /* indices; to is open for writing */
+	gint64 next;	 /* what will be next to `to` when from is gone: below
+			  * it (up), or above */
+	bool up;	 /* from is what to stands on, else the reverse */
+	JsonNode *tell;
+	/* answers */
+	const char *state; /* open, copying, copied; merged: it has been */
+	uint64_t done, total;
+	uint64_t ns; /* how long it stood */
+};
+
+/* Takes the descriptors that it uses. */
+bool merge_open(struct machine *m, struct merge_ask *q, GError **err);
+bool merge_copy(struct machine *m, GError **err);
+bool merge_look(struct machine *m, struct merge_ask *q, GError **err);
+bool merge_end(struct machine *m, struct merge_ask *q, GError **err);
+/* As if nothing had been; if there is one. */
+void merge_stop(struct machine *m);
 
 /* ---- ram.c: memory that several machines have ---- */
 
@@ -616,6 +645,7 @@ struct machine {
 	uint64_t tsc_hz;	   /* this host's */
 	struct catch_up *catch_up; /* or NULL */
 	int snapshot;		   /* pipe from whoever writes one, 0: nobody */
+	struct merge *merge;	   /* or NULL */
 	/* Files of what ,snapshot drives have; the disks own them. */
 	int layer[BOARD_MAX_LAYERS];
 	unsigned nlayers;

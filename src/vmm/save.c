@@ -188,6 +188,7 @@ bool machine_save(
 		return false;
 	if (!state_can(m, err))
 		return false;
+	merge_stop(m);
 	machine_hold(m, MACHINE_HOLD_SAVE);
 	state_drain(m);
 	ok = save_held(m, fd, f, err);
@@ -419,6 +420,7 @@ bool machine_snapshot(struct machine *m, struct snapshot_ask *q,
 	t.names = g_ptr_array_new_with_free_func(g_free);
 	t.bytes = g_ptr_array_new_with_free_func(
 		(GDestroyNotify)g_byte_array_unref);
+	merge_stop(m);
 	start = now_us();
 	machine_hold(m, MACHINE_HOLD_SAVE);
 	state_drain(m);
