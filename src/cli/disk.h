@@ -57,6 +57,9 @@ bool cli_disk_may_make(const char *path, bool replace, GError **err);
 
 /* The last message, or NULL and *err (also when the job failed). */
 struct wire_msg *cli_disk_run(struct cli_disk_job *j, GError **err);
+/* How far some work is, on a terminal; away with that. */
+void cli_disk_bar(gint64 began_us, double done, double total);
+void cli_disk_bar_clear(void);
 /* Give what was made its final names. */
 bool cli_disk_keep(struct cli_disk_job *j, GError **err);
 

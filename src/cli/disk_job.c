@@ -301,29 +301,29 @@ struct serve {
 	int sock;
 	pid_t pid;
 	gint64 began_us;
-	bool drawn, stopped;
+	bool stopped;
 	bool left; /* it goes on without us */
 	struct wire_msg *done;
 };
 
-static void bar_clear(struct serve *s)
+static bool bar_drawn;
+
+void cli_disk_bar_clear(void)
 {
-	if (s->drawn)
+	if (bar_drawn)
 		fputs("\r\033[K", stderr);
-	s->drawn = false;
+	bar_drawn = false;
 }
 
-static void bar_draw(struct serve *s, const struct wire_msg *m)
+void cli_disk_bar(gint64 began_us, double done, double total)
 {
-	double done = (double)wire_msg_int(m, "done", 0);
-	double total = (double)wire_msg_int(m, "total", 1);
-	double took = (double)(g_get_monotonic_time() - s->began_us) / 1e6;
+	double took = (double)(g_get_monotonic_time() - began_us) / 1e6;
 	double part = total > 0 ? CLAMP(done / total, 0, 1) : 0;
 	int n = (int)(part * BAR);
 	unsigned left =
 		part > 0.001 ? (unsigned)(took / part * (1 - part) + 0.5) : 0;
 
-	if (!s->j->bar)
+	if (!isatty(2))
 		return;
 	fprintf(stderr, "\r[%.*s%*s] %3d%%", n,
 		"##############################", BAR - n, "",
@@ -331,7 +331,7 @@ static void bar_draw(struct serve *s, const struct wire_msg *m)
 	if (part > 0.001)
 		fprintf(stderr, "  %u:%02u left ", left / 60, left % 60);
 	fflush(stderr);
-	s->drawn = true;
+	bar_drawn = true;
 }
 
 /* ---- the talk ---- */
@@ -344,9 +344,12 @@ static void on_message(struct serve *s, struct wire_msg *m)
 	if (!strcmp(m->type, "open")) {
 		answer_open(s->j, s->sock, m);
 	} else if (!strcmp(m->type, "progress")) {
-		bar_draw(s, m);
+		if (s->j->bar)
+			cli_disk_bar(s->began_us,
+				(double)wire_msg_int(m, "done", 0),
+				(double)wire_msg_int(m, "total", 1));
 	} else if (!strcmp(m->type, "note") && text) {
-		bar_clear(s);
+		cli_disk_bar_clear();
 		fprintf(stderr, "vmeste: %s\n", text);
 	} else if (!strcmp(m->type, "rows") && rows && s->j->rows &&
 		   JSON_NODE_HOLDS_ARRAY(rows)) {
@@ -392,7 +395,7 @@ static void serve_all(struct serve *s, GError **err)
 
 	while (serve_one(s, err))
 		;
-	bar_clear(s);
+	cli_disk_bar_clear();
 	if (!s->left)
 		waitpid(s->pid, &status, 0);
 }

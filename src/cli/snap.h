@@ -5,6 +5,7 @@
  * snap_state.c   opening the tree, and what somebody who was killed left
  * snap_back.c    going back to one
  * snap_merge.c   deleting them: images become part of one another
+ * snap_live.c    ... while the machine runs
  * snap_list.c    snaps, tree
  * snap_diff.c    diff
  * copy.c         copy
@@ -14,6 +15,8 @@
  */
 #ifndef CLI_SNAP_H
 #define CLI_SNAP_H
+
+#include <sys/stat.h>
 
 #include <json-glib/json-glib.h>
 
@@ -26,8 +29,10 @@ struct snaps {
 	const char *name;
 	char *dir;
 	int lock; /* of the states, or -1 */
+	int sock; /* to the running machine while it merges images, or -1 */
 	struct node_tree *t;
 	bool runs;
+	uint64_t stood_ns; /* the machine, at most, while images were merged */
 	GPtrArray *drives; /* struct snap_drive: those that are written to */
 };
 
@@ -61,6 +66,8 @@ bool snaps_same_drives(struct snaps *s, GError **err);
 
 char *snaps_path(const struct snaps *s, const char *file); /* absolute */
 char *snaps_file(const struct snaps *s, const char *path); /* the reverse */
+/* Somebody has a lock on the file. */
+bool snaps_is_held(const char *path);
 /* Its folder's entries are durable. */
 bool snaps_sync_dir(const struct snaps *s, const char *file, GError **err);
 
@@ -113,6 +120,28 @@ bool snaps_learn_backing(struct snaps *s, struct node_image *i, GError **err);
 bool snaps_merge(struct snaps *s, unsigned *left, GError **err);
 /* NODE_MERGE that was begun. */
 bool snaps_merge_finish(struct snaps *s, GError **err);
+/* The image shows what another one did: it is as old to a saved state. */
+void snaps_as_old_as(const char *path, const struct stat *as);
+
+/* ---- snap_live.c ---- */
+
+/* Does the drive stand on it? */
+bool snaps_has(const struct snaps *s, const struct snap_drive *d,
+	const struct node_image *i);
+/* The drive of the running machine that stands on both (b: or NULL), or
+ * NULL. */
+const struct snap_drive *snaps_live(const struct snaps *s,
+	const struct node_image *a, const struct node_image *b);
+/* Can from become part of to, of such a drive?  The machine is ready for it.
+ * Nothing has changed yet. */
+bool snaps_live_open(struct snaps *s, struct node_image *from,
+	struct node_image *to, GError **err);
+/* What somebody left who was killed is broken off: the files can be read. */
+void snaps_live_stop(struct snaps *s);
+/* from is part of to now, in the machine and for all that are between it and
+ * the top.  If not, *broken_off: none of them knows of it yet. */
+bool snaps_live_merge(struct snaps *s, struct node_image *from,
+	struct node_image *to, bool *broken_off, GError **err);
 
 /* ---- of saved machines ---- */
 

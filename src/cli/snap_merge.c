@@ -13,12 +13,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/control.h"
 #include "cli/disk.h"
 #include "cli/snap.h"
 #include "cli/verb.h"
 #include "conf/error.h"
+#include "node/folder.h"
 
 #define MAX_DEPTH 64
+#define GONE_MS	  15000
 #define SMALL	  (64u << 11) /* of 512 bytes: what is moved at once */
 
 /* ---- jobs ---- */
@@ -31,8 +34,7 @@ static bool run_job(struct cli_disk_job *j, bool ok, GError **err)
 	return m != NULL;
 }
 
-/* The image shows what `as` showed, so it is as old to a saved state. */
-static void as_old_as(const char *path, const struct stat *as)
+void snaps_as_old_as(const char *path, const struct stat *as)
 {
 	const struct timespec t[2] = {as->st_atim, as->st_mtim};
 
@@ -62,7 +64,7 @@ static bool rebase(struct snaps *s, const struct node_image *i, const char *on,
 	}
 	ok = run_job(j, ok, err);
 	if (ok)
-		as_old_as(path, &old);
+		snaps_as_old_as(path, &old);
 	return ok;
 }
 
@@ -79,7 +81,7 @@ static bool commit(struct snaps *s, const struct node_image *from,
 
 	ok = run_job(j, ok, err);
 	if (ok && !stat(src, &old))
-		as_old_as(dst, &old);
+		snaps_as_old_as(dst, &old);
 	return ok;
 }
 
@@ -115,7 +117,9 @@ static bool adopt(struct snaps *s, const char *from, struct node_image *to,
 		if (g_strcmp0(g->on, from) != 0 || g == to ||
 			g->is != NODE_IMAGE_LIVE)
 			continue;
+		/* the running machine has told those that it has */
 		if ((strcmp(from, to->file) || strcmp(g->format, "qcow2")) &&
+			!snaps_live(s, g, NULL) &&
 			!rebase(s, g, to->file, true, err))
 			return false;
 		g_free(g->on);
@@ -127,10 +131,11 @@ static bool adopt(struct snaps *s, const char *from, struct node_image *to,
 	return true;
 }
 
+/* live: the machine has moved the data. */
 static bool merge_up(struct snaps *s, struct node_image *from,
-	struct node_image *to, GError **err)
+	struct node_image *to, bool live, GError **err)
 {
-	if (!rebase(s, to, from->on, false, err) ||
+	if ((!live && !rebase(s, to, from->on, false, err)) ||
 		!adopt(s, to->file, to, 0, err))
 		return false;
 	g_free(to->on);
@@ -142,12 +147,13 @@ static bool merge_up(struct snaps *s, struct node_image *from,
 }
 
 static bool merge_down(struct snaps *s, struct node_image *from,
-	struct node_image *to, GError **err)
+	struct node_image *to, bool live, GError **err)
 {
 	g_autoptr(GPtrArray) tops = node_disks_new();
 
 	/* before its children leave it */
-	if (!commit(s, from, to, err) || !adopt(s, from->file, to, 0, err))
+	if ((!live && !commit(s, from, to, err)) ||
+		!adopt(s, from->file, to, 0, err))
 		return false;
 	for (guint i = 0; i < s->drives->len; i++) {
 		const struct snap_drive *d = g_ptr_array_index(s->drives, i);
@@ -166,35 +172,71 @@ static bool merge_down(struct snaps *s, struct node_image *from,
 	return true;
 }
 
+/* Parents of such are found again by what changes when they are written to:
+ * what has begun has to be ended. */
+static bool must_end(const struct node_image *to)
+{
+	return strcmp(to->format, "raw") && strcmp(to->format, "qcow2") &&
+	       strcmp(to->format, "vhd");
+}
+
+/* The machine has ended meanwhile: its files are free. */
+static bool has_ended(struct snaps *s, const struct node_image *to)
+{
+	g_autofree char *path = snaps_path(s, to->file);
+	gint64 end = g_get_monotonic_time() + GONE_MS * 1000;
+
+	struct wire_msg *m;
+	int sock = cli_control_try(s->name, "status", GONE_MS, &m);
+
+	if (sock >= 0)
+		close(sock);
+	if (m)
+		wire_msg_free(m);
+	if (m || !node_wait_off(s->name, GONE_MS))
+		return false;
+	s->runs = false;
+	while (snaps_is_held(path) && g_get_monotonic_time() < end)
+		g_usleep(20000);
+	return true;
+}
+
+/* False and *err, or *live: it has been done. */
+static bool merge_live(struct snaps *s, struct node_image *from,
+	struct node_image *to, bool *live, GError **err)
+{
+	g_autoptr(GError) e = NULL;
+	bool broken_off;
+
+	*live = snaps_live(s, from, to);
+	if (!*live || snaps_live_merge(s, from, to, &broken_off, &e))
+		return true;
+	*live = false;
+	if (has_ended(s, to))
+		return true;
+	if (broken_off && !must_end(to)) {
+		g_clear_pointer(&s->t->change, node_change_free);
+		snaps_write(s, NULL);
+	}
+	g_propagate_error(err, g_steal_pointer(&e));
+	return false;
+}
+
 bool snaps_merge_finish(struct snaps *s, GError **err)
 {
 	const struct node_change *c = s->t->change;
 	struct node_image *from = node_image_find(s->t, c->from);
 	struct node_image *to = node_image_find(s->t, c->to);
+	bool live;
 
-	if (!snaps_drives(s, err))
+	if (!snaps_drives(s, err) || !merge_live(s, from, to, &live, err))
 		return false;
-	return g_strcmp0(from->on, to->file) ? merge_up(s, from, to, err)
-					     : merge_down(s, from, to, err);
+	return g_strcmp0(from->on, to->file)
+		       ? merge_up(s, from, to, live, err)
+		       : merge_down(s, from, to, live, err);
 }
 
 /* ---- what to do ---- */
-
-/* In the chain of a running machine. */
-static bool in_use(const struct snaps *s, const struct node_image *i)
-{
-	for (guint k = 0; s->runs && k < s->drives->len; k++) {
-		const struct snap_drive *d = g_ptr_array_index(s->drives, k);
-		const struct node_image *m = node_image_find(s->t, d->file);
-
-		for (unsigned n = 0; m && n < 200; n++) {
-			if (m == i)
-				return true;
-			m = node_image_find(s->t, m->on);
-		}
-	}
-	return false;
-}
 
 static bool is_top(const struct snaps *s, const struct node_image *i)
 {
@@ -251,9 +293,44 @@ bool snaps_learn_backing(struct snaps *s, struct node_image *i, GError **err)
 	return true;
 }
 
+/* No error in its tables: what it shows can go elsewhere. */
+static bool is_whole(struct snaps *s, const struct node_image *i, GError **err)
+{
+	g_autofree char *path = snaps_path(s, i->file);
+	struct cli_disk_job *j;
+	g_autoptr(wire_msg_auto) m = NULL;
+
+	if (!strcmp(i->format, "raw"))
+		return true;
+	j = cli_disk_new("check");
+	j->bar = false;
+	if (cli_disk_add(j, "src", path, i->format, false, err))
+		m = cli_disk_run(j, err);
+	cli_disk_free(j);
+	if (m && wire_msg_int(m, "status", 0))
+		conf_error_set(err, CONF_ERROR_FAILED,
+			"what it shows may be wrong",
+			"vmeste disk check --repair, on a copy, mends what can "
+			"be",
+			"the image %s is damaged", path);
+	return m && !wire_msg_int(m, "status", 0);
+}
+
 static bool merge_one(struct snaps *s, struct node_image *from,
 	struct node_image *to, GError **err)
 {
+	bool live = snaps_live(s, from, to);
+	g_autoptr(GError) e = NULL;
+
+	if (live)
+		snaps_live_stop(s);
+	if (live &&
+		!(is_whole(s, from, &e) && is_whole(s, to, &e) &&
+			snaps_live_open(s, from, to, &e)) &&
+		!has_ended(s, to)) {
+		g_propagate_error(err, g_steal_pointer(&e));
+		return false;
+	}
 	s->t->change = node_change_new(NODE_MERGE);
 	s->t->change->from = g_strdup(from->file);
 	s->t->change->to = g_strdup(to->file);
@@ -270,8 +347,53 @@ static bool is_shared(const struct snaps *s, const struct node_image *i)
 	return !stat(path, &st) && st.st_nlink > 1;
 }
 
-/* An image that nobody names but its children, and may be merged. */
-static struct node_image *next_inner(struct snaps *s, unsigned *left)
+/* A child that the running machine does not have, if there is one. */
+static struct node_image *child_of(struct snaps *s, const struct node_image *m)
+{
+	struct node_image *child = NULL;
+
+	for (guint i = 0; i < s->t->images->len; i++) {
+		struct node_image *c = g_ptr_array_index(s->t->images, i);
+
+		if (c->is == NODE_IMAGE_LIVE && !g_strcmp0(c->on, m->file) &&
+			(!child || !snaps_live(s, c, NULL)))
+			child = c;
+	}
+	return child;
+}
+
+struct pair {
+	struct node_image *from, *to;
+};
+
+/* m and what is next to it; whatever moves less. */
+static struct pair pair_of(struct snaps *s, struct node_image *m)
+{
+	struct node_image *child = child_of(s, m);
+
+	if (node_image_children(s->t, m, NULL) == 1 &&
+		node_is_inside(child->file) &&
+		used(s, child) < used(s, m) + SMALL)
+		return (struct pair){child, m};
+	return (struct pair){m, child};
+}
+
+/* The machine writes to one of them, or has them twice. */
+static bool in_use(struct snaps *s, const struct pair *p)
+{
+	unsigned n = 0;
+
+	if (!s->runs || !snaps_live(s, p->from, p->to))
+		return false;
+	for (guint i = 0; i < s->drives->len; i++)
+		n += snaps_has(s, g_ptr_array_index(s->drives, i), p->to);
+	return n != 1 || is_top(s, p->from) || is_top(s, p->to);
+}
+
+/* An image that nobody names but its children, and may be merged; *p with
+ * what.  not: those for which that cannot be while the machine runs. */
+static bool next_pair(
+	struct snaps *s, GHashTable * not, unsigned *left, struct pair *p)
 {
 	*left = 0;
 	for (guint i = 0; i < s->t->images->len; i++) {
@@ -281,35 +403,46 @@ static struct node_image *next_inner(struct snaps *s, unsigned *left)
 			node_image_named(s->t, m) || is_top(s, m) ||
 			!node_image_children(s->t, m, NULL) || is_shared(s, m))
 			continue;
-		if (!in_use(s, m))
-			return m;
+		*p = pair_of(s, m);
+		if (!g_hash_table_contains(not, m->file) && !in_use(s, p))
+			return true;
 		++*left;
 	}
-	return NULL;
+	return false;
+}
+
+static bool merge_pair(
+	struct snaps *s, const struct pair *p, GHashTable * not, GError **err)
+{
+	bool live = snaps_live(s, p->from, p->to);
+	g_autoptr(GError) e = NULL;
+	struct node_image *m =
+		g_strcmp0(p->from->on, p->to->file) ? p->from : p->to;
+
+	if (!snaps_learn_backing(s, m, err))
+		return false;
+	if (merge_one(s, p->from, p->to, &e))
+		return snaps_drives(s, err);
+	if (live && !s->t->change &&
+		g_error_matches(e, CONF_ERROR, CONF_ERROR_UNSUPPORTED)) {
+		g_hash_table_add(not, g_strdup(m->file));
+		return true;
+	}
+	g_propagate_error(err, g_steal_pointer(&e));
+	return false;
 }
 
 bool snaps_merge(struct snaps *s, unsigned *left, GError **err)
 {
-	struct node_image *m, *child;
-	unsigned n;
+	g_autoptr(GHashTable) not =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	struct pair p;
 
 	if (!snaps_drives(s, err))
 		return false;
-	while ((m = next_inner(s, left))) {
-		if (!snaps_learn_backing(s, m, err))
+	while (next_pair(s, not, left, &p))
+		if (!merge_pair(s, &p, not, err))
 			return false;
-		n = node_image_children(s->t, m, &child);
-		/* what moves less */
-		if (n == 1 && node_is_inside(child->file) &&
-			used(s, child) < used(s, m) + SMALL) {
-			if (!merge_one(s, child, m, err))
-				return false;
-		} else if (!merge_one(s, m, child, err)) {
-			return false;
-		}
-		if (!snaps_drives(s, err))
-			return false;
-	}
 	return true;
 }
 
@@ -393,12 +526,15 @@ static bool finish(struct snaps *s, GError **err)
 	if (!snaps_write(s, err) || !snaps_finish(s, err) ||
 		!snaps_merge(s, &left, err))
 		return false;
+	if (s->stood_ns)
+		fprintf(stderr, "vmeste: the machine stood for %.1f ms\n",
+			(double)s->stood_ns * 1e-6);
 	if (left)
 		fprintf(stderr,
-			"vmeste: %u images are in use by the running machine; "
-			"when it is off, vmeste snaps merge %s makes them part "
-			"of others\n",
-			left, s->name);
+			"vmeste: images that wait for the next snapshot that "
+			"is deleted, or until the machine is off and vmeste "
+			"snaps merge %s: %u\n",
+			s->name, left);
 	return true;
 }
 

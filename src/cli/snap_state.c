@@ -361,7 +361,7 @@ bool snaps_set_tops(
 /* ---- what has happened ---- */
 
 /* Nobody holds the file, so that what it has stays: false. */
-static bool is_held(const char *path)
+bool snaps_is_held(const char *path)
 {
 	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -397,7 +397,7 @@ static bool wait_flight(
 	g_autofree char *path = snaps_path(s, d->file);
 
 	*top = false;
-	while (is_held(path)) {
+	while (snaps_is_held(path)) {
 		g_autoptr(wire_msg_auto) m =
 			s->runs ? ask_disks(s, NULL) : NULL;
 
@@ -655,7 +655,7 @@ static bool adopt_saved(struct snaps *s, GError **err)
 
 bool snaps_open(struct snaps *s, const char *name, GError **err)
 {
-	*s = (struct snaps){.name = name, .lock = -1};
+	*s = (struct snaps){.name = name, .lock = -1, .sock = -1};
 	s->drives = g_ptr_array_new_with_free_func(drive_free);
 	if (!cli_control_name_ok(name, err))
 		return false;
@@ -681,6 +681,9 @@ void snaps_close(struct snaps *s)
 	if (s->lock >= 0)
 		close(s->lock);
 	s->lock = -1;
+	if (s->sock >= 0)
+		close(s->sock);
+	s->sock = -1;
 	g_clear_pointer(&s->t, node_tree_free);
 	g_clear_pointer(&s->dir, g_free);
 	g_clear_pointer(&s->drives, g_ptr_array_unref);

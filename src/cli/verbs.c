@@ -107,8 +107,9 @@ static const char *const snaps_rm_examples[] = {
 	"vmeste snaps rm --children web@experiments",
 	"With all that was taken after it", NULL};
 static const char *const snaps_merge_examples[] = {"vmeste snaps merge web",
-	"What could not be done while it ran",
-	"vmeste stop web && vmeste snaps merge web", "In a script", NULL};
+	"What was cancelled, or in use",
+	"vmeste stop web && vmeste snaps merge web",
+	"With the image that it wrote to", NULL};
 static const char *const tree_examples[] = {"vmeste tree web",
 	"What came of what, and where the machine is now",
 	"vmeste tree web | less", "A large one", NULL};
@@ -597,7 +598,7 @@ const struct cli_verb cli_verbs[] = {
 		.name = "snaps rm",
 		.args = "[FLAGS] NAME SNAPSHOT",
 		.summary = "delete a snapshot",
-		.text = "What was taken after it stays as it is: its disks become part of those. Images that a running machine uses wait for vmeste snaps merge.",
+		.text = "What was taken after it stays as it is: its disks become part of those, also while the machine runs, which stands for some milliseconds then.",
 		.flags = cli_snaps_rm_flags,
 		.examples = snaps_rm_examples,
 		.new_ctx = cli_snaps_rm_new,
@@ -609,7 +610,7 @@ const struct cli_verb cli_verbs[] = {
 		.name = "snaps merge",
 		.args = "NAME",
 		.summary = "merge images that no snapshot needs",
-		.text = "Makes images that are left of deleted snapshots part of those beside them, which takes room back and makes the disks faster. vmeste snaps rm does so itself if the machine is off.",
+		.text = "Makes images that are left of deleted snapshots part of those beside them, which takes room back and makes the disks faster. vmeste snaps rm does so itself; this is for what was cancelled, was in use by others, or waits until the machine is off.",
 		.examples = snaps_merge_examples,
 		.new_ctx = cli_stored_new,
 		.free_ctx = cli_words_free,
