@@ -67,7 +67,7 @@ static void *client(void *opaque)
 	struct fuzz *f = opaque;
 	uint8_t msg[256] = {0};
 
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < 4; i++)
 		serve(f, msg, share_make_hello(msg, i));
 	for (unsigned long i = 0; !over(f, i); i++) {
 		serve(f, msg, share_make(f, msg));

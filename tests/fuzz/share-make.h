@@ -95,15 +95,17 @@ struct share_shape {
 
 static const struct share_shape share_shapes[] = {{P9_TWALK, "tfw"},
 	{P9_TWALK, "tfw"}, {P9_TWALK, "tfw"}, {P9_TWALK, "tfw"},
-	{P9_TLOPEN, "fo"}, {P9_TLOPEN, "fo"}, {P9_TLCREATE, "tnomd"},
-	{P9_TSYMLINK, "tnnd"}, {P9_TMKNOD, "tnmddd"}, {P9_TRENAME, "gtn"},
-	{P9_TREADLINK, "f"}, {P9_TGETATTR, "fq"}, {P9_TSETATTR, "fvmddaqqqq"},
-	{P9_TXATTRWALK, "ffx"}, {P9_TXATTRCREATE, "fxqd"}, {P9_TREADDIR, "fac"},
-	{P9_TFSYNC, "fd"}, {P9_TLOCK, "fbdaadn"}, {P9_TGETLOCK, "fbaadn"},
-	{P9_TLINK, "tfn"}, {P9_TMKDIR, "tnmd"}, {P9_TRENAMEAT, "tntn"},
-	{P9_TUNLINKAT, "tnr"}, {P9_TFLUSH, "h"}, {P9_TREAD, "fac"},
+	{P9_TLOPEN, "fo"}, {P9_TLOPEN, "fo"}, {P9_TLOPEN, "fo"},
+	{P9_TLCREATE, "tnomd"}, {P9_TSYMLINK, "tnnd"}, {P9_TMKNOD, "tnmddd"},
+	{P9_TRENAME, "gtn"}, {P9_TREADLINK, "f"}, {P9_TGETATTR, "fq"},
+	{P9_TSETATTR, "fvmddaqqqq"}, {P9_TXATTRWALK, "ffx"},
+	{P9_TXATTRCREATE, "fxqd"}, {P9_TREADDIR, "fac"}, {P9_TFSYNC, "fd"},
+	{P9_TLOCK, "fbdaadn"}, {P9_TGETLOCK, "fbaadn"}, {P9_TLINK, "tfn"},
+	{P9_TMKDIR, "tnmd"}, {P9_TRENAMEAT, "tntn"}, {P9_TUNLINKAT, "tnr"},
+	{P9_TFLUSH, "h"}, {P9_TREAD, "fac"}, {P9_TREAD, "fac"},
 	{P9_TWRITE, "fac"}, {P9_TCLUNK, "g"}, {P9_TCLUNK, "g"},
-	{P9_TREMOVE, "g"}, {P9_TSTATFS, "f"}, {P9_TATTACH, "fedqd"}};
+	{P9_TCLUNK, "g"}, {P9_TCLUNK, "g"}, {P9_TREMOVE, "g"},
+	{P9_TSTATFS, "f"}, {P9_TATTACH, "fedqd"}};
 
 static inline void share_make_name(struct fuzz *f, struct p9_out *out)
 {
@@ -190,17 +192,28 @@ static inline unsigned share_make(struct fuzz *f, uint8_t *p)
 	return (unsigned)n;
 }
 
-/* What begins a session. */
+/* What begins a session: version, attach, a file, which is opened as 1. */
 static inline unsigned share_make_hello(uint8_t *p, unsigned step)
 {
-	static const char version[] = "\x15\0\0\0\x64\xff\xff\0\x20\0\0\x08\0"
-				      "9P2000.L";
-	static const char attach[] = "\x18\0\0\0\x68\1\0\0\0\0\0\xff\xff\xff"
-				     "\xff\0\0\1\0/\0\0\0\0";
-	unsigned n = step ? sizeof(attach) - 1 : sizeof(version) - 1;
+	static const struct {
+		const char *bytes;
+		unsigned n;
+	} steps[] = {
+		{"\x15\0\0\0\x64\xff\xff\0\x20\0\0\x08\0"
+		 "9P2000.L",
+			21},
+		{"\x18\0\0\0\x68\1\0\0\0\0\0\xff\xff\xff\xff\0\0\1\0/\0\0"
+		 "\0\0",
+			24},
+		{"\x14\0\0\0\x6e\2\0\0\0\0\0\1\0\0\0\1\0\1\0"
+		 "a",
+			20},
+		{"\x0f\0\0\0\x0c\3\0\1\0\0\0\2\0\0\0", 15},
+	};
 
-	memcpy(p, step ? attach : version, n);
-	return n;
+	step = MIN(step, G_N_ELEMENTS(steps) - 1);
+	memcpy(p, steps[step].bytes, steps[step].n);
+	return steps[step].n;
 }
 
 #endif

@@ -76,7 +76,8 @@ struct driver {
 	struct dev_ram ram;
 	struct fuzz *fuzz;
 	struct display_input pointer;
-	char *top; /* of the shared folder */
+	char *top;	/* of the shared folder */
+	unsigned hello; /* how far its session has begun */
 	struct virtio_mem_room room;
 	bool legacy; /* how it is driven now */
 	unsigned size[MAX_Q];
@@ -459,8 +460,10 @@ static unsigned vsock_request(struct fuzz *f, uint8_t *p)
 
 static unsigned nine_request(struct fuzz *f, uint8_t *p)
 {
-	return below(f, 64) ? share_make(f, p)
-			    : share_make_hello(p, below(f, 8) != 0);
+	/* Several: they are served by several at once. */
+	if (own(f)->hello < 8)
+		return share_make_hello(p, own(f)->hello++ / 2);
+	return below(f, 64) ? share_make(f, p) : share_make_hello(p, 1);
 }
 
 static unsigned blk_request(struct fuzz *f, uint8_t *p)
@@ -714,6 +717,7 @@ static void awake(struct fuzz *f)
 	static const uint8_t zero[0x10000];
 	struct driver *d = own(f);
 
+	d->hello = 0;
 	config_write(f, devfn_of(f), 0x10, 4, FUZZ_IO);
 	config_write(f, devfn_of(f), 0x14, 4, FUZZ_MMIO + 0x10000);
 	config_write(f, devfn_of(f), 0x20, 4, FUZZ_MMIO);
