@@ -201,7 +201,7 @@ bool fork_disks_settings(const struct fork *f, const char *name,
 	g_autofree char *from = node_path(f->name, "machine.xml");
 	g_autoptr(GPtrArray) tops = node_disks_new();
 	g_autofree char *own = g_strdup(dir);
-	struct snaps s = {.name = name, .dir = own, .lock = -1, .sock = -1};
+	struct snaps s = {.name = name, .dir = own, .lock = -1};
 
 	for (guint i = 0; i < m->drives->len; i++) {
 		const struct conf_drive *d = g_ptr_array_index(m->drives, i);

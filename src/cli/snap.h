@@ -28,8 +28,9 @@
 struct snaps {
 	const char *name;
 	char *dir;
-	int lock; /* of the states, or -1 */
-	int sock; /* to the running machine while it merges images, or -1 */
+	int lock;     /* of the states, or -1 */
+	bool merging; /* the running machine is asked for that by sock */
+	int sock;
 	struct node_tree *t;
 	bool runs;
 	uint64_t stood_ns; /* the machine, at most, while images were merged */
@@ -136,6 +137,8 @@ const struct snap_drive *snaps_live(const struct snaps *s,
  * Nothing has changed yet. */
 bool snaps_live_open(struct snaps *s, struct node_image *from,
 	struct node_image *to, GError **err);
+/* Nothing more is asked for: what was not ended is broken off. */
+void snaps_live_close(struct snaps *s);
 /* What somebody left who was killed is broken off: the files can be read. */
 void snaps_live_stop(struct snaps *s);
 /* from is part of to now, in the machine and for all that are between it and

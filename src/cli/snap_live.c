@@ -149,16 +149,17 @@ static void stood(struct live *l, const struct wire_msg *m)
 /* What is begun ends when the machine sees us go. */
 static bool connected(struct live *l, GError **err)
 {
-	if (l->s->sock < 0)
+	if (!l->s->merging)
 		l->s->sock = cli_control_connect(l->s->name, err);
-	return l->s->sock >= 0;
+	l->s->merging = l->s->sock >= 0;
+	return l->s->merging;
 }
 
-static void disconnect(struct snaps *s)
+void snaps_live_close(struct snaps *s)
 {
-	if (s->sock >= 0)
+	if (s->merging)
 		close(s->sock);
-	s->sock = -1;
+	s->merging = false;
 }
 
 /* What lies next to `to` when from is gone, or NULL. */
@@ -221,7 +222,7 @@ void snaps_live_stop(struct snaps *s)
 	if (connected(&l, NULL))
 		stop_it(&l);
 	g_array_unref(l.fds);
-	disconnect(s);
+	snaps_live_close(s);
 }
 
 /* ---- copying ---- */
@@ -385,6 +386,6 @@ bool snaps_live_merge(struct snaps *s, struct node_image *from,
 		snaps_as_old_as(file, &g_array_index(l.times, struct stat, i));
 	}
 	live_fini(&l);
-	disconnect(s);
+	snaps_live_close(s);
 	return ok;
 }

@@ -655,7 +655,7 @@ static bool adopt_saved(struct snaps *s, GError **err)
 
 bool snaps_open(struct snaps *s, const char *name, GError **err)
 {
-	*s = (struct snaps){.name = name, .lock = -1, .sock = -1};
+	*s = (struct snaps){.name = name, .lock = -1};
 	s->drives = g_ptr_array_new_with_free_func(drive_free);
 	if (!cli_control_name_ok(name, err))
 		return false;
@@ -681,9 +681,7 @@ void snaps_close(struct snaps *s)
 	if (s->lock >= 0)
 		close(s->lock);
 	s->lock = -1;
-	if (s->sock >= 0)
-		close(s->sock);
-	s->sock = -1;
+	snaps_live_close(s);
 	g_clear_pointer(&s->t, node_tree_free);
 	g_clear_pointer(&s->dir, g_free);
 	g_clear_pointer(&s->drives, g_ptr_array_unref);
