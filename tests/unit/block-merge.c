@@ -8,7 +8,8 @@
 #include "image-rig.h"
 
 #define SIZE   6301696ull /* which VHD can have */
-#define LAYERS 5	  /* at most; the last is on top */
+#define ROUNDS 2
+#define LAYERS 5 /* at most; the last is on top */
 
 struct shape {
 	const char *name, *format, *kind;
@@ -334,7 +335,7 @@ static void test_merge(const void *data)
 		.filled = LAYERS};
 
 	bottom(&g);
-	for (unsigned round = 0; round < 6; round++) {
+	for (unsigned round = 0; round < ROUNDS; round++) {
 		while (g.n < LAYERS) {
 			for (unsigned k = 0; k < 25; k++)
 				guest_op(&g);
