@@ -139,7 +139,6 @@ static const struct virtio_type virtio_9p_type = {
 static int virtio_9p_init(struct dev *dev, char *err, unsigned errsize)
 {
 	struct virtio_9p *d = (struct virtio_9p *)dev;
-	int rc;
 
 	if (!dev->host.share) {
 		snprintf(err, errsize, "%s: no folder was given", dev->id);
@@ -149,20 +148,10 @@ static int virtio_9p_init(struct dev *dev, char *err, unsigned errsize)
 		d->tag[i] = -1;
 	virtio_init(&d->v, &virtio_9p_type, VIRTIO_BIT(P9_F_MOUNT_TAG), 1,
 		P9_QUEUE_SIZE);
-	rc = virtio_plug(&d->v, err, errsize);
-	if (rc)
-		return rc;
 	d->pool.v = &d->v;
 	d->pool.serve = virtio_9p_serve;
 	d->pool.pool.patient = true;
-	rc = virtio_pool_open(&d->pool);
-	if (rc) {
-		snprintf(err, errsize, "%s: no worker thread: %s", dev->id,
-			g_strerror(-rc));
-		virtio_fini(&d->v);
-		queue_pool_close(&d->pool.pool);
-	}
-	return rc;
+	return virtio_pool_plug(&d->pool, err, errsize);
 }
 
 static void virtio_9p_reset(struct dev *dev)
@@ -174,8 +163,7 @@ static void virtio_9p_fini(struct dev *dev)
 {
 	struct virtio_9p *d = (struct virtio_9p *)dev;
 
-	virtio_fini(&d->v);
-	queue_pool_close(&d->pool.pool);
+	virtio_pool_fini(&d->pool);
 }
 
 static void virtio_9p_describe(struct dev *dev, char *buf, unsigned size)

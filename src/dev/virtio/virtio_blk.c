@@ -163,7 +163,6 @@ static int virtio_blk_init(struct dev *dev, char *err, unsigned errsize)
 {
 	struct virtio_blk *d = (struct virtio_blk *)dev;
 	unsigned queues = CLAMP(dev->host.queues, 1, BLK_MAX_QUEUES);
-	int rc;
 
 	if (!dev->host.blk) {
 		snprintf(err, errsize, "%s: no disk was given", dev->id);
@@ -175,20 +174,10 @@ static int virtio_blk_init(struct dev *dev, char *err, unsigned errsize)
 	d->disk.serial = dev->host.serial;
 	virtio_init(&d->v, &virtio_blk_type, virtio_blk_features(d, queues),
 		queues, BLK_QUEUE_SIZE);
-	rc = virtio_plug(&d->v, err, errsize);
-	if (rc)
-		return rc;
 	d->pool.v = &d->v;
 	d->pool.serve = virtio_blk_serve;
 	d->pool.serve_now = virtio_blk_serve_now;
-	rc = virtio_pool_open(&d->pool);
-	if (rc) {
-		snprintf(err, errsize, "%s: no worker thread: %s", dev->id,
-			g_strerror(-rc));
-		virtio_fini(&d->v);
-		queue_pool_close(&d->pool.pool);
-	}
-	return rc;
+	return virtio_pool_plug(&d->pool, err, errsize);
 }
 
 static void virtio_blk_reset(struct dev *dev)
@@ -202,8 +191,7 @@ static void virtio_blk_fini(struct dev *dev)
 {
 	struct virtio_blk *d = (struct virtio_blk *)dev;
 
-	virtio_fini(&d->v);
-	queue_pool_close(&d->pool.pool);
+	virtio_pool_fini(&d->pool);
 }
 
 static void virtio_blk_describe(struct dev *dev, char *buf, unsigned size)

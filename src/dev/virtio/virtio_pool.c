@@ -5,6 +5,7 @@
 #include "dev/virtio/virtio_pool.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include <glib.h>
 
@@ -118,12 +119,28 @@ static const struct queue_pool_ops virtio_pool_ops = {
 	.fail = fail,
 };
 
-int virtio_pool_open(struct virtio_pool *p)
+int virtio_pool_plug(struct virtio_pool *p, char *err, unsigned errsize)
 {
+	int rc = virtio_plug(p->v, err, errsize);
+
+	if (rc)
+		return rc;
 	p->pool.bus = p->v->dev.host.bus;
 	p->pool.ops = &virtio_pool_ops;
 	p->pool.opaque = p;
-	return queue_pool_open(&p->pool);
+	rc = queue_pool_open(&p->pool);
+	if (rc) {
+		snprintf(err, errsize, "%s: no worker thread: %s", p->v->dev.id,
+			g_strerror(-rc));
+		virtio_pool_fini(p);
+	}
+	return rc;
+}
+
+void virtio_pool_fini(struct virtio_pool *p)
+{
+	virtio_fini(p->v);
+	queue_pool_close(&p->pool);
 }
 
 void virtio_pool_notify(struct virtio_pool *p, unsigned queue)

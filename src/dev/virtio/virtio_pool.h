@@ -29,10 +29,15 @@ struct virtio_pool {
 	int64_t (*serve_now)(struct virtio *v, struct virtio_pool_req *r);
 };
 
-/* The last members are set, all else is zero, but one_by_one and patient.  0 or
- * -errno: no threads.  Closed like a queue_pool, which the other functions are
- * for, too. */
-int virtio_pool_open(struct virtio_pool *p);
+/* virtio_plug, and the threads.  The last members are set, all else is zero,
+ * but one_by_one and patient.  0; else -errno, err says why, and nothing is
+ * left.
+ */
+int virtio_pool_plug(struct virtio_pool *p, char *err, unsigned errsize);
+
+/* virtio_fini, and the end of the threads.  The other functions of a queue_pool
+ * are for this one, too. */
+void virtio_pool_fini(struct virtio_pool *p);
 
 /* For virtio_type's callback of that name. */
 void virtio_pool_notify(struct virtio_pool *p, unsigned queue);

@@ -493,7 +493,6 @@ static int virtio_scsi_init(struct dev *dev, char *err, unsigned errsize)
 {
 	struct virtio_scsi *d = (struct virtio_scsi *)dev;
 	unsigned queues = CLAMP(dev->host.queues, 1, VIRTIO_SCSI_MAX_QUEUES);
-	int rc;
 
 	pthread_rwlock_init(&d->targets, NULL);
 	virtio_init(&d->v, &virtio_scsi_type,
@@ -502,17 +501,7 @@ static int virtio_scsi_init(struct dev *dev, char *err, unsigned errsize)
 	d->pool.v = &d->v;
 	d->pool.serve = virtio_scsi_serve;
 	d->pool.pool.one_by_one = 1u << CONTROLQ | 1u << EVENTQ;
-	rc = virtio_plug(&d->v, err, errsize);
-	if (rc)
-		return rc;
-	rc = virtio_pool_open(&d->pool);
-	if (rc) {
-		snprintf(err, errsize, "%s: no worker thread: %s", dev->id,
-			g_strerror(-rc));
-		virtio_fini(&d->v);
-		queue_pool_close(&d->pool.pool);
-	}
-	return rc;
+	return virtio_pool_plug(&d->pool, err, errsize);
 }
 
 static void virtio_scsi_reset(struct dev *dev)
@@ -529,8 +518,7 @@ static void virtio_scsi_fini(struct dev *dev)
 {
 	struct virtio_scsi *d = (struct virtio_scsi *)dev;
 
-	virtio_fini(&d->v);
-	queue_pool_close(&d->pool.pool);
+	virtio_pool_fini(&d->pool);
 	for (unsigned i = 0; i < VIRTIO_SCSI_TARGETS; i++)
 		if (d->present[i])
 			scsi_unit_fini(&d->unit[i]);
